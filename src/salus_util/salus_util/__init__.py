@@ -1,0 +1,1 @@
+"""ROS plumbing that the nodes of SALUS share; no science and no topic names in here."""

@@ -1,0 +1,268 @@
+"""Managed (lifecycle) nodes: what rclpy leaves to every author, once.
+
+rclpy manages publishers only, swallows exceptions of transitions, and brings no node up by itself.
+A subclass of ManagedNode writes four plain methods, `configure`, `activate`, `deactivate` and
+`cleanup`, raises ConfigureError where it cannot go on, and gates its callbacks with `when_active`.
+"""
+
+import functools
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import (
+    LifecycleNode,
+    LifecyclePublisher,
+    LifecycleState,
+    TransitionCallbackReturn,
+)
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.task import Future
+
+from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
+from salus_util.parameters import ParameterError, declare, parameter
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+FAILURE = TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
+
+
+class ConfigureError(Exception):
+    """A node cannot be configured or activated; the message says why and what to do."""
+
+
+@dataclass
+class ManagedParameters(DiagnosticsParameters):
+    """Parameters that every managed node has."""
+
+    autostart: bool = parameter(
+        True,
+        "Configure and activate after the start; failing then ends the process with code 1.",
+        read_only=True,
+    )
+
+
+def when_active(method: Callable[..., None]) -> Callable[..., None]:
+    """Make a callback of a ManagedNode do nothing while the node is not active."""
+
+    @functools.wraps(method)
+    def gated(self: "ManagedNode", *args: Any) -> None:
+        if self.is_active:
+            method(self, *args)
+
+    return gated
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node with parameters, diagnostics and a clear way to fail.
+
+    Attributes:
+        parameters_type: dataclass of parameters, derived from ManagedParameters; subclasses set it.
+        parameters: its object with this node's values.
+        diagnostics: the node's report on /diagnostics.
+        is_active: True between activation and deactivation; gate callbacks and threads with it.
+        exit_code: what `run` returns.
+    """
+
+    parameters_type: type[ManagedParameters] = ManagedParameters
+
+    def __init__(self, name: str, **kwargs: Any):
+        super().__init__(name, **kwargs)
+        self.is_active = False
+        self.exit_code = 0
+        self.stopped = Future()
+        self._is_configured = False
+        self._before_configure: dict[str, set[Any]] = {}
+        self._parameter_error = ""
+        try:
+            self.parameters = declare(self, self.parameters_type)
+        except ParameterError as error:
+            # Reported by on_configure, as for every other reason not to start.
+            self._parameter_error = str(error)
+            self.parameters = error.parameters
+        self.diagnostics = Diagnostics(self, self.parameters)
+
+    def configure(self) -> None:
+        """Load weights, open files, create lifecycle publishers and subscriptions.
+
+        What is created here is destroyed after `cleanup`. Raise ConfigureError to refuse.
+        """
+
+    def activate(self) -> None:
+        """Start working. Publishers are enabled, so latched messages are sent from here.
+
+        May raise ConfigureError.
+        """
+
+    def deactivate(self) -> None:
+        """Stop working; publishers are still enabled, but the gate is closed.
+
+        Also called when the process ends: then the context may be shut down (`self.context.ok()`
+        is False) and nothing can be published.
+        """
+
+    def cleanup(self) -> None:
+        """Release what `configure` took: join threads, close files.
+
+        Also called if `configure` failed halfway.
+        """
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Configure; FAILURE with one clear error if that is refused."""
+        if self._parameter_error:
+            self.get_logger().error(f"cannot configure: {self._parameter_error}")
+            return FAILURE
+        self._before_configure = self._entities()
+        self._is_configured = True
+        result = self._attempt("configure", self.configure)
+        if result == SUCCESS:
+            return super().on_configure(state)
+        self._release()
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enable publishers, open the gate, activate."""
+        super().on_activate(state)
+        self.is_active = True
+        result = self._attempt("activate", self.activate)
+        if result != SUCCESS:
+            self.is_active = False
+            super().on_deactivate(state)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the gate, deactivate, disable publishers."""
+        self.is_active = False
+        result = self._attempt("deactivate", self.deactivate)
+        super().on_deactivate(state)
+        return result
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Clean up and destroy what `configure` created."""
+        return self._release()
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release everything, from whatever state."""
+        return self._release()
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release everything after an unexpected exception; the node is unconfigured then."""
+        return self._release()
+
+    def start(self) -> bool:
+        """Bring the node up if `autostart` says so.
+
+        Returns:
+            False if it should have come up and did not: the reason is logged, `exit_code` is 1.
+        """
+        if not self.parameters.autostart:
+            return True
+        if self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS:
+            return True
+        self.exit_code = 1
+        return False
+
+    def fatal(self, message: str) -> None:
+        """End the process with exit code 1, from any thread.
+
+        For what cannot be repaired at run time: a full disk, a thread that died.
+        """
+        self.get_logger().fatal(message)
+        self.exit_code = 1
+        self.diagnostics.problem(message)
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+
+    def close(self) -> None:
+        """Release everything before the process ends; works after the context's shutdown, too."""
+        if self._release() != SUCCESS:
+            self.exit_code = 1
+
+    def _attempt(self, name: str, method: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            method()
+        except ConfigureError as error:
+            self._log_error(f"cannot {name}: {error}")
+            return FAILURE
+        except Exception:
+            # rclpy would turn it into ERROR without a word.
+            self._log_error(f"cannot {name}:\n{traceback.format_exc()}")
+            return ERROR
+        return SUCCESS
+
+    def _release(self) -> TransitionCallbackReturn:
+        results = []
+        if self.is_active:
+            self.is_active = False
+            results.append(self._attempt("deactivate", self.deactivate))
+        if self._is_configured:
+            self._is_configured = False
+            results.append(self._attempt("clean up", self.cleanup))
+            self._destroy_entities()
+        return SUCCESS if all(result == SUCCESS for result in results) else ERROR
+
+    def _log_error(self, message: str) -> None:
+        if self.context.ok():
+            self.get_logger().error(message)
+        else:
+            print(f"[{self.get_name()}] {message}", file=sys.stderr)
+
+    def _entities(self) -> dict[str, set[Any]]:
+        kinds = ("publishers", "subscriptions", "services", "clients", "timers")
+        return {kind: set(getattr(self, kind)) for kind in kinds}
+
+    def _destroy_entities(self) -> None:
+        for kind, present in self._entities().items():
+            for entity in present - self._before_configure[kind]:
+                if isinstance(entity, LifecyclePublisher):
+                    self.destroy_lifecycle_publisher(entity)
+                else:
+                    getattr(self, f"destroy_{kind.removesuffix('s')}")(entity)
+
+
+def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
+    """Run a node until it is stopped: the body of a node's main function.
+
+    Args:
+        node_class: a ManagedNode, or a plain Node that raises ParameterError from its constructor.
+        args: command line; None: sys.argv.
+
+    Returns:
+        Exit code: 0 after a stop from outside (Ctrl-C, shutdown), 1 if the node could not start or
+        called `fatal`.
+    """
+    node = None
+    rclpy.init(args=args)
+    try:
+        node = node_class()
+        _spin(node)
+    except ParameterError as error:
+        get_logger(node_class.__name__).fatal(str(error))
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if isinstance(node, ManagedNode):
+            # A second Ctrl-C must not cut off what is being released (a recorder's last commit).
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            node.close()
+        rclpy.try_shutdown()
+    return getattr(node, "exit_code", 0)
+
+
+def _spin(node: Node) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if not isinstance(node, ManagedNode):
+            executor.spin()
+        elif node.start():
+            executor.spin_until_future_complete(node.stopped)
+    finally:
+        executor.shutdown()

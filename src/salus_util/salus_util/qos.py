@@ -1,0 +1,44 @@
+"""The quality-of-service profiles of SALUS, by name: see the table in docs/architecture.md."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+RELIABLE = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=10,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+)
+"""Steps, states, signals, forecasts, commands, events."""
+
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""Episode, setup, status and info: who comes late still gets the last message."""
+
+RELIABILITIES = ("reliable", "best_effort")
+
+
+def image(reliability: str = "reliable") -> QoSProfile:
+    """Profile of a camera's publisher or subscription.
+
+    A publisher offers `reliable`, which serves subscriptions of both kinds. A subscription picks:
+    reliable in lockstep, where the world waits anyway; best effort on a robot, where a late image
+    is worth nothing.
+
+    Args:
+        reliability: one of RELIABILITIES.
+
+    Raises:
+        ValueError: `reliability` is something else.
+    """
+    if reliability not in RELIABILITIES:
+        raise ValueError(f"reliability must be one of {', '.join(RELIABILITIES)}: {reliability!r}")
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=5,
+        reliability=ReliabilityPolicy[reliability.upper()],
+        durability=DurabilityPolicy.VOLATILE,
+    )

@@ -1,0 +1,48 @@
+"""A managed node for the tests of `run`: `mode` chooses how it ends."""
+
+import sys
+import threading
+from dataclasses import dataclass
+
+from salus_util.managed_node import ConfigureError, ManagedNode, ManagedParameters, run
+from salus_util.parameters import parameter
+
+
+@dataclass
+class ExampleParameters(ManagedParameters):
+    mode: str = parameter(
+        "wait",
+        "How the node ends.",
+        choices=("wait", "refuse", "break", "fatal", "raise"),
+        read_only=True,
+    )
+
+
+class Example(ManagedNode):
+    parameters_type = ExampleParameters
+
+    def __init__(self):
+        super().__init__("example")
+
+    def configure(self):
+        if self.parameters.mode == "refuse":
+            raise ConfigureError("no checkpoint 'x': give checkpoint:=default")
+        if self.parameters.mode == "break":
+            raise KeyError("a mistake of the author")
+
+    def activate(self):
+        print("active", flush=True)
+        if self.parameters.mode == "fatal":
+            threading.Timer(0.2, self.fatal, ["disk full"]).start()
+        if self.parameters.mode == "raise":
+            self.create_timer(0.1, lambda: 1 / 0)
+
+    def deactivate(self):
+        print("deactivated", flush=True)
+
+    def cleanup(self):
+        print("cleaned up", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run(Example))

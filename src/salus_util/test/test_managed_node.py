@@ -1,0 +1,201 @@
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lifecycle_msgs.srv import ChangeState
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from salus_util.managed_node import (
+    FAILURE,
+    SUCCESS,
+    ConfigureError,
+    ManagedNode,
+    ManagedParameters,
+    when_active,
+)
+from salus_util.parameters import parameter
+from salus_util.qos import LATCHED
+from std_msgs.msg import String
+
+pytestmark = pytest.mark.ros
+
+EXAMPLE = Path(__file__).with_name("managed_example.py")
+
+
+@dataclass
+class EchoParameters(ManagedParameters):
+    prefix: str = parameter("", "Put before each text.")
+
+
+class Echo(ManagedNode):
+    parameters_type = EchoParameters
+    refuse = ""
+
+    def __init__(self, **overrides):
+        given = [Parameter(name, value=value) for name, value in overrides.items()]
+        super().__init__("echo", parameter_overrides=given)
+        self.calls = []
+
+    def configure(self):
+        self.calls.append("configure")
+        self.publisher = self.create_lifecycle_publisher(String, "echoed", LATCHED)
+        self.create_subscription(String, "text", self.on_text, 10)
+        if self.refuse == "configure":
+            raise ConfigureError("no weights")
+
+    def activate(self):
+        self.calls.append("activate")
+        if self.refuse == "activate":
+            raise ConfigureError("no device")
+        self.publisher.publish(String(data="ready"))
+
+    def deactivate(self):
+        self.calls.append("deactivate")
+
+    def cleanup(self):
+        self.calls.append("cleanup")
+
+    @when_active
+    def on_text(self, message):
+        self.calls.append(message.data)
+
+
+@pytest.fixture
+def state():
+    return lambda node: node._state_machine.current_state[1]
+
+
+def test_autostart_goes_through_configure_and_activate(ros, state):
+    node = Echo()
+    assert node.start()
+    assert state(node) == "active"
+    assert node.calls == ["configure", "activate"]
+
+
+def test_without_autostart_the_node_waits_for_its_manager(ros, state, executor, spin_until):
+    node = Echo(autostart=False)
+    assert node.start()
+    assert state(node) == "unconfigured"
+    executor.add_node(node)
+    client = node.create_client(ChangeState, "echo/change_state")
+    for transition, reached in (
+        (1, "inactive"),
+        (3, "active"),
+        (4, "inactive"),
+        (2, "unconfigured"),
+    ):
+        request = ChangeState.Request()
+        request.transition.id = transition
+        future = client.call_async(request)
+        spin_until(future.done)
+        assert future.result().success
+        assert state(node) == reached
+    assert node.calls == ["configure", "activate", "deactivate", "cleanup"]
+
+
+def test_what_configure_created_is_gone_after_cleanup_and_there_again_after_the_next(ros):
+    node = Echo(autostart=False)
+    before = len(list(node.publishers)), len(list(node.subscriptions))
+    for _ in range(3):
+        assert node.trigger_configure() == SUCCESS
+        assert len(list(node.subscriptions)) == before[1] + 1
+        assert node.trigger_cleanup() == SUCCESS
+        assert (len(list(node.publishers)), len(list(node.subscriptions))) == before
+
+
+def test_a_refused_configure_is_a_failure_and_releases_what_it_took(ros, state):
+    node = Echo()
+    node.refuse = "configure"
+    assert not node.start()
+    assert node.exit_code == 1
+    assert state(node) == "unconfigured"
+    assert node.calls == ["configure", "cleanup"]
+    assert "/echoed" not in [publisher.topic_name for publisher in node.publishers]
+
+
+def test_a_refused_activate_leaves_the_node_inactive_with_a_closed_gate(ros, state):
+    node = Echo()
+    node.refuse = "activate"
+    assert not node.start()
+    assert state(node) == "inactive"
+    assert not node.is_active
+    assert not node.publisher.is_activated
+
+
+def test_an_unknown_parameter_fails_configure_by_name(ros, state, capfd):
+    node = Echo(prefx="a")
+    assert node.trigger_configure() == FAILURE
+    assert state(node) == "unconfigured"
+    assert (
+        "unknown parameter 'prefx' for node 'echo': did you mean 'prefix'?"
+        in capfd.readouterr().err
+    )
+
+
+def test_an_inactive_node_neither_listens_nor_speaks(ros, executor, spin_until):
+    node, other = Echo(autostart=False), Node("other")
+    heard = []
+    other.create_subscription(String, "echoed", heard.append, LATCHED)
+    text = other.create_publisher(String, "text", 10)
+    executor.add_node(node)
+    executor.add_node(other)
+    node.trigger_configure()
+    node.publisher.publish(String(data="too early"))
+    spin_until(lambda: text.get_subscription_count() == 1)
+    text.publish(String(data="lost"))
+    for _ in range(10):
+        executor.spin_once(timeout_sec=0.02)
+    node.trigger_activate()
+    text.publish(String(data="heard"))
+    spin_until(lambda: "heard" in node.calls and heard)
+    assert "lost" not in node.calls
+    assert [message.data for message in heard] == ["ready"]
+
+
+def example(mode, *arguments):
+    return subprocess.Popen(
+        [sys.executable, EXAMPLE, "--ros-args", "-p", f"mode:={mode}", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_from_outside_releases_everything_and_exits_with_0(how):
+    process = example("wait")
+    assert process.stdout.readline() == "active\n"
+    process.send_signal(how)
+    output, errors = process.communicate(timeout=20)
+    assert output == "deactivated\ncleaned up\n"
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("mode", "message", "output"),
+    [
+        ("refuse", "cannot configure: no checkpoint 'x': give checkpoint:=default", "cleaned up\n"),
+        ("break", "KeyError: 'a mistake of the author'", "cleaned up\n"),
+        ("fatal", "disk full", "active\ndeactivated\ncleaned up\n"),
+        ("raise", "ZeroDivisionError", "active\ndeactivated\ncleaned up\n"),
+        ("sing", "parameter 'mode' must be one of", ""),
+    ],
+)
+def test_every_failure_says_why_once_and_exits_with_1(mode, message, output):
+    process = example(mode)
+    out, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert errors.count(message) == 1
+    assert out == output
+
+
+def test_without_autostart_a_failure_does_not_end_the_process():
+    process = example("refuse", "-p", "autostart:=false")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
