@@ -1,0 +1,1 @@
+"""The verbs of ros2 that SALUS's documentation uses, for machines without ros2cli."""
