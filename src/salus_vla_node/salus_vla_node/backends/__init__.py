@@ -1,0 +1,1 @@
+"""Policy backends: what a policy must offer, and which ones are known."""

@@ -1,0 +1,153 @@
+"""The embedded ensemble behind the interface of backends."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from salus_core.signals import LatentStatistics
+from salus_vla_node.backends.base import (
+    BackendError,
+    LoadOptions,
+    Observation,
+    PolicyBackend,
+    PolicyInfo,
+    PolicyOutput,
+    PolicyOutputError,
+    hash_files,
+)
+from salus_vla_node.backends.embedded.ensemble import (
+    ENSEMBLE_FILE,
+    STATISTICS_FILE,
+    WEIGHTS_FILE,
+    CheckpointError,
+    EmbeddedEnsemble,
+)
+from salus_vla_node.backends.embedded.inputs import proprioception_vector
+
+DEFAULT_FOLDER = Path(__file__).parent / "weights"
+CAMERA_SIZE = 256
+"""Edge of the images that the members were trained on, before their own area averaging [pixel]."""
+ACTION_NAMES = ("x", "y", "z", "rotation_x", "rotation_y", "rotation_z", "gripper")
+ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
+GRIPPER = 6
+
+
+class EmbeddedBackend(PolicyBackend):
+    """Independently trained small policies that ship with SALUS.
+
+    The latent h_t is the members' latents, one after the other: they were trained apart, so their
+    mean would mix axes that have nothing in common.
+
+    Args:
+        ensemble: The loaded members.
+        info: Of the same.
+    """
+
+    def __init__(self, ensemble: EmbeddedEnsemble, info: PolicyInfo):
+        self._ensemble = ensemble
+        self._info = info
+        self._scale = np.array(info.action_scale, np.float64)
+        self._instruction: tuple[str, np.ndarray] | None = None
+        self.reset()
+
+    @classmethod
+    def load(cls, checkpoint: str, options: LoadOptions) -> "EmbeddedBackend":
+        """Loads "default" or an ensemble's folder; see PolicyBackend.load."""
+        folder = DEFAULT_FOLDER if checkpoint == "default" else Path(checkpoint).expanduser()
+        if not (folder / ENSEMBLE_FILE).is_file():
+            raise BackendError(
+                f"no embedded policy '{checkpoint}': {folder / ENSEMBLE_FILE} does not exist; use "
+                "checkpoint:=default, or a folder that `ros2 run salus_vla_node train_policy` wrote"
+            )
+        device = _device(options.device)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        try:
+            ensemble = EmbeddedEnsemble.from_pretrained(
+                folder, device, _precision(options.precision, device)
+            )
+            info = _describe(ensemble, checkpoint, folder, device)
+        except (CheckpointError, ValueError) as error:
+            raise BackendError(f"embedded policy '{checkpoint}' cannot be used: {error}") from error
+        return cls(ensemble, info)
+
+    @property
+    def info(self) -> PolicyInfo:
+        """What the ensemble is, needs and gives."""
+        return self._info
+
+    def reset(self) -> None:
+        """Forgets the gripper's width, the only state."""
+        self._width: float | None = None
+        self._step = -1
+
+    def act(self, observation: Observation) -> PolicyOutput:
+        """Proposes the members' mean action; see PolicyBackend.act."""
+        width = observation.gripper_width
+        # The network knows the gripper's speed per step; a lost step spreads it over the gap.
+        elapsed = max(observation.step - self._step, 1)
+        previous = width if self._width is None else width - (width - self._width) / elapsed
+        self._width, self._step = width, observation.step
+        proprioception = proprioception_vector(
+            observation.tool_position,
+            observation.tool_quaternion,
+            width,
+            previous,
+            observation.joint_positions,
+        )
+        try:
+            tokens = self._tokens(observation.instruction)
+            output = self._ensemble.act(dict(observation.images), proprioception, tokens)
+        except ValueError as error:
+            raise PolicyOutputError(str(error)) from error
+        chunks = output.means * self._scale
+        action = chunks[:, 0].mean(axis=0)
+        action[GRIPPER] = np.clip(action[GRIPPER], 0.0, 1.0)
+        return PolicyOutput(
+            action=action,
+            member_means=chunks[:, 0],
+            member_stds=output.stds[:, 0] * self._scale,
+            chunks=chunks,
+            latent=output.latents.reshape(-1),
+        )
+
+    def _tokens(self, instruction: str) -> np.ndarray:
+        if self._instruction is None or self._instruction[0] != instruction:
+            self._instruction = (instruction, self._ensemble.tokenize(instruction))
+        return self._instruction[1]
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BackendError("device 'cuda' was asked for, but torch sees no GPU; use device:=auto")
+    return name
+
+
+def _precision(name: str, device: str) -> torch.dtype:
+    if name == "auto":
+        return torch.float16 if device == "cuda" else torch.float32
+    return getattr(torch, name)
+
+
+def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device: str) -> PolicyInfo:
+    config = ensemble.config
+    statistics = folder / STATISTICS_FILE
+    return PolicyInfo(
+        backend="embedded",
+        policy=checkpoint,
+        weights_hash=hash_files(folder, folder.rglob(WEIGHTS_FILE)),
+        cameras={name: (CAMERA_SIZE, CAMERA_SIZE) for name in config.cameras},
+        action_scale=tuple(config.action_scale),
+        action_names=ACTION_NAMES,
+        action_units=ACTION_UNITS,
+        control_period=config.control_period,
+        members=ensemble.members,
+        member_kind="checkpoints" if ensemble.members > 1 else "single",
+        embedding_size=ensemble.members * config.latent_size,
+        chunk_length=config.chunk_length,
+        has_distribution=True,
+        latent_statistics=LatentStatistics.load(statistics) if statistics.is_file() else None,
+        device=device,
+    )

@@ -1,0 +1,40 @@
+"""Backends by name; a backend's libraries are imported only when it is the one in use."""
+
+import importlib
+
+from salus_vla_node.backends.base import BackendError, PolicyBackend
+
+BACKENDS: dict[str, str] = {
+    "embedded": "salus_vla_node.backends.embedded.backend:EmbeddedBackend",
+}
+"""Import path, "module:class", by name."""
+
+
+def backend_class(name: str) -> type[PolicyBackend]:
+    """Imports a backend.
+
+    Args:
+        name: One of BACKENDS, or the import path "module:class" of one's own PolicyBackend.
+
+    Returns:
+        The class.
+
+    Raises:
+        BackendError: The name is unknown, the import fails, or the class is no PolicyBackend.
+    """
+    path = BACKENDS.get(name, name)
+    module_name, _, class_name = path.partition(":")
+    if not class_name:
+        raise BackendError(
+            f"unknown backend '{name}'; known: {', '.join(sorted(BACKENDS))}, or 'module:class' of "
+            "your own"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        missing = f" (install the Python package '{error.name}')" if error.name else ""
+        raise BackendError(f"backend '{name}' cannot be imported: {error}{missing}") from error
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, PolicyBackend)):
+        raise BackendError(f"backend '{name}': {path} is not a PolicyBackend")
+    return found

@@ -1,0 +1,101 @@
+"""VlaSignals and SignalInfo from the policy's output."""
+
+from array import array
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from salus_core.signals import (
+    SIGNAL_DEFINITIONS,
+    SIGNAL_NAMES,
+    SIGNAL_UNITS,
+    SignalValues,
+    available_signals,
+    member_variance,
+    pack_validity,
+    schema_hash,
+)
+
+from salus_msgs.msg import SignalInfo, Step, VlaSignals
+from salus_vla_node.backends.base import PolicyInfo, PolicyOutput
+
+
+def _float32_sequence(values: np.ndarray | None) -> array:
+    # rosidl checks a list element by element, an array of the right type not at all.
+    sequence = array("f")
+    if values is not None:
+        sequence.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
+    return sequence
+
+
+def signals_message(step: Step, output: PolicyOutput, signals: SignalValues) -> VlaSignals:
+    """Makes the message of one step, all but its latency.
+
+    Args:
+        step: Of the observation; gives header, episode and step.
+        output: Of the policy, checked.
+        signals: Of the same step.
+
+    Returns:
+        The message.
+    """
+    message = VlaSignals(header=step.header, episode=step.episode, step=step.step)
+    for name, value in zip(SIGNAL_NAMES, signals.values.tolist(), strict=True):
+        setattr(message, name, value)
+    message.valid = pack_validity(signals.valid)
+    message.action = np.asarray(output.action, np.float64)
+    if output.member_means is not None and len(output.member_means) > 1:
+        message.action_std = np.sqrt(member_variance(output.member_means)).astype(np.float32)
+    message.embedding = _float32_sequence(output.latent)
+    message.chunk = _float32_sequence(output.chunks)
+    return message
+
+
+def info_message(info: PolicyInfo, window: int, has_joint_limits: bool, stamp: Time) -> SignalInfo:
+    """Makes the latched description of the signals.
+
+    Args:
+        info: Of the loaded policy.
+        window: Steps of the windowed signals.
+        has_joint_limits: Joint limits are known.
+        stamp: Of the publication.
+
+    Returns:
+        The message.
+    """
+    message = SignalInfo(
+        names=list(SIGNAL_NAMES),
+        units=list(SIGNAL_UNITS),
+        definitions=list(SIGNAL_DEFINITIONS),
+        available=available_signals(
+            members=info.members,
+            member_kind=info.member_kind,
+            has_distribution=info.has_distribution,
+            has_latent=info.embedding_size > 0,
+            has_latent_statistics=info.latent_statistics is not None,
+            has_joint_limits=has_joint_limits,
+        ).tolist(),
+        action_names=list(info.action_names),
+        action_units=list(info.action_units),
+        action_scale=np.array(info.action_scale, np.float32),
+        window=window,
+        embedding_size=info.embedding_size,
+        chunk_shape=np.array(info.chunk_shape, np.uint32),
+        members=info.members,
+        member_kind=info.member_kind,
+        backend=info.backend,
+        policy=info.policy,
+        policy_hash=info.weights_hash,
+        control_period=info.control_period,
+    )
+    message.header.stamp = stamp
+    message.schema_hash = schema_hash(
+        window=window,
+        embedding_size=info.embedding_size,
+        chunk_shape=info.chunk_shape,
+        members=info.members,
+        member_kind=info.member_kind,
+        action_names=info.action_names,
+        action_units=info.action_units,
+        action_scale=info.action_scale,
+    )
+    return message

@@ -1,0 +1,112 @@
+"""Parameters of the VLA node."""
+
+from dataclasses import dataclass
+
+from salus_util.managed_node import ManagedParameters
+from salus_util.parameters import parameter
+from salus_util.qos import RELIABILITIES
+
+from salus_vla_node.backends.base import DEVICES, PRECISIONS
+
+PANDA_JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
+PANDA_FINGERS = ["panda_finger_joint1", "panda_finger_joint2"]
+# Limits of the Franka Emika Panda, from the manufacturer's public table of limits [rad].
+PANDA_LOWER = [-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973]
+PANDA_UPPER = [2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973]
+
+
+@dataclass
+class VlaParameters(ManagedParameters):
+    """Parameters of the VLA node; what the weights depend on needs a new configure."""
+
+    backend: str = parameter(
+        "embedded",
+        "Policy backend: a known name, or 'module:class' of one's own PolicyBackend.",
+        read_only=True,
+    )
+    checkpoint: str = parameter(
+        "default",
+        "Weights of the policy: 'default' (those that ship with SALUS), a folder, a name or a hub "
+        "id. The service load_checkpoint replaces them at run time.",
+        read_only=True,
+    )
+    device: str = parameter(
+        "auto",
+        "Where the policy runs; auto: CUDA where there is a GPU.",
+        choices=DEVICES,
+        read_only=True,
+    )
+    precision: str = parameter(
+        "auto",
+        "Arithmetic of the policy; auto: float32 on the CPU.",
+        choices=PRECISIONS,
+        read_only=True,
+    )
+    threads: int = parameter(
+        1,
+        "Threads of the policy's arithmetic on the CPU; 0: the library's default.",
+        minimum=0,
+        maximum=256,
+        read_only=True,
+    )
+    window: int = parameter(
+        10, "Steps of the windowed signals.", minimum=2, maximum=1000, read_only=True
+    )
+    instruction: str = parameter(
+        "", "Sentence given to the policy; empty: the one of the episode's status."
+    )
+    camera_topics: list[str] = parameter(  # noqa: RUF009
+        [""],
+        "Topics of cameras that are not on camera/NAME/image_raw, each as 'NAME=topic'.",
+        read_only=True,
+    )
+    image_reliability: str = parameter(
+        "reliable",
+        "Reliability asked for by the camera subscriptions; reliable in lockstep.",
+        choices=RELIABILITIES,
+        read_only=True,
+    )
+    joint_names: list[str] = parameter(  # noqa: RUF009
+        PANDA_JOINTS,
+        "Joints of the arm in the policy's order; joint_states may have them in any order.",
+        read_only=True,
+    )
+    finger_joint_names: list[str] = parameter(  # noqa: RUF009
+        PANDA_FINGERS,
+        "Joints whose positions add up to the gripper's width [m].",
+        read_only=True,
+    )
+    joint_lower: list[float] = parameter(  # noqa: RUF009
+        PANDA_LOWER, "Lower limits of joint_names [rad].", read_only=True
+    )
+    joint_upper: list[float] = parameter(  # noqa: RUF009
+        PANDA_UPPER, "Upper limits of joint_names [rad].", read_only=True
+    )
+    step_source: str = parameter(
+        "topic",
+        "'topic': steps and their numbers come with the topic step, the topic episode says when to "
+        "act. 'images': for robots without them, every image of the policy's first camera is a "
+        "step, from the activation on.",
+        choices=("topic", "images"),
+        read_only=True,
+    )
+    stamp_tolerance: float = parameter(
+        0.05,
+        "With step_source 'images': largest difference between the stamps of one observation [s].",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    queue_depth: int = parameter(
+        2,
+        "Observations that may wait for the policy; then the oldest is dropped and counted.",
+        minimum=1,
+        maximum=16,
+        read_only=True,
+    )
+    command_wait: float = parameter(
+        0.1,
+        "Longest wait, after inference, for the command of the step before, which the signal "
+        "execution_mismatch needs [s].",
+        minimum=0.0,
+        maximum=1.0,
+    )

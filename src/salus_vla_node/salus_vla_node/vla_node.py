@@ -1,0 +1,332 @@
+"""The VLA node: acts on every step of the running episode and publishes the policy's signals."""
+
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from functools import partial
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.task import Future
+from salus_util.images import ImageError
+from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
+from salus_util.stepsync import Observation as StampedMessages
+from salus_util.stepsync import StepSync
+from salus_util.validity import InvalidInputError
+from sensor_msgs.msg import Image, JointState
+
+from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
+from salus_msgs.srv import LoadCheckpoint
+from salus_util import qos
+from salus_vla_node.backends.base import BackendError, LoadOptions, PolicyOutputError
+from salus_vla_node.commands import CommandHistory
+from salus_vla_node.image_steps import ImageStepSync
+from salus_vla_node.inputs import JOINT_STATES, TOOL_POSE, Job, build_observation, camera_topics
+from salus_vla_node.messages import info_message, signals_message
+from salus_vla_node.parameters import VlaParameters
+from salus_vla_node.policy import MonitoredPolicy
+from salus_vla_node.worker import Worker
+
+THROTTLE = 2.0
+"""Least time between two log messages of the same kind [s]."""
+
+
+class VlaNode(ManagedNode):
+    """Managed node `vla`.
+
+    The executor's thread matches messages by stamp and checks them; inference, signals and
+    publication happen in a thread of their own.
+    """
+
+    parameters_type = VlaParameters
+
+    def __init__(self, **kwargs):
+        super().__init__("vla", **kwargs)
+
+    def configure(self) -> None:
+        """Loads the weights, creates publishers and subscriptions.
+
+        Raises:
+            ConfigureError: The weights cannot be loaded or parameters contradict each other.
+        """
+        self._check_joint_parameters()
+        self._policy_lock = threading.Lock()
+        self._policy = self._load(self.parameters.checkpoint)
+        self._commands = CommandHistory()
+        self._status: EpisodeStatus | None = None
+        self._waiting: deque[StampedMessages] = deque()
+        self._published: tuple[int, int] | None = None
+        self._inference: Worker[Job] | None = None
+        self._counts = {"invalid inputs": 0, "incomplete observations": 0, "policy failures": 0}
+
+        self._signals_publisher = self.create_lifecycle_publisher(
+            VlaSignals, "vla_signals", qos.RELIABLE
+        )
+        self._info_publisher = self.create_lifecycle_publisher(
+            SignalInfo, "signal_info", qos.LATCHED
+        )
+        self._camera_subscriptions = []
+        self._subscribe_cameras()
+        subscribe = self.create_subscription
+        if self.parameters.step_source == "topic":
+            subscribe(Step, "step", self._on_step, qos.RELIABLE)
+        elif not self.parameters.instruction:
+            raise ConfigureError("step_source 'images' needs the parameter 'instruction'")
+        for topic, kind in ((JOINT_STATES, JointState), (TOOL_POSE, PoseStamped)):
+            subscribe(kind, topic, partial(self._on_input, topic), qos.RELIABLE)
+        self._command_subscription = subscribe(
+            ActionCommand, "command", self._on_command, qos.RELIABLE
+        )
+        subscribe(EpisodeStatus, "episode", self._on_episode, qos.LATCHED)
+        self.create_service(
+            LoadCheckpoint,
+            "~/load_checkpoint",
+            self._on_load_checkpoint,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
+
+    def activate(self) -> None:
+        """Starts inferring, with the next observation on."""
+        self._sync.clear()
+        self._waiting.clear()
+        self._inference = Worker(self._infer, self._on_thread_error, self.parameters.queue_depth)
+        self._announce()
+
+    def deactivate(self) -> None:
+        """Stops inferring after the observation at hand."""
+        if self._inference is not None:
+            self._inference.stop()
+            self._inference = None
+
+    def cleanup(self) -> None:
+        """Releases the weights."""
+        self._policy = None
+
+    def _check_joint_parameters(self) -> None:
+        given = self.parameters
+        for name in ("joint_lower", "joint_upper"):
+            if len(getattr(given, name)) != len(given.joint_names):
+                raise ConfigureError(
+                    f"parameter '{name}' has {len(getattr(given, name))} values for "
+                    f"{len(given.joint_names)} joint_names"
+                )
+        for name, low, high in zip(
+            given.joint_names, given.joint_lower, given.joint_upper, strict=True
+        ):
+            if low >= high:
+                raise ConfigureError(f"joint_lower {low} is not below joint_upper {high}: {name}")
+
+    def _load(self, checkpoint: str) -> MonitoredPolicy:
+        given = self.parameters
+        try:
+            policy = MonitoredPolicy.load(
+                given.backend,
+                checkpoint,
+                LoadOptions(given.device, given.precision, given.threads),
+                given.window,
+                given.joint_lower,
+                given.joint_upper,
+            )
+            camera_topics(policy.info.cameras, given.camera_topics)
+        except (BackendError, ValueError) as error:
+            raise ConfigureError(str(error)) from error
+        return policy
+
+    def _subscribe_cameras(self) -> None:
+        """Subscribes to the cameras of the policy, and to no other: images are what costs."""
+        for subscription in self._camera_subscriptions:
+            self.destroy_subscription(subscription)
+        self._cameras = camera_topics(self._policy.info.cameras, self.parameters.camera_topics)
+        self._sync = self._make_sync([*self._cameras, JOINT_STATES, TOOL_POSE])
+        profile = qos.image(self.parameters.image_reliability)
+        self._camera_subscriptions = [
+            self.create_subscription(Image, camera.topic, partial(self._on_input, name), profile)
+            for name, camera in self._cameras.items()
+        ]
+
+    def _make_sync(self, keys: list[str]) -> StepSync | ImageStepSync:
+        if self.parameters.step_source == "topic":
+            return StepSync(keys, self._on_complete, self._on_incomplete)
+        return ImageStepSync(
+            next(iter(self._cameras)),
+            keys,
+            lambda: self.parameters.stamp_tolerance,
+            self._on_complete,
+            self._on_incomplete,
+        )
+
+    def _announce(self) -> None:
+        info = self._policy.info
+        self._info_publisher.publish(
+            info_message(info, self.parameters.window, True, self.get_clock().now().to_msg())
+        )
+        self.diagnostics.set("backend", info.backend)
+        self.diagnostics.set("policy", info.policy)
+        self.diagnostics.set("model hash", info.weights_hash)
+        self.diagnostics.set("device", info.device)
+        self.get_logger().info(
+            f"policy '{info.policy}' ({info.backend}, {info.members} members on {info.device}, "
+            f"cameras {', '.join(info.cameras)}, hash {info.weights_hash[:12]})"
+        )
+
+    # In the executor's thread.
+
+    @when_active
+    def _on_step(self, message: Step) -> None:
+        self._sync.add_step(message)
+
+    @when_active
+    def _on_input(self, key: str, message: Image | JointState | PoseStamped) -> None:
+        self._sync.add(key, message)
+
+    @when_active
+    def _on_command(self, message: ActionCommand) -> None:
+        self._commands.add(message.episode, message.step, message.action)
+
+    def _on_episode(self, message: EpisodeStatus) -> None:
+        # Not gated: a node activated in the middle of an episode must know that it runs.
+        self._status = message
+        waiting, self._waiting = self._waiting, deque()
+        for messages in waiting:
+            if messages.step.episode >= message.episode:
+                self._on_complete(messages)
+
+    def _on_complete(self, messages: StampedMessages) -> None:
+        if self.parameters.step_source == "images":
+            self._enqueue(messages, self.parameters.instruction)
+            return
+        status, step = self._status, messages.step
+        if status is None or step.episode > status.episode:
+            self._wait_for_status(messages)
+        elif step.episode < status.episode:
+            # Late, unless a world that was started anew counts its episodes from the beginning.
+            if step.step == 0:
+                self._wait_for_status(messages)
+        elif status.state == EpisodeStatus.STATE_RUNNING or step.step <= status.step:
+            # The last step of an episode is acted on however early its end becomes known, so that
+            # recordings do not depend on the order of arrival.
+            self._enqueue(messages, self.parameters.instruction or status.instruction)
+
+    def _wait_for_status(self, messages: StampedMessages) -> None:
+        if len(self._waiting) == self.parameters.queue_depth:
+            self._waiting.popleft()
+            self.diagnostics.drop()
+        self._waiting.append(messages)
+
+    def _enqueue(self, messages: StampedMessages, instruction: str) -> None:
+        received = time.perf_counter()
+        step = messages.step
+        try:
+            observation = build_observation(
+                step.step,
+                messages.messages,
+                self._cameras,
+                self.parameters.joint_names,
+                self.parameters.finger_joint_names,
+                instruction,
+            )
+        except (ImageError, InvalidInputError) as error:
+            self._count("invalid inputs")
+            self.get_logger().error(
+                f"no action for episode {step.episode} step {step.step}: {error}",
+                throttle_duration_sec=THROTTLE,
+            )
+            return
+        self._drop(self._inference.put(Job(step, observation, received)))
+
+    def _on_incomplete(self, messages: StampedMessages, missing: list[str]) -> None:
+        self._count("incomplete observations")
+        self.diagnostics.drop()
+        where = f"step {messages.step.step}" if messages.step else "an observation"
+        self.get_logger().warning(
+            f"no action for {where}: nothing with its stamp came on {', '.join(missing)}",
+            throttle_duration_sec=THROTTLE,
+        )
+
+    def _drop(self, number: int) -> None:
+        if number:
+            self.diagnostics.drop(number)
+            self.get_logger().warning(
+                "inference is slower than the observations come: dropped the oldest",
+                throttle_duration_sec=THROTTLE,
+            )
+
+    def _count(self, what: str) -> None:
+        self._counts[what] += 1
+        self.diagnostics.set(what, self._counts[what])
+
+    async def _on_load_checkpoint(
+        self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
+    ) -> LoadCheckpoint.Response:
+        loaded: Future = Future(executor=self.executor)
+        # A finished future wakes the executor only if it has a callback to schedule.
+        loaded.add_done_callback(lambda _: None)
+
+        def load() -> None:
+            try:
+                loaded.set_result(self._load(request.checkpoint))
+            except Exception as error:
+                loaded.set_exception(error)
+
+        threading.Thread(target=load, name="load checkpoint", daemon=True).start()
+        try:
+            policy = await loaded
+        except Exception as error:
+            # Whatever a backend's library throws, the policy in use goes on.
+            reason = str(error) if isinstance(error, ConfigureError) else repr(error)
+            response.message = f"{reason}; '{self._policy.info.policy}' stays in use"
+            self.get_logger().error(response.message)
+        else:
+            with self._policy_lock:
+                self._policy = policy
+            self._subscribe_cameras()
+            self._announce()
+            response.success = True
+        response.hash = self._policy.info.weights_hash
+        return response
+
+    # In the inference thread.
+
+    def _infer(self, job: Job) -> None:
+        with self._policy_lock:
+            policy = self._policy
+        episode, step = job.step.episode, job.step.step
+        if not policy.is_next(episode, step):
+            return
+        try:
+            output, signals = policy.process(episode, job.observation, self._command_of)
+        except PolicyOutputError as error:
+            self._count("policy failures")
+            self.get_logger().error(
+                f"no action for episode {episode} step {step}: {error}",
+                throttle_duration_sec=THROTTLE,
+            )
+            return
+        message = signals_message(job.step, output, signals)
+        message.latency = time.perf_counter() - job.received
+        if self.is_active:
+            self._signals_publisher.publish(message)
+            self._published = (episode, step)
+            self.diagnostics.count(message.latency)
+
+    def _command_of(self, episode: int, step: int) -> np.ndarray | None:
+        # Nobody executes a proposal that was not made, or where nobody sends commands: then there
+        # is nothing to wait for.
+        proposed = self._published == (episode, step)
+        sent = proposed and self.count_publishers(self._command_subscription.topic_name) > 0
+        return self._commands.get(episode, step, self.parameters.command_wait if sent else 0.0)
+
+    def _on_thread_error(self, error: BaseException) -> None:
+        self.fatal(f"inference failed:\n{''.join(traceback.format_exception(error))}")
+
+
+def main() -> int:
+    """Runs the node; returns its exit code."""
+    return run(VlaNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

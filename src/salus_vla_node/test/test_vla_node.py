@@ -1,0 +1,344 @@
+"""The node on real topics, with a real (tiny) policy."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State
+from robot import ARM, FINGERS, REST
+from salus_core.signals import SIGNAL_NAMES, Signal, unpack_validity
+from tiny_backend import CHUNK, LATENT, MEMBERS, make_checkpoint
+
+from salus_msgs.msg import EpisodeStatus
+from salus_msgs.srv import LoadCheckpoint
+
+pytestmark = pytest.mark.ros
+
+
+def valid(message):
+    return {SIGNAL_NAMES[i] for i in np.flatnonzero(unpack_validity(message.valid))}
+
+
+@pytest.fixture
+def running(make_node, spin_until):
+    node, robot = make_node()
+    robot.episode()
+    spin_until(robot.is_connected)
+    return node, robot
+
+
+def errors_of(node, monkeypatch):
+    """Error messages of a node, as logged from now on."""
+    messages = []
+    logger = node.get_logger()
+    monkeypatch.setattr(logger, "error", lambda text, **_: messages.append(text))
+    monkeypatch.setattr(node, "get_logger", lambda: logger)
+    return messages
+
+
+def test_every_step_of_a_running_episode_gets_signals_once(running, spin_until, spin_for):
+    _, robot = running
+    for step in range(12):
+        robot.observe(step, tool=(0.5 + 0.01 * step, 0.0, 0.3))
+        if step == 3:
+            robot.observe(step)  # sent twice
+        spin_until(lambda: len(robot.signals) > step)  # noqa: B023
+        robot.command(step, [0.012, 0, 0, 0, 0, 0, 1])
+    spin_for(0.2)
+
+    assert [m.step for m in robot.signals] == list(range(12))
+    assert all(m.episode == 1 for m in robot.signals)
+    assert [m.header.stamp for m in robot.signals] == [robot.stamp(i) for i in range(12)]
+    assert all(m.header.frame_id == "panda_link0" for m in robot.signals)
+    assert valid(robot.signals[0]) == {
+        "action_magnitude",
+        "predictive_entropy",
+        "epistemic_uncertainty",
+        "constraint_margin",
+    }
+    everything_but_ood = set(SIGNAL_NAMES) - {"ood_distance"}
+    assert valid(robot.signals[11]) == everything_but_ood
+    last = robot.signals[11]
+    assert last.execution_mismatch == pytest.approx(0.002, abs=1e-6)
+    # Joint 6 of the rest pose: 3.7525 - 1.9; joint 4: -0.0698 + 2.2 ... the nearest is joint 4.
+    assert last.constraint_margin == pytest.approx(-2.2 + 3.0718, abs=1e-4)
+    assert len(last.embedding) == LATENT
+    assert len(last.chunk) == MEMBERS * CHUNK * 7
+    chunk = np.array(last.chunk).reshape(MEMBERS, CHUNK, 7)
+    assert chunk[:, 0].mean(axis=0) == pytest.approx(np.array(last.action), abs=1e-6)
+    assert chunk[:, 0].std(axis=0, ddof=1) == pytest.approx(np.array(last.action_std), rel=1e-3)
+    assert 0.0 < last.latency < 1.0
+
+
+def test_signal_info_describes_the_policy(running, spin_until):
+    node, robot = running
+    spin_until(lambda: robot.infos)
+    info = robot.infos[0]
+    assert tuple(info.names) == SIGNAL_NAMES
+    assert len(info.units) == len(info.definitions) == len(info.available) == 12
+    assert not info.available[Signal.OOD_DISTANCE]
+    assert list(info.chunk_shape) == [MEMBERS, CHUNK, 7]
+    assert (info.members, info.member_kind, info.embedding_size) == (MEMBERS, "checkpoints", LATENT)
+    assert info.policy == node.parameters.checkpoint
+    assert len(info.policy_hash) == len(info.schema_hash) == 64
+
+
+def test_a_new_episode_starts_with_an_empty_history(running, spin_until):
+    _, robot = running
+    for step in range(3):
+        robot.observe(step)
+        spin_until(lambda: len(robot.signals) > step)  # noqa: B023
+    robot.episode(2)
+    robot.observe(0, episode=2)
+    spin_until(lambda: len(robot.signals) == 4)
+    assert (robot.signals[3].episode, robot.signals[3].step) == (2, 0)
+    assert "action_volatility" not in valid(robot.signals[3])
+
+
+def test_an_observation_that_overtakes_the_episode_status_is_kept(running, spin_until, spin_for):
+    _, robot = running
+    robot.observe(0, episode=2)
+    spin_for(0.3)
+    assert robot.signals == []
+    robot.episode(2)
+    spin_until(lambda: robot.signals)
+    assert robot.signals[0].episode == 2
+
+
+def test_nothing_is_inferred_after_the_end_of_the_episode(running, spin_until, spin_for):
+    _, robot = running
+    robot.observe(0)
+    spin_until(lambda: robot.signals)
+    robot.episode(state=EpisodeStatus.STATE_FAILED, step=1)
+    spin_for(0.2)
+    robot.observe(1)  # the last step of the episode: its end became known early
+    robot.observe(2)
+    spin_for(0.4)
+    assert [m.step for m in robot.signals] == [0, 1]
+
+
+def test_an_inactive_node_neither_infers_nor_publishes(make_node, spin_until, spin_for):
+    node, robot = make_node()
+    robot.episode()
+    spin_until(robot.is_connected)
+    robot.observe(0)
+    spin_until(lambda: robot.signals)
+    node.trigger_deactivate()
+    acted = []
+    backend = node._policy._backend
+    backend.act = lambda observation: acted.append(observation)
+    robot.observe(1)
+    spin_for(0.4)
+    assert len(robot.signals) == 1
+    assert acted == []
+    del backend.act
+    node.trigger_activate()
+    robot.observe(2)
+    spin_until(lambda: len(robot.signals) == 2)
+    assert robot.signals[1].step == 2
+    assert "action_volatility" not in valid(robot.signals[1])  # step 1 was not seen
+
+
+def test_joints_are_found_by_name_whatever_their_order(running, spin_until):
+    _, robot = running
+    robot.observe(0)
+    robot.observe(
+        1,
+        names=(ARM + FINGERS)[::-1],
+        positions=[*REST, 0.04, 0.04][::-1],
+        image=np.zeros((32, 32, 3), np.uint8),
+    )
+    spin_until(lambda: len(robot.signals) == 2)
+    assert np.array_equal(robot.signals[0].action, robot.signals[1].action)
+    assert robot.signals[0].constraint_margin == robot.signals[1].constraint_margin
+
+
+BAD_INPUTS = {
+    "wrong camera size": (
+        {"image": np.zeros((48, 64, 3), np.uint8)},
+        ["camera/front/image_raw", "32x32", "64x48"],
+    ),
+    "NaN in a joint": (
+        {"positions": [0.0, float("nan"), *REST[2:], 0.04, 0.04]},
+        ["joint_states", "panda_joint2", "nan"],
+    ),
+    "missing joint": (
+        {"names": ARM[:6] + FINGERS, "positions": [*REST[:6], 0.04, 0.04]},
+        ["joint_states", "panda_joint7"],
+    ),
+    "infinite tool pose": ({"tool": (float("inf"), 0.0, 0.0)}, ["tool_pose", "position.x", "inf"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_bad_input_is_named_and_gives_no_action(case, running, spin_until, monkeypatch):
+    node, robot = running
+    changes, words = BAD_INPUTS[case]
+    errors = errors_of(node, monkeypatch)
+    robot.observe(0, **changes)
+    spin_until(lambda: errors)
+    robot.observe(1)
+    spin_until(lambda: robot.signals)
+    assert [m.step for m in robot.signals] == [1]
+    assert len(errors) == 1
+    assert all(word in errors[0] for word in [*words, "step 0"])
+
+
+def test_wrong_encoding_names_the_topic(running, spin_until, monkeypatch):
+    from sensor_msgs.msg import Image
+
+    node, robot = running
+    errors = errors_of(node, monkeypatch)
+    grey = Image(height=32, width=32, step=32, encoding="mono8", data=bytes(32 * 32))
+    robot.observe(0, image=grey)
+    spin_until(lambda: errors)
+    assert all(word in errors[0] for word in ["camera/front/image_raw", "rgb8", "mono8"])
+
+
+def test_a_policy_that_diverges_gives_no_action(make_node, spin_until, monkeypatch):
+    node, robot = make_node(backend="tiny_backend:FailingBackend")
+    robot.episode()
+    spin_until(robot.is_connected)
+    errors = errors_of(node, monkeypatch)
+    robot.observe(0)
+    robot.observe(1)
+    spin_until(lambda: errors)
+    assert "step 1" in errors[0]
+    assert "NaN" in errors[0]
+    assert [m.step for m in robot.signals] == [0]
+    assert node.exit_code == 0
+
+
+def test_a_policy_that_throws_ends_the_process_with_its_reason(make_node, spin_until, capfd):
+    node, robot = make_node(backend="tiny_backend:BrokenBackend")
+    robot.episode()
+    spin_until(robot.is_connected)
+    robot.observe(0)
+    spin_until(node.stopped.done)
+    assert node.exit_code == 1
+    assert "out of memory on the device" in capfd.readouterr().err
+
+
+def test_a_policy_slower_than_its_camera_drops_the_oldest_and_counts(make_node, spin_until):
+    node, robot = make_node(backend="tiny_backend:SlowBackend", queue_depth=1)
+    robot.episode()
+    spin_until(robot.is_connected)
+    for step in range(5):  # as many images as the subscription keeps
+        robot.observe(step)
+    spin_until(lambda: robot.signals and robot.signals[-1].step == 4)
+    assert len(robot.signals) + node.diagnostics.drops == 5
+    assert node.diagnostics.drops >= 2
+
+
+def test_an_incomplete_observation_is_counted_not_awaited(running, spin_until):
+    from salus_msgs.msg import Step
+
+    node, robot = running
+    for step in range(10):  # more than are kept
+        lonely = Step(episode=1, step=step)
+        lonely.header.stamp = robot.stamp(step)
+        robot.step_publisher.publish(lonely)
+    spin_until(lambda: node.diagnostics.drops == 2)
+    robot.observe(20)
+    spin_until(lambda: robot.signals)
+    assert robot.signals[0].step == 20
+
+
+def test_diagnostics_report_latency_and_model_hash(make_node, spin_until):
+    node, robot = make_node(**{"diagnostics.period": 0.2})
+    reports = []
+    robot.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
+    robot.episode()
+    spin_until(robot.is_connected)
+    robot.observe(0)
+    spin_until(lambda: robot.signals)
+    reports.clear()
+    spin_until(lambda: reports)
+    values = {item.key: item.value for item in reports[0].status[0].values}
+    assert values["model hash"] == node._policy.info.weights_hash
+    assert float(values["latency p99 [ms]"]) > 0.0
+
+
+def test_a_checkpoint_is_replaced_at_run_time_and_a_bad_one_is_not(running, spin_until, tmp_path):
+    node, robot = running
+    old = node._policy.info.weights_hash
+    client = robot.create_client(LoadCheckpoint, "vla/load_checkpoint")
+    spin_until(client.service_is_ready)
+
+    refused = client.call_async(LoadCheckpoint.Request(checkpoint=str(tmp_path / "nowhere")))
+    spin_until(refused.done)
+    assert not refused.result().success
+    assert str(tmp_path / "nowhere") in refused.result().message
+    assert refused.result().hash == old
+
+    other = make_checkpoint(tmp_path / "other", seed=7)
+    accepted = client.call_async(LoadCheckpoint.Request(checkpoint=str(other)))
+    spin_until(accepted.done)
+    assert accepted.result().success
+    assert accepted.result().hash != old
+    spin_until(lambda: robot.infos and robot.infos[-1].policy == str(other))
+    spin_until(robot.is_connected)
+    robot.observe(0)
+    spin_until(lambda: robot.signals)
+
+
+def test_images_are_the_steps_where_the_robot_numbers_none(make_node, spin_until, spin_for):
+    _, robot = make_node(step_source="images", instruction="pick it", stamp_tolerance=0.01)
+    publishers = (robot.image_publisher, robot.joint_publisher, robot.pose_publisher)
+    spin_until(lambda: all(p.get_subscription_count() for p in publishers))
+    for step in range(4):
+        if step != 2:  # the joints of step 1 are too old for the image of step 2
+            robot.send_body(robot.stamp(step))
+            spin_for(0.1)
+        robot.send_image(robot.stamp(step), np.zeros((32, 32, 3), np.uint8))
+        spin_for(0.1)
+    spin_until(lambda: len(robot.signals) == 3)
+    assert [m.step for m in robot.signals] == [0, 1, 3]
+    assert [m.header.stamp for m in robot.signals] == [robot.stamp(i) for i in (0, 1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"checkpoint": "/nowhere/policy"}, ["/nowhere/policy/member_0.safetensors"]),
+        ({"backend": "openvla9"}, ["unknown backend 'openvla9'", "embedded"]),
+        ({"camera_topics": ["top=/camera"]}, ["no camera 'top'", "front"]),
+        ({"joint_lower": [0.0]}, ["joint_lower", "7 joint_names"]),
+        ({"window": 1}, ["window", "2"]),
+        ({"no_such_parameter": 1}, ["no_such_parameter"]),
+        ({"step_source": "images"}, ["instruction"]),
+    ],
+)
+def test_a_node_that_cannot_start_says_why(parameters, words, make_node, monkeypatch):
+    node, _ = make_node(start=False, **parameters)
+    errors = errors_of(node, monkeypatch)
+    assert not node.start()
+    assert node.exit_code == 1
+    assert len(errors) == 1
+    assert all(word in errors[0] for word in words)
+
+
+def test_without_autostart_a_bad_checkpoint_leaves_the_node_unconfigured(make_node):
+    node, _ = make_node(start=False, autostart=False, checkpoint="/nowhere")
+    assert node.start()
+    node.trigger_configure()
+    assert node._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
+
+
+def test_the_process_exits_with_1_when_the_checkpoint_is_missing():
+    code = "import sys; from salus_vla_node.vla_node import main; sys.exit(main())"
+    given = ["-p", "backend:='tiny_backend:TinyBackend'", "-p", "checkpoint:=/nowhere/policy"]
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--ros-args", *given],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.returncode == 1
+    assert "/nowhere/policy" in done.stderr
