@@ -1,0 +1,1 @@
+"""What SALUS computes; nothing in here imports ROS."""

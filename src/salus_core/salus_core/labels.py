@@ -1,0 +1,88 @@
+"""Labels of steps, derived from an episode's outcome whenever data is read; they are never stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from salus_core.failures import FAILURE_TYPES, HORIZONS_S, FailureType, Outcome
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of one episode's T steps, H horizons and K failure types.
+
+    Attributes:
+        y: (T, H, K) bool; y[t, h, k]: failure k has its onset at t_f with 0 < t_f - t <= h.
+        valid: (T, H) bool; False where the label is censored: nothing may be learned or scored there.
+    """
+
+    y: np.ndarray
+    valid: np.ndarray
+
+
+def horizon_steps(control_period: float, horizons: Sequence[float] = HORIZONS_S) -> np.ndarray:
+    """Horizons in control steps, rounded to the nearest: 6, 9, 12 and 15 at 30 Hz.
+
+    Args:
+        control_period: seconds per step.
+        horizons: [s].
+
+    Returns:
+        (H,) int64.
+
+    Raises:
+        ValueError: a horizon is shorter than half a step, or the period is not positive.
+    """
+    if not control_period > 0:
+        raise ValueError(f"control_period must be positive: {control_period}")
+    steps = np.rint(np.asarray(horizons, float) / control_period).astype(np.int64)
+    if np.any(steps < 1):
+        raise ValueError(f"horizons {tuple(horizons)} s are below one step of {control_period} s")
+    return steps
+
+
+def failure_labels(
+    length: int,
+    outcome: Outcome,
+    failure: FailureType,
+    onset_step: int,
+    control_period: float,
+    intervened: bool = False,
+    horizons: Sequence[float] = HORIZONS_S,
+) -> Labels:
+    """Label the steps of an episode.
+
+    Censored are: the steps from the onset on; all steps of an episode with an intervention (it may have
+    prevented or caused what came); of an aborted episode each horizon that reaches beyond the last step.
+
+    Args:
+        length: recorded steps T.
+        outcome: an ended episode's.
+        failure: not NONE exactly if `outcome` is FAILED.
+        onset_step: step of the onset; may equal `length` (the failure is seen in the observation that ends
+            the episode, which is not a row). Only read if the outcome is FAILED.
+        control_period: seconds per step.
+        intervened: the supervisor changed an action of this episode.
+        horizons: [s].
+
+    Raises:
+        ValueError: the arguments contradict each other.
+    """
+    if outcome == Outcome.RUNNING:
+        raise ValueError("an episode that is still running has no labels")
+    if (outcome == Outcome.FAILED) != (failure != FailureType.NONE):
+        raise ValueError(f"outcome {outcome.name} contradicts failure {failure.name}")
+    reach = horizon_steps(control_period, horizons)
+    step = np.arange(length)
+    y = np.zeros((length, len(reach), len(FAILURE_TYPES)), bool)
+    valid = np.full((length, len(reach)), not intervened)
+    if outcome == Outcome.FAILED:
+        if not 0 <= onset_step <= length:
+            raise ValueError(f"onset step {onset_step} lies outside the episode's 0 to {length}")
+        ahead = (onset_step - step)[:, None]
+        y[:, :, FAILURE_TYPES.index(failure)] = (ahead > 0) & (ahead <= reach)
+        valid &= ahead > 0
+    elif outcome == Outcome.ABORTED:
+        valid &= (step[:, None] + reach) < length
+    return Labels(y=y, valid=valid)

@@ -1,0 +1,8 @@
+import pytest
+from salus_core.episode_store import RunSchema
+from salus_core.episode_store.testing import make_schema
+
+
+@pytest.fixture
+def schema() -> RunSchema:
+    return make_schema()
