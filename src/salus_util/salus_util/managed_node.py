@@ -15,6 +15,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import (
     LifecycleNode,
     LifecyclePublisher,
@@ -247,6 +248,10 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except rclpy_implementation.RCLError:
+        # A signal between two waits shuts the context down under the executor's feet.
+        if rclpy.ok():
+            raise
     finally:
         if isinstance(node, ManagedNode):
             # A second Ctrl-C must not cut off what is being released (a recorder's last commit).

@@ -1,3 +1,4 @@
+import gc
 import os
 
 import pytest
@@ -14,6 +15,7 @@ def ros():
     rclpy.init(args=[])
     yield
     rclpy.try_shutdown()
+    gc.collect()  # or the publishers of this test would be heard by the next
 
 
 @pytest.fixture
