@@ -1,0 +1,1 @@
+"""Forecasts of failures from the signals of a VLA policy."""

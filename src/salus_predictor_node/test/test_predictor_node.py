@@ -1,0 +1,111 @@
+import subprocess
+import sys
+import time
+
+import pytest
+from builtin_interfaces.msg import Time
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from salus_predictor_node.predictor_node import PredictorNode
+from salus_util.qos import LATCHED, RELIABLE
+from std_msgs.msg import Header
+
+from salus_msgs.msg import EpisodeStatus, FailureForecast, ForecastInfo, VlaSignals
+from salus_msgs.srv import LoadCheckpoint
+
+pytestmark = pytest.mark.ros
+
+
+class Rig:
+    """A running predictor with the policy and the readers played by the test."""
+
+    def __init__(self):
+        self.predictor = PredictorNode()
+        assert self.predictor.start()
+        self.node = Node("rig")
+        self.forecasts, self.info = [], []
+        self.node.create_subscription(
+            FailureForecast, "failure_forecast", self.forecasts.append, RELIABLE
+        )
+        self.node.create_subscription(ForecastInfo, "forecast_info", self.info.append, LATCHED)
+        self.signals = self.node.create_publisher(VlaSignals, "vla_signals", RELIABLE)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.predictor)
+        self.executor.add_node(self.node)
+        self.until(lambda: self.signals.get_subscription_count() and self.info)
+
+    def until(self, condition, seconds=5.0):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not within {seconds} s"
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def send(self, step):
+        header = Header(stamp=Time(sec=1 + step))
+        self.signals.publish(VlaSignals(header=header, episode=4, step=step))
+
+
+@pytest.fixture
+def rig(ros):
+    rig = Rig()
+    yield rig
+    rig.executor.shutdown()
+
+
+def test_without_a_checkpoint_each_step_is_answered_with_the_status_and_without_numbers(rig):
+    for step in (0, 1, 1, 2):
+        rig.send(step)
+    rig.until(lambda: len(rig.forecasts) == 3)
+    for step, forecast in enumerate(rig.forecasts):
+        assert (forecast.episode, forecast.step) == (4, step)
+        assert forecast.header.stamp == Time(sec=1 + step)
+        assert forecast.status == FailureForecast.STATUS_NO_CHECKPOINT
+        assert len(forecast.probabilities) == 0
+        assert (forecast.risk, forecast.score, forecast.band) == (0.0, 0.0, 0.0)
+        assert forecast.likeliest_failure == EpisodeStatus.FAILURE_NONE
+        assert not forecast.alarm
+        assert 0.0 <= forecast.latency < 1.0
+
+
+def test_the_info_names_no_predictor_also_for_who_comes_late(rig):
+    assert rig.info[0].predictor == ""
+    late = []
+    rig.node.create_subscription(ForecastInfo, "forecast_info", late.append, LATCHED)
+    rig.until(lambda: late)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "message"), [("/nowhere", "not found"), ("/tmp", "no predictor yet")]
+)
+def test_the_service_refuses_honestly(rig, checkpoint, message):
+    client = rig.node.create_client(LoadCheckpoint, "predictor/load_checkpoint")
+    future = client.call_async(LoadCheckpoint.Request(checkpoint=checkpoint))
+    rig.until(future.done)
+    assert not future.result().success
+    assert message in future.result().message
+    assert future.result().hash == ""
+
+
+def test_an_inactive_predictor_answers_nothing(rig):
+    rig.predictor.trigger_deactivate()
+    rig.send(0)
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        rig.executor.spin_once(timeout_sec=0.02)
+    assert not rig.forecasts
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("checkpoint:=/nowhere", "predictor checkpoint '/nowhere' not found"),
+        ("chekpoint:=x", "unknown parameter 'chekpoint' for node 'predictor'"),
+    ],
+)
+def test_a_bad_parameter_ends_the_process_with_a_reason_and_code_1(parameter, message):
+    command = [sys.executable, "-m", "salus_predictor_node.predictor_node", "--ros-args", "-p"]
+    done = subprocess.run(
+        [*command, parameter], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count(message) == 1

@@ -1,0 +1,1 @@
+"""What is executed of what a VLA policy proposes."""
