@@ -1,16 +1,13 @@
 """The VLA node: acts on every step of the running episode and publishes the policy's signals."""
 
 import sys
-import threading
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from functools import partial
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.task import Future
 from salus_util.images import ImageError
 from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
 from salus_util.stepsync import Observation as StampedMessages
@@ -53,14 +50,13 @@ class VlaNode(ManagedNode):
             ConfigureError: The weights cannot be loaded or parameters contradict each other.
         """
         self._check_joint_parameters()
-        self._policy_lock = threading.Lock()
         self._policy = self._load(self.parameters.checkpoint)
         self._commands = CommandHistory()
         self._status: EpisodeStatus | None = None
         self._waiting: deque[StampedMessages] = deque()
         self._published: tuple[int, int] | None = None
         self._inference: Worker[Job] | None = None
-        self._counts = {"invalid inputs": 0, "incomplete observations": 0, "policy failures": 0}
+        self._lost: Counter[str] = Counter()
 
         self._signals_publisher = self.create_lifecycle_publisher(
             VlaSignals, "vla_signals", qos.RELIABLE
@@ -81,12 +77,7 @@ class VlaNode(ManagedNode):
             ActionCommand, "command", self._on_command, qos.RELIABLE
         )
         subscribe(EpisodeStatus, "episode", self._on_episode, qos.LATCHED)
-        self.create_service(
-            LoadCheckpoint,
-            "~/load_checkpoint",
-            self._on_load_checkpoint,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-        )
+        self.create_service(LoadCheckpoint, "~/load_checkpoint", self._on_load_checkpoint)
 
     def activate(self) -> None:
         """Starts inferring, with the next observation on."""
@@ -191,7 +182,7 @@ class VlaNode(ManagedNode):
         self._status = message
         waiting, self._waiting = self._waiting, deque()
         for messages in waiting:
-            if messages.step.episode >= message.episode:
+            if self.is_active and messages.step.episode >= message.episode:
                 self._on_complete(messages)
 
     def _on_complete(self, messages: StampedMessages) -> None:
@@ -229,7 +220,7 @@ class VlaNode(ManagedNode):
                 instruction,
             )
         except (ImageError, InvalidInputError) as error:
-            self._count("invalid inputs")
+            self._lose("invalid inputs")
             self.get_logger().error(
                 f"no action for episode {step.episode} step {step.step}: {error}",
                 throttle_duration_sec=THROTTLE,
@@ -238,8 +229,7 @@ class VlaNode(ManagedNode):
         self._drop(self._inference.put(Job(step, observation, received)))
 
     def _on_incomplete(self, messages: StampedMessages, missing: list[str]) -> None:
-        self._count("incomplete observations")
-        self.diagnostics.drop()
+        self._lose("incomplete observations")
         where = f"step {messages.step.step}" if messages.step else "an observation"
         self.get_logger().warning(
             f"no action for {where}: nothing with its stamp came on {', '.join(missing)}",
@@ -254,36 +244,28 @@ class VlaNode(ManagedNode):
                 throttle_duration_sec=THROTTLE,
             )
 
-    def _count(self, what: str) -> None:
-        self._counts[what] += 1
-        self.diagnostics.set(what, self._counts[what])
+    def _lose(self, reason: str) -> None:
+        self._lost[reason] += 1
+        self.diagnostics.set(reason, self._lost[reason])
+        self.diagnostics.drop()
 
-    async def _on_load_checkpoint(
+    def _on_load_checkpoint(
         self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
     ) -> LoadCheckpoint.Response:
-        loaded: Future = Future(executor=self.executor)
-        # A finished future wakes the executor only if it has a callback to schedule.
-        loaded.add_done_callback(lambda _: None)
-
-        def load() -> None:
-            try:
-                loaded.set_result(self._load(request.checkpoint))
-            except Exception as error:
-                loaded.set_exception(error)
-
-        threading.Thread(target=load, name="load checkpoint", daemon=True).start()
+        # Blocks the executor while it loads: observations of that time are lost, and counted. Not
+        # every executor of rclpy runs coroutines as callbacks of services.
         try:
-            policy = await loaded
+            policy = self._load(request.checkpoint)
         except Exception as error:
             # Whatever a backend's library throws, the policy in use goes on.
             reason = str(error) if isinstance(error, ConfigureError) else repr(error)
             response.message = f"{reason}; '{self._policy.info.policy}' stays in use"
             self.get_logger().error(response.message)
         else:
-            with self._policy_lock:
-                self._policy = policy
+            self._policy = policy
             self._subscribe_cameras()
-            self._announce()
+            if self.is_active:
+                self._announce()
             response.success = True
         response.hash = self._policy.info.weights_hash
         return response
@@ -291,15 +273,14 @@ class VlaNode(ManagedNode):
     # In the inference thread.
 
     def _infer(self, job: Job) -> None:
-        with self._policy_lock:
-            policy = self._policy
+        policy = self._policy  # load_checkpoint may replace it meanwhile
         episode, step = job.step.episode, job.step.step
         if not policy.is_next(episode, step):
             return
         try:
             output, signals = policy.process(episode, job.observation, self._command_of)
         except PolicyOutputError as error:
-            self._count("policy failures")
+            self._lose("policy failures")
             self.get_logger().error(
                 f"no action for episode {episode} step {step}: {error}",
                 throttle_duration_sec=THROTTLE,

@@ -10,7 +10,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from robot import ARM, FINGERS, REST
-from salus_core.signals import SIGNAL_NAMES, Signal, unpack_validity
+from salus_core.signals import SIGNAL_NAMES, Signal, SignalComputer, StepInput, unpack_validity
 from tiny_backend import CHUNK, LATENT, MEMBERS, make_checkpoint
 
 from salus_msgs.msg import EpisodeStatus
@@ -74,6 +74,32 @@ def test_every_step_of_a_running_episode_gets_signals_once(running, spin_until, 
     assert 0.0 < last.latency < 1.0
 
 
+def test_signals_can_be_computed_again_from_what_was_published(running, spin_until):
+    _, robot = running
+    for step in range(12):
+        robot.observe(step)
+        spin_until(lambda: len(robot.signals) > step)  # noqa: B023
+    spin_until(lambda: robot.infos)
+    info = robot.infos[0]
+    offline = SignalComputer(info.action_scale, window=info.window, member_kind=info.member_kind)
+    for message in robot.signals:
+        chunks = np.array(message.chunk).reshape(info.chunk_shape)
+        again = offline.update(
+            StepInput(
+                step=message.step,
+                action=message.action,
+                member_means=chunks[:, 0],
+                latent=np.array(message.embedding),
+                chunks=chunks,
+            )
+        )
+        for signal in np.flatnonzero(again.valid):
+            assert message.valid >> signal & 1
+            published = getattr(message, SIGNAL_NAMES[signal])
+            assert again.values[signal] == pytest.approx(published, rel=1e-4, abs=1e-5)
+    assert again.valid.sum() == 8
+
+
 def test_signal_info_describes_the_policy(running, spin_until):
     node, robot = running
     spin_until(lambda: robot.infos)
@@ -107,6 +133,17 @@ def test_an_observation_that_overtakes_the_episode_status_is_kept(running, spin_
     robot.episode(2)
     spin_until(lambda: robot.signals)
     assert robot.signals[0].episode == 2
+
+
+def test_a_world_started_anew_counts_from_the_beginning(running, spin_until):
+    _, robot = running
+    robot.episode(9)
+    robot.observe(0, episode=9)
+    spin_until(lambda: robot.signals)
+    robot.observe(0, episode=1)
+    robot.episode(1)
+    spin_until(lambda: len(robot.signals) == 2)
+    assert robot.signals[1].episode == 1
 
 
 def test_nothing_is_inferred_after_the_end_of_the_episode(running, spin_until, spin_for):

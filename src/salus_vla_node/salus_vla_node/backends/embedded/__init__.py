@@ -1,0 +1,1 @@
+"""The embedded policy: an ensemble of small networks that ships with SALUS."""
