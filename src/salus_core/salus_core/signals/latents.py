@@ -83,7 +83,7 @@ def ledoit_wolf(samples: np.ndarray) -> tuple[np.ndarray, float]:
     """Covariance shrunk towards a multiple of the identity.
 
     Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
-    Journal of Multivariate Analysis 88(2), 2004, equation 14 with its estimators of section 3.3.
+    Journal of Multivariate Analysis 88(2), 2004, section 3.
 
     Args:
         samples: (N, D) with N of at least two.
