@@ -143,6 +143,11 @@ class EpisodeWriter:
         """An episode has begun and is neither committed nor discarded."""
         return self._start is not None
 
+    @property
+    def number(self) -> int:
+        """Number of the episode in progress; -1: none is."""
+        return -1 if self._start is None else self._start.number
+
     def begin_episode(self, start: EpisodeStart) -> None:
         """Begin an episode.
 

@@ -1,0 +1,1 @@
+"""Records episodes to Zarr, and shows what was recorded."""

@@ -1,0 +1,92 @@
+"""Parameters of the recorder."""
+
+from dataclasses import dataclass
+
+from salus_core.episode_store import JOINT_NAMES
+from salus_util.managed_node import ManagedParameters
+from salus_util.parameters import parameter
+from salus_util.qos import RELIABILITIES
+
+REQUIRABLE = ("joint_states", "tool_pose", "world_state", "vla_signals", "command")
+"""Topics, besides step and the cameras, that `required` may name."""
+
+
+@dataclass
+class RecorderParameters(ManagedParameters):
+    """Parameters of the recorder; see docs/layout.md for what ends up where."""
+
+    output: str = parameter(
+        "runs",
+        "Folder of runs; made if it does not exist. Each run is a folder in it.",
+        read_only=True,
+    )
+    env: str = parameter(
+        "", "Name of the environment, appended to the run's name; may be empty.", read_only=True
+    )
+    cameras: list[str] = parameter(
+        ["front", "side", "wrist"],
+        "Cameras to record: the topics camera/<name>/image_raw.",
+        read_only=True,
+    )
+    record_images: bool = parameter(
+        True, "Record images; without them a run is some fifty times smaller.", read_only=True
+    )
+    image_height: int = parameter(
+        256, "Height that images must have [px].", minimum=1, maximum=8192, read_only=True
+    )
+    image_width: int = parameter(
+        256, "Width that images must have [px].", minimum=1, maximum=8192, read_only=True
+    )
+    image_reliability: str = parameter(
+        "reliable",
+        "Quality of service of the images: reliable in lockstep, best_effort on a robot.",
+        choices=RELIABILITIES,
+        read_only=True,
+    )
+    joint_names: list[str] = parameter(
+        list(JOINT_NAMES), "Joints to record, in the order of `state`.", read_only=True
+    )
+    required: list[str] = parameter(
+        list(REQUIRABLE),
+        "Topics without which a step is a gap, besides step and the cameras.",
+        choices=REQUIRABLE,
+        read_only=True,
+    )
+    queue_size: int = parameter(
+        64,
+        "Steps that may wait for the disk, and depth of the subscriptions; beyond it they are dropped.",
+        minimum=1,
+        maximum=10000,
+        read_only=True,
+    )
+    max_step_lag: int = parameter(
+        15,
+        "Later steps that a step waits for its messages, before it is a gap.",
+        minimum=1,
+        maximum=1000,
+        read_only=True,
+    )
+    end_grace: float = parameter(
+        1.0,
+        "Time that the end of an episode waits for missing messages, by the wall clock [s].",
+        minimum=0.0,
+        maximum=60.0,
+        read_only=True,
+    )
+    keep_aborted: bool = parameter(
+        True, "Record episodes that were aborted; their last steps have no labels."
+    )
+    compression_level: int = parameter(
+        3, "Level of zstd, for all arrays.", minimum=-7, maximum=22, read_only=True
+    )
+    min_free_bytes: int = parameter(
+        500_000_000,
+        "An episode does not begin with less space on the disk [B]; 0: no check.",
+        minimum=0,
+        read_only=True,
+    )
+    fsync: bool = parameter(
+        True,
+        "Force each episode to the disk, so that it survives a loss of power, too.",
+        read_only=True,
+    )

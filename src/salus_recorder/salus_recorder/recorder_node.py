@@ -1,0 +1,455 @@
+"""The recorder: everything that belongs to a step, into Zarr episodes."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+from salus_core.episode_store import (
+    Camera,
+    NotARunError,
+    SchemaError,
+    StoreWriteError,
+    recover_root,
+)
+from salus_util.images import ImageError, to_array
+from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
+from salus_util.stepsync import nanoseconds
+from salus_util.validity import InvalidInputError, require_finite, require_joint_state, require_pose
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+
+from salus_msgs.msg import (
+    ActionCommand,
+    EpisodeSetup,
+    EpisodeStatus,
+    FailureForecast,
+    ForecastInfo,
+    Intervention,
+    RecorderStatus,
+    SignalInfo,
+    Step,
+    VlaSignals,
+    WorldState,
+)
+from salus_recorder.assembler import EpisodeAssembler, StepMessages
+from salus_recorder.parameters import RecorderParameters
+from salus_recorder.recording import Committed, Recording
+from salus_recorder.rows import IMAGE, make_end, make_schema, make_start
+from salus_util import qos
+
+OPTIONAL = ("failure_forecast", "intervention")
+TICK_PERIOD = 0.05
+WAITING_PERIOD = 10.0
+
+
+class RecorderNode(ManagedNode):
+    """Records what comes while it is active; see RecorderParameters and docs/layout.md."""
+
+    parameters_type = RecorderParameters
+    parameters: RecorderParameters
+
+    def __init__(self) -> None:
+        super().__init__("recorder")
+        self._recording: Recording | None = None
+        self._error = ""
+
+    # Life ---------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Clean up what died here before; subscribe; check that the folder can be written."""
+        p = self.parameters
+        self._root = Path(p.output).expanduser().absolute()
+        self._prepare_output()
+        self._cameras = [
+            Camera(name, p.image_height, p.image_width)
+            for name in (p.cameras if p.record_images else [])
+        ]
+        self._required = frozenset(
+            {*p.required, *(IMAGE + camera.name for camera in self._cameras), "step"}
+        )
+        self._subscriptions_by_topic: dict[str, Subscription] = {}
+        self._setups: dict[int, EpisodeSetup] = {}
+        self._status: EpisodeStatus | None = None
+        self._signal_info: SignalInfo | None = None
+        self._forecast_info: ForecastInfo | None = None
+        self._commands_missed: dict[int, int] = {}
+        self._reported: set[str] = set()
+        self._ready = False
+        self._last = Committed(0, 0, 0)
+        self._assembler = EpisodeAssembler(
+            sink=self,
+            required=self._required,
+            optional=OPTIONAL,
+            max_step_lag=p.max_step_lag,
+            grace=p.end_grace,
+            capacity=max(p.queue_size, p.max_step_lag + 2),
+        )
+        self._status_publisher = self.create_publisher(
+            RecorderStatus, "recorder_status", qos.LATCHED
+        )
+        self._subscribe()
+        self.create_service(Trigger, "~/pause", self._on_pause)
+        self.create_service(Trigger, "~/resume", self._on_resume)
+        self.create_service(Trigger, "~/is_paused", self._on_is_paused)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(TICK_PERIOD, self._on_tick, clock=steady)
+
+    def activate(self) -> None:
+        """Start the writing thread."""
+        p = self.parameters
+        self._recording = Recording(
+            root=self._root,
+            required=self._required,
+            queue_size=p.queue_size,
+            writer_options={
+                "env": p.env,
+                "compression_level": p.compression_level,
+                "min_free_bytes": p.min_free_bytes,
+                "fsync": p.fsync,
+                "metadata": {"parameters": {**vars(p), "output": str(self._root)}},
+            },
+            on_commit=self._on_commit,
+            on_row=self._on_row,
+            on_problem=self._report_once,
+            on_error=self._on_write_error,
+        )
+        self._waiting_since = self._told = time.monotonic()
+        self.diagnostics.set("output", self._root)
+
+    def deactivate(self) -> None:
+        """Discard the episode in progress and close the run."""
+        self._assembler.clear("the recorder was deactivated")
+        if self._recording is not None:
+            self._recording.stop()
+            self._recording = None
+
+    def _prepare_output(self) -> None:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._root) as probe:
+                probe.write(b"x")
+            for recovery in recover_root(self._root):
+                self.get_logger().warning(str(recovery))
+        except StoreWriteError as error:
+            raise ConfigureError(str(error)) from error
+        except NotARunError as error:
+            raise ConfigureError(f"{error}; move that folder out of {self._root}") from error
+        except OSError as error:
+            failure = StoreWriteError(self._root, error)
+            raise ConfigureError(f"parameter 'output': {failure}") from error
+
+    def _subscribe(self) -> None:
+        depth = self.parameters.queue_size
+        reliable = _with_depth(qos.RELIABLE, depth)
+        images = _with_depth(qos.image(self.parameters.image_reliability), depth)
+        for kind, topic, callback in (
+            (Step, "step", self._on_step),
+            (JointState, "joint_states", self._on_joint_states),
+            (PoseStamped, "tool_pose", self._on_tool_pose),
+            (WorldState, "world_state", self._on_world_state),
+            (VlaSignals, "vla_signals", self._on_vla_signals),
+            (ActionCommand, "command", self._on_command),
+            (FailureForecast, "failure_forecast", self._on_forecast),
+            (Intervention, "intervention", self._on_intervention),
+        ):
+            self._subscriptions_by_topic[topic] = self.create_subscription(
+                kind, topic, callback, reliable
+            )
+        for camera in self._cameras:
+            topic = f"camera/{camera.name}/image_raw"
+            self._subscriptions_by_topic[IMAGE + camera.name] = self.create_subscription(
+                Image, topic, lambda message, camera=camera: self._on_image(camera, message), images
+            )
+        # Deeper than what is latched: the end of an episode may be followed at once by the next's beginning.
+        latched = _with_depth(qos.LATCHED, 10)
+        for kind, topic, callback in (
+            (EpisodeSetup, "episode_setup", self._on_setup),
+            (EpisodeStatus, "episode", self._on_status),
+            (SignalInfo, "signal_info", self._on_signal_info),
+            (ForecastInfo, "forecast_info", self._on_forecast_info),
+        ):
+            self.create_subscription(kind, topic, callback, latched)
+
+    # Messages of a step -------------------------------------------------------------------------
+
+    @when_active
+    def _on_step(self, message: Step) -> None:
+        stamp = nanoseconds(message.header.stamp)
+        if stamp == 0:
+            self._report_once("step: the stamp is 0; the clock has not started")
+            return
+        self._assembler.add_step(message.episode, message.step, stamp)
+
+    @when_active
+    def _on_image(self, camera: Camera, message: Image) -> None:
+        try:
+            to_array(message, IMAGE + camera.name, (camera.height, camera.width))
+        except ImageError as error:
+            self._report_once(
+                f"{error}; see the recorder's parameters image_width and image_height"
+            )
+            return
+        self._assembler.add_stamped(IMAGE + camera.name, nanoseconds(message.header.stamp), message)
+
+    @when_active
+    def _on_joint_states(self, message: JointState) -> None:
+        try:
+            require_joint_state(message, "joint_states", self.parameters.joint_names)
+        except InvalidInputError as error:
+            self._report_once(str(error))
+            return
+        self._assembler.add_stamped("joint_states", nanoseconds(message.header.stamp), message)
+
+    @when_active
+    def _on_tool_pose(self, message: Any) -> None:
+        try:
+            require_pose(message.pose, "tool_pose")
+        except InvalidInputError as error:
+            self._report_once(str(error))
+            return
+        self._assembler.add_stamped("tool_pose", nanoseconds(message.header.stamp), message)
+
+    @when_active
+    def _on_world_state(self, message: WorldState) -> None:
+        self._commands_missed[message.episode] = message.commands_missed
+        self._assembler.add("world_state", message.episode, message.step, message)
+
+    @when_active
+    def _on_vla_signals(self, message: VlaSignals) -> None:
+        self._assembler.add("vla_signals", message.episode, message.step, message)
+
+    @when_active
+    def _on_command(self, message: ActionCommand) -> None:
+        try:
+            require_finite("command", message.action)
+        except InvalidInputError as error:
+            self._report_once(str(error))
+            return
+        self._assembler.add("command", message.episode, message.step, message)
+
+    @when_active
+    def _on_forecast(self, message: FailureForecast) -> None:
+        self._assembler.add("failure_forecast", message.episode, message.step, message)
+
+    @when_active
+    def _on_intervention(self, message: Intervention) -> None:
+        self._assembler.add("intervention", message.episode, message.step, message)
+
+    # Episodes -----------------------------------------------------------------------------------
+
+    def _on_setup(self, message: EpisodeSetup) -> None:
+        known = self._setups.get(message.episode)
+        if known is not None and known.header.stamp == message.header.stamp:
+            return
+        if known is not None or message.episode <= self._assembler.finished:
+            self.get_logger().warning(
+                f"episode {message.episode} begins again: the world was started anew"
+            )
+            self._assembler.clear("the world was started anew")
+            self._setups.clear()
+        self._setups[message.episode] = message
+        while len(self._setups) > 8:
+            del self._setups[min(self._setups)]
+
+    def _on_status(self, message: EpisodeStatus) -> None:
+        if message.state == EpisodeStatus.STATE_RUNNING:
+            self._status = message
+        elif self.is_active:
+            self._assembler.add_end(message.episode, message, time.monotonic())
+
+    def _on_signal_info(self, message: SignalInfo) -> None:
+        self._signal_info = message
+
+    def _on_forecast_info(self, message: ForecastInfo) -> None:
+        self._forecast_info = message
+
+    @when_active
+    def _on_tick(self) -> None:
+        self._assembler.expected = {topic for topic in OPTIONAL if self._is_published(topic)}
+        self._assembler.tick(time.monotonic())
+        if not self._ready:
+            self._look_for_publishers()
+
+    def _is_published(self, topic: str) -> bool:
+        return self._subscriptions_by_topic[topic].get_publisher_count() > 0
+
+    def _look_for_publishers(self) -> None:
+        """Say that the recorder is ready only when it would miss nothing of an episode that begins now."""
+        missing = [
+            self._subscriptions_by_topic[topic].topic_name
+            for topic in self._required
+            if not self._is_published(topic)
+        ]
+        now = time.monotonic()
+        if not missing:
+            self._ready = True
+            self._publish_status()
+        elif now - self._told > WAITING_PERIOD:
+            self._told = now
+            self.get_logger().info(f"waiting for a publisher of {', '.join(sorted(missing))}")
+
+    # What the assembler hands over --------------------------------------------------------------
+
+    def begin(self, episode: int) -> bool:
+        """Begin an episode in the store, once it is known what it consists of."""
+        setup = self._setups.get(episode)
+        if setup is None and "world_state" in self._required:
+            return False
+        if self._signal_info is None and "vla_signals" in self._required:
+            return False
+        status = self._status
+        if status is not None and status.episode != episode:
+            status = None
+        try:
+            schema = make_schema(
+                self._signal_info, setup, self._cameras, self.parameters.joint_names
+            )
+        except (SchemaError, InvalidInputError) as error:
+            self._report_once(str(error))
+            return False
+        self._recording.begin(schema, make_start(episode, setup, status))
+        self._publish_status(RecorderStatus.STATE_RECORDING)
+        return True
+
+    def row(self, episode: int, row: StepMessages) -> None:
+        """Hand a step to the writing thread."""
+        if not self._recording.row(row):
+            self.diagnostics.drop(len(row.messages))
+            self._report_once(
+                "the disk does not keep up: steps are dropped; lower compression_level or raise "
+                "queue_size"
+            )
+
+    def end(self, episode: int, status: EpisodeStatus | None, length: int) -> None:
+        """Commit an episode, or not if it was aborted and those are not wanted."""
+        missed = self._commands_missed.get(episode, 0)
+        self._commands_missed = {e: n for e, n in self._commands_missed.items() if e > episode}
+        if status is None:
+            self.get_logger().warning(
+                f"the end of episode {episode} never came: aborted after {length} steps"
+            )
+        aborted = status is None or status.state == EpisodeStatus.STATE_ABORTED
+        if aborted and not self.parameters.keep_aborted:
+            self.discard(episode, "it was aborted (parameter keep_aborted)")
+            return
+        info = self._forecast_info
+        self._recording.end(lambda: make_end(status, length, missed, info))
+
+    def discard(self, episode: int, reason: str) -> None:
+        """Forget the episode in progress."""
+        self.get_logger().warning(f"episode {episode} is discarded: {reason}")
+        self._recording.discard(reason)
+        self._publish_status()
+
+    def report(self, message: str) -> None:
+        """Tell people why an episode is not recorded."""
+        self.get_logger().warning(message)
+
+    # What the writing thread says ---------------------------------------------------------------
+
+    def _on_commit(self, committed: Committed) -> None:
+        self._last = committed
+        self._publish_status(RecorderStatus.STATE_READY)
+
+    def _on_row(self, waiting: int) -> None:
+        self.diagnostics.count()
+        self.diagnostics.set("queue", f"{waiting} of {self.parameters.queue_size} steps")
+
+    def _on_write_error(self, message: str) -> None:
+        self._error = message
+        self._publish_status(RecorderStatus.STATE_ERROR)
+        self.fatal(message)
+
+    def _report_once(self, problem: str) -> None:
+        """Log an error the first time it appears with these words; count it each time."""
+        self.diagnostics.drop()
+        if problem not in self._reported and len(self._reported) < 100:
+            self._reported.add(problem)
+            self.get_logger().error(f"{problem} (said once; counted in /diagnostics as drops)")
+
+    # Status and verbs ---------------------------------------------------------------------------
+
+    def _publish_status(self, state: int | None = None) -> None:
+        recording = self._recording
+        if recording is None or not self.context.ok():
+            return
+        if self._error:
+            state = RecorderStatus.STATE_ERROR
+        elif self._assembler.paused:
+            state = RecorderStatus.STATE_PAUSED
+        elif state is None:
+            busy = self._assembler.recording
+            state = RecorderStatus.STATE_RECORDING if busy else RecorderStatus.STATE_READY
+        message = RecorderStatus(
+            state=state,
+            run=recording.path,
+            episodes=recording.episodes,
+            last_episode=self._last.number,
+            last_steps=self._last.steps,
+            last_gaps=self._last.gaps,
+            bytes=recording.bytes,
+            dropped=recording.dropped,
+            error=self._error,
+        )
+        message.header.stamp = self._now()
+        self._status_publisher.publish(message)
+        self.diagnostics.set("run", recording.path)
+        self.diagnostics.set("episodes", recording.episodes)
+        self.diagnostics.set("bytes", recording.bytes)
+
+    def _now(self) -> Time:
+        return self.get_clock().now().to_msg()
+
+    def _on_pause(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if not self._check_active(response):
+            return response
+        self._assembler.pause()
+        self._publish_status()
+        response.message = "paused; an episode in progress was discarded"
+        return response
+
+    def _on_resume(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if not self._check_active(response):
+            return response
+        self._assembler.resume()
+        self._publish_status()
+        response.message = "recording from the next episode on"
+        return response
+
+    def _on_is_paused(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        if self._check_active(response):
+            response.message = "paused" if self._assembler.paused else "not paused"
+        return response
+
+    def _check_active(self, response: Trigger.Response) -> bool:
+        response.success = self.is_active
+        if not self.is_active:
+            response.message = "the recorder is not active"
+        return self.is_active
+
+
+def _with_depth(profile: QoSProfile, depth: int) -> QoSProfile:
+    return QoSProfile(
+        history=profile.history,
+        depth=depth,
+        reliability=profile.reliability,
+        durability=profile.durability,
+    )
+
+
+def main() -> None:
+    """Run the recorder."""
+    sys.exit(run(RecorderNode))
+
+
+if __name__ == "__main__":
+    main()

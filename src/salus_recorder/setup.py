@@ -1,0 +1,25 @@
+from setuptools import find_packages, setup
+
+package_name = "salus_recorder"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(exclude=["test"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=True,
+    maintainer="SALUS maintainers",
+    maintainer_email="maintainers@salus.invalid",
+    description="Records episodes to Zarr, and shows what was recorded.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "recorder_node = salus_recorder.recorder_node:main",
+            "inspect = salus_recorder.inspect:main",
+        ]
+    },
+)
