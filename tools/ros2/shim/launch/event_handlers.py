@@ -6,6 +6,8 @@ from .core import Event, EventHandler
 from .events import Shutdown
 from .events.process import ProcessExited, ProcessStarted, RunningProcessEvent
 
+__all__ = ["EventHandler", "OnProcessExit", "OnProcessStart", "OnShutdown"]
+
 
 class _OnProcessEvent(EventHandler):
     """Reacts to one kind of event of one process, of those that match, or of every process."""

@@ -16,7 +16,14 @@ from launch.logging import get_logger
 from .parameter_descriptions import Parameter, ParameterFile, evaluate_value
 from .substitutions import ExecutableInPackage
 
-__all__ = ["LifecycleNode", "Node", "PushRosNamespace", "SetParameter", "SetRemap"]
+__all__ = [
+    "LifecycleNode",
+    "Node",
+    "PushROSNamespace",
+    "PushRosNamespace",
+    "SetParameter",
+    "SetRemap",
+]
 
 # Kept among the launch configurations, so that a group's scope closes over them.
 _NAMESPACE, _PARAMETERS, _REMAPS = "ros_namespace", "global_params", "ros_remaps"
@@ -141,7 +148,7 @@ class Node(ExecuteProcess):
             values = dict(_flatten(context, given))
             file, path = tempfile.mkstemp(prefix="launch_params_", suffix=".yaml", dir=_folder())
             with os.fdopen(file, "w") as stream:
-                yaml.safe_dump({target: {"ros__parameters": values}}, stream)
+                yaml.safe_dump({target: {"ros__parameters": values}}, stream, sort_keys=False)
             return path
         path = (
             given.evaluate(context) if isinstance(given, ParameterFile) else perform(context, given)

@@ -1,0 +1,6 @@
+# Environment of everything that ./salus runs. What the user has set wins. Sourced by bash.
+
+# Discovery on this machine only: other people's robots on the same network are not ours to drive.
+export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
+# MuJoCo draws without a display.
+export MUJOCO_GL="${MUJOCO_GL:-egl}"
