@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from salus_util.managed_node import ManagedNode, ManagedParameters, run, when_active
 from salus_util.parameters import parameter
@@ -20,6 +21,13 @@ class SupervisorParameters(ManagedParameters):
         "pass",
         "What forecasts lead to; 'pass': nothing, every sane action is passed on.",
         choices=("pass",),
+        read_only=True,
+    )
+    episode_source: str = parameter(
+        "topic",
+        "'topic': only steps of the running episode are answered, as the topic episode tells. "
+        "'signals': for robots whose episodes nobody judges, every new step is answered.",
+        choices=("topic", "signals"),
         read_only=True,
     )
     max_translation: float = parameter(
@@ -43,8 +51,8 @@ class SupervisorNode(ManagedNode):
 
     parameters_type = SupervisorParameters
 
-    def __init__(self):
-        super().__init__("supervisor")
+    def __init__(self, **kwargs: Any):
+        super().__init__("supervisor", **kwargs)
         self._forget()
 
     def _forget(self) -> None:
@@ -60,7 +68,8 @@ class SupervisorNode(ManagedNode):
             Intervention, "intervention", RELIABLE
         )
         self.create_subscription(VlaSignals, "vla_signals", self._on_signals, RELIABLE)
-        self.create_subscription(EpisodeStatus, "episode", self._on_episode, LATCHED)
+        if self.parameters.episode_source == "topic":
+            self.create_subscription(EpisodeStatus, "episode", self._on_episode, LATCHED)
         self.create_subscription(FailureForecast, "failure_forecast", self._on_forecast, RELIABLE)
 
     def deactivate(self) -> None:
@@ -86,6 +95,10 @@ class SupervisorNode(ManagedNode):
     def _on_signals(self, signals: VlaSignals) -> None:
         arrival = time.monotonic()
         status = self._status
+        by_signals = self.parameters.episode_source == "signals"
+        if by_signals and (status is None or signals.episode > status.episode):
+            self._on_episode(EpisodeStatus(episode=signals.episode))
+            status = self._status
         if status is None or signals.episode > status.episode:
             self._waiting = signals
             return

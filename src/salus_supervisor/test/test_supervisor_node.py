@@ -5,6 +5,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from salus_supervisor.supervisor_node import SupervisorNode
 from salus_util.qos import LATCHED, RELIABLE
 from std_msgs.msg import Header
@@ -19,8 +20,9 @@ ACTION = [0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 class Rig:
     """A running supervisor with everything around it played by the test."""
 
-    def __init__(self):
-        self.supervisor = SupervisorNode()
+    def __init__(self, **overrides):
+        given = [Parameter(name, value=value) for name, value in overrides.items()]
+        self.supervisor = SupervisorNode(parameter_overrides=given)
         assert self.supervisor.start()
         self.node = Node("rig")
         self.commands, self.interventions = [], []
@@ -136,6 +138,16 @@ def test_the_gripper_kept_while_holding_is_open_at_the_start_of_an_episode(rig):
     rig.propose(2, 0, [9.0, *ACTION[1:]])
     rig.until(lambda: len(rig.commands) == 2)
     assert rig.commands[1].action[6] == 1.0
+
+
+def test_without_a_referee_the_signals_tell_the_episode(ros):
+    rig = Rig(episode_source="signals")
+    for episode, step in ((1, 4), (1, 5), (2, 0), (1, 6)):
+        rig.propose(episode, step)
+    rig.until(lambda: len(rig.commands) == 3)
+    rig.settle()
+    assert rig.steps() == [(1, 4), (1, 5), (2, 0)]
+    rig.executor.shutdown()
 
 
 def test_an_inactive_supervisor_sends_nothing(rig):

@@ -1,0 +1,114 @@
+"""Collect labelled episodes: world, referee, policy, predictor, supervisor and recorder.
+
+Ends by itself after `episodes` episodes; a node that fails ends everything with exit code 1.
+"""
+
+from launch.actions import GroupAction, OpaqueFunction
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import PushRosNamespace
+from salus.launch_common import (
+    LaunchError,
+    argument,
+    check_arguments,
+    check_paths,
+    common_arguments,
+    end_together,
+    node,
+    path,
+    typed,
+)
+
+from launch import LaunchDescription
+
+ARGUMENTS = [
+    argument("episodes", "3", "Episodes to collect."),
+    argument("seed", "0", "Seed of the first episode; each next one counts up."),
+    argument("output", "runs", "Folder of runs; relative to the current one."),
+    argument("simulator", "mujoco", "World.", ["mujoco", "isaac"]),
+    argument("policy", "embedded", "Policy backend, by name."),
+    argument("checkpoint", "default", "Checkpoint of the policy: name, folder or hub id."),
+    argument("predictor", "", "Checkpoint of the predictor; empty: no forecasts."),
+    argument("difficulty", "standard", "Difficulty of the scenes: easy, standard or hard."),
+    argument(
+        "faults",
+        "none",
+        "Profile of injected faults: none, light, mixed, heavy, or one kind (arm_force, "
+        "object_force, object_slip, sensor_noise, lighting).",
+    ),
+    argument(
+        "lockstep",
+        "true",
+        "Whether the world waits for each command; else it runs at 30 Hz by the wall clock.",
+    ),
+    argument("record", "true", "Whether to record."),
+    *common_arguments("collect.yaml", use_sim_time="true"),
+]
+
+
+def check_simulator(context) -> None:
+    """Refuse what this version does not have."""
+    if context.perform_substitution(LaunchConfiguration("simulator")) == "isaac":
+        raise LaunchError(
+            "simulator:=isaac is not available yet in this version: use simulator:=mujoco"
+        )
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the collection of episodes."""
+    runner = node(
+        "salus_sim",
+        "episode_runner",
+        "episode_runner",
+        {
+            "episodes": typed("episodes", int),
+            "seed": typed("seed", int),
+            "record": typed("record", bool),
+        },
+    )
+    nodes = [
+        node(
+            "salus_sim",
+            "world_node",
+            "world",
+            {
+                "use_sim_time": False,  # it makes the time
+                "difficulty": typed("difficulty", str),
+                "fault_profile": typed("faults", str),
+                "lockstep": typed("lockstep", bool),
+            },
+        ),
+        node("salus_sim", "referee_node", "referee", {}),
+        node(
+            "salus_vla_node",
+            "vla_node",
+            "vla",
+            {"backend": typed("policy", str), "checkpoint": typed("checkpoint", str)},
+        ),
+        node(
+            "salus_predictor_node",
+            "predictor_node",
+            "predictor",
+            {"checkpoint": typed("predictor", str)},
+        ),
+        node("salus_supervisor", "supervisor_node", "supervisor", {}),
+        node(
+            "salus_recorder",
+            "recorder_node",
+            "recorder",
+            {"output": path("output")},
+            condition=IfCondition(LaunchConfiguration("record")),
+            sigterm_timeout="30",  # closing an episode on a slow disk takes its time
+        ),
+        runner,
+    ]
+    return LaunchDescription(
+        [
+            *ARGUMENTS,
+            check_arguments("collect.launch.py", ARGUMENTS),
+            check_paths("params_file"),
+            OpaqueFunction(function=check_simulator),
+            end_together(last=runner),
+            GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), *nodes]),
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Bring-up: what the launch files share."""

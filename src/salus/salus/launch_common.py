@@ -1,0 +1,172 @@
+"""What the launch files of SALUS share: arguments, nodes, and how everything ends."""
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, Substitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+from launch import Action, LaunchContext
+
+# Exit codes of a process that was stopped before it could catch the signal.
+STOPPED = (0, -2, -15, 130, 143)
+
+# Arguments that launch itself reads.
+OF_LAUNCH = ("launch-prefix", "launch-prefix-filter", "sigterm_timeout", "sigkill_timeout")
+
+
+class LaunchError(RuntimeError):
+    """Something launched ended when it should not, or was asked for what is not there."""
+
+
+def argument(
+    name: str, default: Any, description: str, choices: Iterable[str] | None = None
+) -> DeclareLaunchArgument:
+    """Declare a launch argument with its default and description."""
+    return DeclareLaunchArgument(
+        name, default_value=default, description=description, choices=choices
+    )
+
+
+def common_arguments(params_file: str, use_sim_time: str) -> list[DeclareLaunchArgument]:
+    """Arguments that every launch file of SALUS has.
+
+    Args:
+        params_file: name of the default in the package's folder config.
+        use_sim_time: "true" or "false", the default.
+    """
+    return [
+        argument("namespace", "salus", "Namespace of all nodes and topics."),
+        argument(
+            "params_file",
+            PathJoinSubstitution([FindPackageShare("salus"), "config", params_file]),
+            "Parameters of the nodes that have no launch argument.",
+        ),
+        argument("log_level", "info", "Least severity that is logged.", LOG_LEVELS),
+        argument("use_sim_time", use_sim_time, "Whether nodes take the time from the clock topic."),
+        argument(
+            "clock",
+            "/clock",
+            "Topic of the clock; 'clock' is relative to the namespace, for several worlds at once.",
+        ),
+    ]
+
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+
+
+def typed(name: str, value_type: type) -> ParameterValue:
+    """A launch argument as a parameter's value of a certain type."""
+    return ParameterValue(LaunchConfiguration(name), value_type=value_type)
+
+
+def path(name: str) -> "AbsolutePath":
+    """A launch argument as an absolute path."""
+    return AbsolutePath(name)
+
+
+class AbsolutePath(Substitution):
+    """A launch argument that is a path: `~` expanded, relative to where launch was started."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self._name = name
+
+    def perform(self, context: LaunchContext) -> str:
+        """Return the absolute path."""
+        given = context.perform_substitution(LaunchConfiguration(self._name))
+        return os.path.abspath(os.path.expanduser(given))
+
+
+def node(
+    package: str, executable: str, name: str, parameters: Mapping[str, Any], **kwargs: Any
+) -> Node:
+    """One node of SALUS with the parameter file, then `parameters`, then the common settings."""
+    return Node(
+        package=package,
+        executable=executable,
+        name=name,
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {"use_sim_time": typed("use_sim_time", bool), **parameters},
+        ],
+        remappings=[("/clock", LaunchConfiguration("clock"))],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        output="screen",
+        **kwargs,
+    )
+
+
+def end_together(last: Action | None = None) -> RegisterEventHandler:
+    """End everything with any process; with an error unless it is `last` and its exit code is 0.
+
+    Args:
+        last: the process whose good end is the good end of all; None: there is none.
+    """
+
+    def on_exit(event: Any, context: LaunchContext) -> Shutdown | None:
+        if context.is_shutdown:
+            if event.returncode not in STOPPED:
+                raise LaunchError(f"{event.process_name} ended with code {event.returncode}")
+            return None
+        if event.returncode != 0:
+            raise LaunchError(
+                f"{event.process_name} ended with code {event.returncode}: see its messages above"
+            )
+        if event.action is not last:
+            raise LaunchError(f"{event.process_name} ended before it was told to")
+        return Shutdown(reason=f"{event.process_name} is done")
+
+    return RegisterEventHandler(OnProcessExit(on_exit=on_exit))
+
+
+def check_arguments(launch_file: str, declared: Iterable[DeclareLaunchArgument]) -> OpaqueFunction:
+    """Refuse launch arguments that nobody declared: launch itself ignores a misspelled one.
+
+    Only where the launch file is the one on the command line: what includes it has its own.
+
+    Args:
+        launch_file: name of the launch file.
+        declared: its arguments.
+
+    Returns:
+        An action that raises LaunchError, naming the closest argument.
+    """
+    known = [action.name for action in declared]
+
+    def check(context: LaunchContext) -> None:
+        if launch_file not in map(os.path.basename, sys.argv):
+            return
+        for given in context.argv:
+            name, separator, _ = given.partition(":=")
+            if not separator or name in known or name in OF_LAUNCH:
+                continue
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "see --show-args"
+            raise LaunchError(f"unknown launch argument '{name}': {hint}")
+
+    return OpaqueFunction(function=check)
+
+
+def check_paths(*names: str) -> OpaqueFunction:
+    """Refuse launch arguments that should be files and are not."""
+
+    def check(context: LaunchContext) -> None:
+        for name in names:
+            given = context.perform_substitution(LaunchConfiguration(name))
+            if not os.path.isfile(given):
+                raise LaunchError(f"{name}:={given}: no such file")
+
+    return OpaqueFunction(function=check)
