@@ -11,11 +11,13 @@ from salus.launch_common import (
     LaunchError,
     argument,
     check_arguments,
+    check_numbers,
     check_paths,
     common_arguments,
     end_together,
     node,
     path,
+    switch,
     typed,
 )
 
@@ -36,12 +38,12 @@ ARGUMENTS = [
         "Profile of injected faults: none, light, mixed, heavy, or one kind (arm_force, "
         "object_force, object_slip, sensor_noise, lighting).",
     ),
-    argument(
+    switch(
         "lockstep",
         "true",
         "Whether the world waits for each command; else it runs at 30 Hz by the wall clock.",
     ),
-    argument("record", "true", "Whether to record."),
+    switch("record", "true", "Whether to record."),
     *common_arguments("collect.yaml", use_sim_time="true"),
 ]
 
@@ -106,6 +108,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *ARGUMENTS,
             check_arguments("collect.launch.py", ARGUMENTS),
+            check_numbers("episodes", "seed"),
             check_paths("params_file"),
             OpaqueFunction(function=check_simulator),
             end_together(last=runner),

@@ -3,7 +3,7 @@
 import difflib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from launch.actions import (
@@ -23,6 +23,8 @@ from launch import Action, LaunchContext
 # Exit codes of a process that was stopped before it could catch the signal.
 STOPPED = (0, -2, -15, 130, 143)
 
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+
 # Arguments that launch itself reads.
 OF_LAUNCH = ("launch-prefix", "launch-prefix-filter", "sigterm_timeout", "sigkill_timeout")
 
@@ -40,6 +42,11 @@ def argument(
     )
 
 
+def switch(name: str, default: str, description: str) -> DeclareLaunchArgument:
+    """Declare a launch argument that is true or false."""
+    return argument(name, default, description, ["true", "false"])
+
+
 def common_arguments(params_file: str, use_sim_time: str) -> list[DeclareLaunchArgument]:
     """Arguments that every launch file of SALUS has.
 
@@ -55,16 +62,13 @@ def common_arguments(params_file: str, use_sim_time: str) -> list[DeclareLaunchA
             "Parameters of the nodes that have no launch argument.",
         ),
         argument("log_level", "info", "Least severity that is logged.", LOG_LEVELS),
-        argument("use_sim_time", use_sim_time, "Whether nodes take the time from the clock topic."),
+        switch("use_sim_time", use_sim_time, "Whether nodes take the time from the clock topic."),
         argument(
             "clock",
             "/clock",
             "Topic of the clock; 'clock' is relative to the namespace, for several worlds at once.",
         ),
     ]
-
-
-LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
 def typed(name: str, value_type: type) -> ParameterValue:
@@ -118,7 +122,8 @@ def end_together(last: Action | None = None) -> RegisterEventHandler:
 
     def on_exit(event: Any, context: LaunchContext) -> Shutdown | None:
         if context.is_shutdown:
-            if event.returncode not in STOPPED:
+            # The code of `last` only says then that it was not done yet.
+            if event.returncode not in STOPPED and event.action is not last:
                 raise LaunchError(f"{event.process_name} ended with code {event.returncode}")
             return None
         if event.returncode != 0:
@@ -162,11 +167,19 @@ def check_arguments(launch_file: str, declared: Iterable[DeclareLaunchArgument])
 
 def check_paths(*names: str) -> OpaqueFunction:
     """Refuse launch arguments that should be files and are not."""
+    return _check(names, os.path.isfile, "no such file")
 
+
+def check_numbers(*names: str) -> OpaqueFunction:
+    """Refuse launch arguments that should be natural numbers and are not."""
+    return _check(names, str.isdecimal, "not a natural number")
+
+
+def _check(names: Iterable[str], fits: Callable[[str], bool], problem: str) -> OpaqueFunction:
     def check(context: LaunchContext) -> None:
         for name in names:
             given = context.perform_substitution(LaunchConfiguration(name))
-            if not os.path.isfile(given):
-                raise LaunchError(f"{name}:={given}: no such file")
+            if not fits(given):
+                raise LaunchError(f"{name}:={given}: {problem}")
 
     return OpaqueFunction(function=check)

@@ -1,0 +1,57 @@
+"""Every name in config/*.yaml and in the launch files is a parameter of its node."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+import yaml
+from ament_index_python.packages import get_package_share_directory
+from salus_util.parameters import specs
+
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+
+PARAMETERS = {
+    "world": ("salus_sim.nodes.world_node", "WorldParameters"),
+    "referee": ("salus_sim.nodes.referee_node", "RefereeParameters"),
+    "episode_runner": ("salus_sim.nodes.episode_runner", "RunnerParameters"),
+    "vla": ("salus_vla_node.parameters", "VlaParameters"),
+    "predictor": ("salus_predictor_node.predictor_node", "PredictorParameters"),
+    "supervisor": ("salus_supervisor.supervisor_node", "SupervisorParameters"),
+    "recorder": ("salus_recorder.parameters", "RecorderParameters"),
+}
+
+
+def declared(node):
+    module, name = PARAMETERS[node]
+    return {
+        spec.name: spec for spec in specs(getattr(importlib.import_module(module), name)).values()
+    }
+
+
+def entries():
+    for file in sorted(CONFIG.glob("*.yaml")):
+        for key, content in yaml.safe_load(file.read_text()).items():
+            for name, value in content["ros__parameters"].items():
+                yield pytest.param(key, name, value, id=f"{file.stem}-{key}-{name}")
+
+
+@pytest.mark.parametrize(("key", "name", "value"), entries())
+def test_a_key_of_a_parameter_file_is_a_parameter_and_its_value_fits(key, name, value):
+    assert key.startswith("/**/"), "parameter files must work in any namespace"
+    node = key.removeprefix("/**/")
+    known = declared(node)
+    assert name in known
+    assert known[name].problem(value) == ""
+
+
+@pytest.mark.parametrize("node", PARAMETERS)
+def test_every_parameter_says_what_it_is(node):
+    for spec in declared(node).values():
+        assert spec.description.endswith((".", ")")), spec.name
+
+
+@pytest.mark.parametrize("launch_file", ["collect", "monitor", "replay"])
+def test_launch_and_parameter_files_are_installed(launch_file):
+    share = Path(get_package_share_directory("salus"))
+    assert (share / "launch" / f"{launch_file}.launch.py").is_file()
+    assert (share / "config" / f"{launch_file}.yaml").is_file()
