@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 
 from salus_msgs.msg import Step
 from salus_vla_node.backends.base import Observation
+from salus_vla_node.policy import MonitoredPolicy
 
 JOINT_STATES = "joint_states"
 TOOL_POSE = "tool_pose"
@@ -24,11 +25,13 @@ class Job:
     Attributes:
         step: Gives stamp, frame, episode and number.
         observation: For the policy.
+        policy: That it was made for: load_checkpoint may bring another one, with other cameras.
         received: When it was complete, by time.perf_counter [s].
     """
 
     step: Step
     observation: Observation
+    policy: MonitoredPolicy
     received: float
 
 

@@ -131,6 +131,7 @@ class VlaNode(ManagedNode):
         for subscription in self._camera_subscriptions:
             self.destroy_subscription(subscription)
         self._cameras = camera_topics(self._policy.info.cameras, self.parameters.camera_topics)
+        self._waiting.clear()
         self._sync = self._make_sync([*self._cameras, JOINT_STATES, TOOL_POSE])
         profile = qos.image(self.parameters.image_reliability)
         self._camera_subscriptions = [
@@ -226,7 +227,7 @@ class VlaNode(ManagedNode):
                 throttle_duration_sec=THROTTLE,
             )
             return
-        self._drop(self._inference.put(Job(step, observation, received)))
+        self._drop(self._inference.put(Job(step, observation, self._policy, received)))
 
     def _on_incomplete(self, messages: StampedMessages, missing: list[str]) -> None:
         self._lose("incomplete observations")
@@ -273,12 +274,11 @@ class VlaNode(ManagedNode):
     # In the inference thread.
 
     def _infer(self, job: Job) -> None:
-        policy = self._policy  # load_checkpoint may replace it meanwhile
         episode, step = job.step.episode, job.step.step
-        if not policy.is_next(episode, step):
+        if not job.policy.is_next(episode, step):
             return
         try:
-            output, signals = policy.process(episode, job.observation, self._command_of)
+            output, signals = job.policy.process(episode, job.observation, self._command_of)
         except PolicyOutputError as error:
             self._lose("policy failures")
             self.get_logger().error(

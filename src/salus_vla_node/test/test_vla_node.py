@@ -323,6 +323,22 @@ def test_a_checkpoint_is_replaced_at_run_time_and_a_bad_one_is_not(running, spin
     spin_until(lambda: robot.signals)
 
 
+def test_only_the_policys_cameras_are_subscribed_to(running, spin_until, tmp_path):
+    node, robot = running
+    assert robot.count_subscribers("camera/front/image_raw") == 1
+    assert robot.count_subscribers("camera/wrist/image_raw") == 0
+    client = robot.create_client(LoadCheckpoint, "vla/load_checkpoint")
+    spin_until(client.service_is_ready)
+    robot.observe(0)
+    other = make_checkpoint(tmp_path / "other", camera="wrist")
+    loaded = client.call_async(LoadCheckpoint.Request(checkpoint=str(other)))
+    spin_until(loaded.done)
+    assert loaded.result().success
+    spin_until(lambda: robot.count_subscribers("camera/wrist/image_raw") == 1)
+    spin_until(lambda: robot.count_subscribers("camera/front/image_raw") == 0)
+    assert node.exit_code == 0
+
+
 def test_images_are_the_steps_where_the_robot_numbers_none(make_node, spin_until, spin_for):
     _, robot = make_node(step_source="images", instruction="pick it", stamp_tolerance=0.01)
     publishers = (robot.image_publisher, robot.joint_publisher, robot.pose_publisher)

@@ -30,8 +30,9 @@ class TinyNetwork(torch.nn.Module):
         return self.head(latent).reshape(CHUNK, 7), self.log_std.exp(), latent
 
 
-def make_checkpoint(folder: Path, seed: int = 0) -> Path:
+def make_checkpoint(folder: Path, seed: int = 0, camera: str = "front") -> Path:
     folder.mkdir(parents=True)
+    (folder / "camera.txt").write_text(camera)
     for member in range(MEMBERS):
         torch.manual_seed(seed * MEMBERS + member)
         save_file(TinyNetwork().state_dict(), folder / f"member_{member}.safetensors")
@@ -58,7 +59,7 @@ class TinyBackend(PolicyBackend):
             backend="tiny",
             policy=str(checkpoint),
             weights_hash=hash_files(Path(checkpoint), paths),
-            cameras={"front": (SIZE, SIZE)},
+            cameras={(Path(checkpoint) / "camera.txt").read_text(): (SIZE, SIZE)},
             action_scale=(0.01,) * 3 + (0.1,) * 3 + (1.0,),
             action_names=("x", "y", "z", "rx", "ry", "rz", "gripper"),
             action_units=("m",) * 3 + ("rad",) * 3 + ("1",),
@@ -80,7 +81,8 @@ class TinyBackend(PolicyBackend):
 
     @torch.inference_mode()
     def act(self, observation):
-        colour = observation.images["front"].mean(axis=(0, 1)) / 255.0
+        (image,) = observation.images.values()
+        colour = image.mean(axis=(0, 1)) / 255.0
         inputs = torch.tensor(np.concatenate([colour, observation.joint_positions])).float()
         outputs = [network(inputs) for network in self._networks]
         scale = np.array(self._info.action_scale)
