@@ -1,4 +1,4 @@
-"""Labels of steps, derived from an episode's outcome whenever data is read; they are never stored."""
+"""Labels of steps: derived from an episode's outcome when data is read, never stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ class Labels:
 
     Attributes:
         y: (T, H, K) bool; y[t, h, k]: failure k has its onset at t_f with 0 < t_f - t <= h.
-        valid: (T, H) bool; False where the label is censored: nothing may be learned or scored there.
+        valid: (T, H) bool; False where the label is censored: nothing may be learned or scored
+            there.
     """
 
     y: np.ndarray
@@ -53,15 +54,16 @@ def failure_labels(
 ) -> Labels:
     """Label the steps of an episode.
 
-    Censored are: the steps from the onset on; all steps of an episode with an intervention (it may have
-    prevented or caused what came); of an aborted episode each horizon that reaches beyond the last step.
+    Censored are: the steps from the onset on; all steps of an episode with an intervention (it may
+    have prevented or caused what came); of an aborted episode each horizon that reaches beyond the
+    last step.
 
     Args:
         length: recorded steps T.
         outcome: an ended episode's.
         failure: not NONE exactly if `outcome` is FAILED.
-        onset_step: step of the onset; may equal `length` (the failure is seen in the observation that ends
-            the episode, which is not a row). Only read if the outcome is FAILED.
+        onset_step: step of the onset; may equal `length` (the failure is seen in the observation
+            that ends the episode, which is not a row). Only read if the outcome is FAILED.
         control_period: seconds per step.
         intervened: the supervisor changed an action of this episode.
         horizons: [s].

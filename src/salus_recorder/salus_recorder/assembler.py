@@ -1,4 +1,4 @@
-"""Puts the messages of a step together, and steps into episodes, whatever the order of their arrival.
+"""Puts the messages of a step together, and steps into episodes, in whatever order they come.
 
 No ROS in here but the messages' header, episode and step fields; time is handed in.
 """
@@ -56,11 +56,11 @@ class _Episode:
 
 
 class EpisodeAssembler:
-    """Matches messages by (episode, step), or by stamp where they have no step, and hands over whole rows in order.
+    """Matches messages by (episode, step), or by stamp, and hands over whole rows in order.
 
-    A row is handed over when everything is there, or when `max_step_lag` later steps have begun. An episode ends
-    when its status says so and all its rows are complete, or `grace` seconds later. So in lockstep what is recorded
-    depends on what was sent only, not on when it came.
+    A row is handed over when everything is there, or when `max_step_lag` later steps have begun. An
+    episode ends when its status says so and all its rows are complete, or `grace` seconds later. So
+    in lockstep what is recorded depends on what was sent only, not on when it came.
 
     Args:
         sink: where rows go.
@@ -117,7 +117,7 @@ class EpisodeAssembler:
         return self._paused
 
     def pause(self) -> None:
-        """Stop at once: an episode with a hole is no episode, so the one in progress is discarded."""
+        """Stop at once and discard the episode in progress: with a hole it is no episode."""
         self._paused = True
         for number in list(self._episodes):
             self._skip(number, "recording was paused")

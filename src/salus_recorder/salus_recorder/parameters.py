@@ -23,7 +23,7 @@ class RecorderParameters(ManagedParameters):
     env: str = parameter(
         "", "Name of the environment, appended to the run's name; may be empty.", read_only=True
     )
-    cameras: list[str] = parameter(
+    cameras: list[str] = parameter(  # noqa: RUF009 (makes a field)
         ["front", "side", "wrist"],
         "Cameras to record: the topics camera/<name>/image_raw.",
         read_only=True,
@@ -43,10 +43,10 @@ class RecorderParameters(ManagedParameters):
         choices=RELIABILITIES,
         read_only=True,
     )
-    joint_names: list[str] = parameter(
+    joint_names: list[str] = parameter(  # noqa: RUF009 (makes a field)
         list(JOINT_NAMES), "Joints to record, in the order of `state`.", read_only=True
     )
-    required: list[str] = parameter(
+    required: list[str] = parameter(  # noqa: RUF009 (makes a field)
         list(REQUIRABLE),
         "Topics without which a step is a gap, besides step and the cameras.",
         choices=REQUIRABLE,
@@ -54,7 +54,7 @@ class RecorderParameters(ManagedParameters):
     )
     queue_size: int = parameter(
         64,
-        "Steps that may wait for the disk, and depth of the subscriptions; beyond it they are dropped.",
+        "Steps that may wait for the disk before they are dropped; depth of the subscriptions.",
         minimum=1,
         maximum=10000,
         read_only=True,

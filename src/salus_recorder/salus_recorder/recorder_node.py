@@ -167,7 +167,8 @@ class RecorderNode(ManagedNode):
             self._subscriptions_by_topic[IMAGE + camera.name] = self.create_subscription(
                 Image, topic, lambda message, camera=camera: self._on_image(camera, message), images
             )
-        # Deeper than what is latched: the end of an episode may be followed at once by the next's beginning.
+        # Deeper than what is latched: the end of an episode may be followed at once by the next's
+        # beginning.
         latched = _with_depth(qos.LATCHED, 10)
         for kind, topic, callback in (
             (EpisodeSetup, "episode_setup", self._on_setup),
@@ -281,7 +282,7 @@ class RecorderNode(ManagedNode):
         return self._subscriptions_by_topic[topic].get_publisher_count() > 0
 
     def _look_for_publishers(self) -> None:
-        """Say that the recorder is ready only when it would miss nothing of an episode that begins now."""
+        """Say that the recorder is ready once it would miss nothing of an episode."""
         missing = [
             self._subscriptions_by_topic[topic].topic_name
             for topic in self._required

@@ -53,7 +53,7 @@ def random_of(episode: int, step: int, what: int) -> np.random.Generator:
 
 
 class Graph:
-    """Publishes what world, policy, predictor, supervisor and referee publish, with known content."""
+    """Publishes all that the other nodes publish, with known content."""
 
     def __init__(self, forecasts: bool = True):
         self.node = rclpy.create_node("graph", namespace="salus")
@@ -269,8 +269,11 @@ class Recorder:
             text = str(value).lower() if isinstance(value, bool) else value
             arguments += ["-p", f"{name}:={text}"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "salus_recorder.recorder_node", "--ros-args"]
-            + ["-r", "__ns:=/salus", *arguments],
+            [
+                *(sys.executable, "-m", "salus_recorder.recorder_node"),
+                *("--ros-args", "-r", "__ns:=/salus"),
+                *arguments,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

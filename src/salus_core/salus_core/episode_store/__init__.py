@@ -1,4 +1,4 @@
-"""Episodes in Zarr: written by one recorder, read by everything else. The layout is in docs/layout.md."""
+"""Episodes in Zarr: one recorder writes, everything else reads; see docs/layout.md."""
 
 from salus_core.episode_store.files import AtomicFiles, StoreWriteError
 from salus_core.episode_store.reader import (

@@ -1,8 +1,9 @@
 """One growing Zarr array: rows are encoded once, as they come, and published only when told.
 
-zarr-python can only rewrite a whole shard from raw rows, in its own order of writes. Here a shard is put together from
-inner chunks that are encoded already (Zarr 3, codec `sharding_indexed`, index at the end), each file replaces its
-predecessor by rename, and the length in zarr.json is a write of its own. What comes out is plain Zarr 3.
+zarr-python can only rewrite a whole shard from raw rows, in its own order of writes. Here a shard
+is put together from inner chunks that are encoded already (Zarr 3, codec `sharding_indexed`, index
+at the end), each file replaces its predecessor by rename, and the length in zarr.json is a write of
+its own. What comes out is plain Zarr 3.
 """
 
 import json
@@ -70,9 +71,9 @@ class ColumnSpec:
 class Column:
     """Writer of one array.
 
-    A shard only ever grows: what a published inner chunk was encoded to stays where it is when more rows make
-    that chunk be encoded again. So a reader who has read the index of a shard finds what it points to also if the
-    file is replaced meanwhile.
+    A shard only ever grows: what a published inner chunk was encoded to stays where it is when more
+    rows make that chunk be encoded again. So a reader who has read the index of a shard finds what
+    it points to also if the file is replaced meanwhile.
 
     Memory: one inner chunk of raw rows and the encoded inner chunks of one shard.
 
@@ -95,7 +96,8 @@ class Column:
         self._document = spec.document(compression_level)
         self._encode, self._decode = _string_codec() if spec.dtype == "string" else self._plain()
         self._tail = self._empty_chunk()
-        # Of the shard in progress, in the order of the file: number of the inner chunk, encoded bytes.
+        # Of the shard in progress, in the order of the file: number of the inner chunk, encoded
+        # bytes.
         self._pieces: list[tuple[int, bytes]] = []
         self._saved_rows = 0
         self._saved_bytes = 0

@@ -38,8 +38,8 @@ class AtomicFiles:
     """Replaces whole files by rename, and knows how much they hold.
 
     Args:
-        fsync: force each file to the disk before it takes its name, so that the order of writes also survives
-            a loss of power. Without it only a death of the process is survived.
+        fsync: force each file to the disk before it takes its name, so that the order of writes
+            also survives a loss of power. Without it only a death of the process is survived.
     """
 
     def __init__(self, fsync: bool = True):

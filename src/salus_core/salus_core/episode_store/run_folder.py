@@ -1,4 +1,4 @@
-"""The files of a run beside its arrays: lock, log, metadata, and the note of the episode in progress."""
+"""The files of a run beside its arrays: lock, log, metadata, note of the open episode."""
 
 import contextlib
 import fcntl
@@ -27,7 +27,7 @@ def now_text() -> str:
 
 
 def make_run_folder(root: Path, env: str) -> Path:
-    """Make `<root>/<YYYYmmdd_HHMMSS>[-<env>]` with the local time; waits a second if that name is taken.
+    """Make `<root>/<YYYYmmdd_HHMMSS>[-<env>]`, local time; waits if that name is taken.
 
     Raises:
         StoreWriteError: it cannot be made.
@@ -48,7 +48,7 @@ def make_run_folder(root: Path, env: str) -> Path:
 
 
 class RunLock:
-    """Held as long as the writer's process lives; the kernel lets go of it however that process ends.
+    """Held as long as the writer's process lives: the kernel lets go of it.
 
     Raises:
         StoreWriteError: its file cannot be opened.
@@ -106,9 +106,10 @@ class OpenEpisode:
 
 
 class OpenEpisodeNote:
-    """Says on disk which episode is in progress and how far it has come, for the case of a sudden death.
+    """Says on disk which episode is in progress and how far it has come.
 
-    A line of fixed size, rewritten in place: five microseconds a step.
+    For the case of a sudden death. A line of fixed size, rewritten in place: some microseconds a
+    step.
     """
 
     def __init__(self, path: Path):

@@ -1,4 +1,4 @@
-"""What a run holds: the arrays, their meaning, and what must stay the same from its first to its last step."""
+"""What a run holds: the arrays, their meaning, and what must not change within it."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -52,7 +52,8 @@ class RunSchema:
         cameras: whose images are stored; may be empty.
         joint_names: J joints, in the order of `state`.
         object_names: every object of the world, in the order of `object_pose`.
-        signal_names: of the S signals, with units, definitions and whether this policy can give them.
+        signal_names: of the S signals, with units, definitions and whether this policy can give
+            them.
         action_units: of the seven action dimensions.
         action_scale: one normalised action unit per dimension; empty if there is no policy.
         signal_window: steps of the windowed signals.
@@ -296,8 +297,8 @@ class EpisodeEnd:
 
     Attributes:
         length: its steps; rows 0 to length - 1 are stored.
-        onset_step: -1 exactly if there was no failure; may equal `length`, as the observation in which the
-            failure is seen is not a row.
+        onset_step: -1 exactly if there was no failure; may equal `length`, as the observation in
+            which the failure is seen is not a row.
         faults: injected.
         commands_missed: control periods that passed without a command.
         predictor: identity of the checkpoint that made the forecasts.

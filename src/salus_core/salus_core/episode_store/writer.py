@@ -177,12 +177,13 @@ class EpisodeWriter:
         Steps that were left out before it become gaps: rows of fill values with `complete` False.
 
         Args:
-            row: value per key of data/; keys that are left out get the fill value, those of images are
-                image/<camera>. `step` and `complete` are required.
+            row: value per key of data/; keys that are left out get the fill value, those of images
+                are image/<camera>. `step` and `complete` are required.
 
         Raises:
             RuntimeError: no episode is in progress.
-            ValueError: a key is unknown, a value has the wrong shape, or the step is not after the last one.
+            ValueError: a key is unknown, a value has the wrong shape, or the step is not after the
+                last one.
             StoreWriteError: the disk refused.
         """
         if self._start is None:
@@ -292,7 +293,7 @@ class EpisodeWriter:
 
     def _append(self, row: Mapping[str, Any]) -> None:
         for key, column in self._data.items():
-            column.append(row[key] if key in row else column.fill)
+            column.append(row.get(key, column.fill))
         self._complete.append(bool(row["complete"]))
         self._interventions.append(int(row.get("intervention", NO_MESSAGE)))
         self.length += 1

@@ -194,9 +194,13 @@ def test_full_disk_leaves_committed_episodes(tmp_path, schema, more):
     writer = EpisodeWriter(tmp_path, schema, files=files)
     write_episode(writer, 0, 5)
     files.left = more
-    with pytest.raises(StoreWriteError, match=r"No space left on device; free some space"):
+
+    def write_on():
         for number in (1, 2):
             write_episode(writer, number, 66)
+
+    with pytest.raises(StoreWriteError, match=r"No space left on device; free some space"):
+        write_on()
     writer.abandon("full")
     committed = len(open_run(writer.path))
     assert_episodes(read_plain(writer.path), schema, [5, 66][:committed])
@@ -215,10 +219,14 @@ def test_really_full_disk(tmp_path, schema):
     try:
         writer = EpisodeWriter(mount, schema)
         done = []
-        with pytest.raises(StoreWriteError, match="No space left on device") as caught:
+
+        def write_on():
             for number in range(10000):
                 write_episode(writer, number, 100)
                 done.append(100)
+
+        with pytest.raises(StoreWriteError, match="No space left on device") as caught:
+            write_on()
         writer.abandon(str(caught.value))
         assert len(done) > 1
         # The very write that failed may have been the log's, after the commit.

@@ -103,7 +103,7 @@ def test_left_out_steps_become_counted_gaps(tmp_path, schema):
 
 @pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 255, 256, 257, 299, 600])
 def test_rows_after_the_end_are_cut(tmp_path, schema, length):
-    """The end of an episode becomes known after later rows, even after whole shards, were written."""
+    """The end becomes known after later rows, even whole shards, were written."""
     writer = EpisodeWriter(tmp_path, schema, fsync=False)
     write_episode(writer, 0, 2)
     writer.begin_episode(EpisodeStart(number=1))

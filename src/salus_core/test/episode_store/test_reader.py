@@ -1,0 +1,105 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from salus_core.episode_store import EpisodeWriter, NotARunError, open_dataset, open_run
+from salus_core.episode_store.testing import make_row, write_episode
+from salus_core.failures import FailureType, Outcome
+
+
+@pytest.fixture
+def run(tmp_path, schema):
+    writer = EpisodeWriter(tmp_path / "runs", schema, env="a", fsync=False)
+    write_episode(writer, 0, 12)
+    write_episode(writer, 1, 20, Outcome.FAILED)
+    writer.close()
+    return open_run(writer.path)
+
+
+def test_episode_gives_its_own_rows(run, schema):
+    episode = run[1]
+    assert (episode.start, episode.stop, len(episode)) == (12, 32, 20)
+    want = make_row(schema, 1, 7)
+    np.testing.assert_array_equal(episode["command"][7], want["command"])
+    arrays = episode.read(("signals", "embedding"))
+    np.testing.assert_array_equal(arrays["signals"][7], want["signals"])
+    assert set(episode.read()) == set(run.step_keys)
+    assert all(len(array) == 20 for array in episode.read().values())
+    np.testing.assert_array_equal(run.column("command")[12:], episode["command"])
+
+
+def test_episode_knows_how_it_ended(run):
+    episode = run[-1]
+    assert (episode.outcome, episode.failure) == (Outcome.FAILED, FailureType.DROP)
+    assert (episode.onset_step, episode.seed) == (18, 2**63 + 1)
+    assert episode.faults[0].kind == "arm_force"
+    assert episode.faults[0].magnitude == 12.5
+    labels = episode.labels()
+    assert np.flatnonzero(labels.y[:, 0, 1]).tolist() == list(range(12, 18))
+    assert run[0].onset_step == -1
+
+
+@pytest.mark.parametrize(
+    "steps", [3, -1, slice(None), slice(2, 9, 3), slice(None, None, -1), slice(5, 5)]
+)
+def test_images_of_chosen_steps(run, schema, steps):
+    want = np.array([make_row(schema, 1, step)["image/wrist"] for step in range(20)])
+    np.testing.assert_array_equal(run[1].images("wrist", steps), want[steps])
+
+
+def test_unknown_key_and_index_are_refused(run):
+    with pytest.raises(KeyError, match=r"no data/comand; it has .*command.*image/front"):
+        run[0]["comand"]
+    with pytest.raises(IndexError):
+        run[2]
+
+
+def test_dataset_of_runs_folders_and_patterns(run, tmp_path, schema):
+    writer = EpisodeWriter(tmp_path / "more", schema, env="b", fsync=False)
+    write_episode(writer, 5, 4)  # still open
+    dataset = open_dataset([run.path, str(tmp_path / "mo*")])
+    assert [episode.number for episode in dataset] == [0, 1, 5]
+    assert len(open_dataset(tmp_path / "*")) == 3
+    assert len(open_dataset([run.path, run.path])) == 2  # named twice, counted once
+    assert dataset[-1].run.path == writer.path
+    assert dataset.column("action").shape == (36, 7)
+
+
+def test_runs_of_other_signals_are_not_mixed(run, tmp_path, schema):
+    other = dataclasses.replace(schema, schema_hash="22")
+    writer = EpisodeWriter(tmp_path / "runs", other, env="b", fsync=False)
+    write_episode(writer, 0, 4)
+    with pytest.raises(ValueError, match=r"cannot be one data set: schema_hash is '11' and '22'"):
+        open_dataset(tmp_path / "runs")
+    assert len(open_dataset(tmp_path / "runs", same_schema=False)) == 3
+
+
+def test_what_is_no_run_is_named(run, tmp_path):
+    with pytest.raises(NotARunError, match="does not exist"):
+        open_run(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotARunError, match=r"empty is not a SALUS run: it has no data\.zarr"):
+        open_run(tmp_path / "empty")
+    with pytest.raises(NotARunError, match="matches nothing"):
+        open_dataset(tmp_path / "no*such")
+    with pytest.raises(NotARunError, match="empty is no SALUS run and holds none"):
+        open_dataset(tmp_path / "empty")
+    with pytest.raises(NotARunError, match="no path"):
+        open_dataset([])
+    document = run.path / "data.zarr" / "zarr.json"
+    content = json.loads(document.read_text())
+    content["attributes"]["salus_schema_version"] = 99
+    document.write_text(json.dumps(content))
+    with pytest.raises(NotARunError, match="schema version 99, this program reads version 1"):
+        open_run(run.path)
+    document.write_text("{")
+    with pytest.raises(NotARunError, match="not Zarr 3"):
+        open_run(run.path)
+
+
+def test_run_without_a_commit_is_empty(tmp_path, schema):
+    writer = EpisodeWriter(tmp_path, schema, fsync=False)
+    run = open_run(writer.path)
+    assert (len(run), run.steps, list(run)) == (0, 0, [])
+    assert run.column("state").shape == (0, 25)

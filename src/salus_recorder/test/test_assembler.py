@@ -1,0 +1,220 @@
+from dataclasses import dataclass
+
+import pytest
+from salus_recorder.assembler import EpisodeAssembler
+
+REQUIRED = ("image", "command")
+
+
+@dataclass
+class Status:
+    step: int
+
+
+class Sink:
+    """Keeps what it is given."""
+
+    def __init__(self):
+        self.described = True
+        self.said: list[tuple] = []
+
+    def begin(self, episode):
+        if self.described:
+            self.said.append(("begin", episode))
+        return self.described
+
+    def row(self, episode, row):
+        self.said.append(("row", episode, row.step, *sorted(row.messages)))
+
+    def end(self, episode, status, length):
+        self.said.append(("end", episode, length, "known" if status else "unknown"))
+
+    def discard(self, episode, reason):
+        self.said.append(("discard", episode, reason))
+
+    def report(self, message):
+        self.said.append(("report", message))
+
+    def rows(self, episode):
+        return [entry[2:] for entry in self.said if entry[:2] == ("row", episode)]
+
+    def others(self):
+        return [entry for entry in self.said if entry[0] != "row"]
+
+
+@pytest.fixture
+def sink():
+    return Sink()
+
+
+@pytest.fixture
+def assembler(sink):
+    return EpisodeAssembler(
+        sink, REQUIRED, optional=("forecast",), max_step_lag=3, grace=1.0, capacity=8
+    )
+
+
+def stamp_of(episode, step):
+    return 1000 * episode + step
+
+
+def observe(assembler, episode, step, topics=(*REQUIRED, "step")):
+    for topic in topics:
+        if topic == "step":
+            assembler.add_step(episode, step, stamp_of(episode, step))
+        elif topic == "image":
+            assembler.add_stamped("image", stamp_of(episode, step), f"image {step}")
+        else:
+            assembler.add(topic, episode, step, f"{topic} {step}")
+
+
+FULL = ("command", "image", "step")
+
+
+def test_rows_come_whole_and_in_order_whatever_the_arrival(assembler, sink):
+    observe(assembler, 0, 1)
+    observe(assembler, 0, 0, ("command", "step"))
+    assert sink.said == []
+    observe(assembler, 0, 0, ("image",))
+    observe(assembler, 0, 2, ("image", "command"))
+    observe(assembler, 0, 2, ("step",))
+    assert sink.said == [("begin", 0), *(("row", 0, step, *FULL) for step in range(3))]
+
+
+def test_end_cuts_at_its_step_at_once_when_all_is_there(assembler, sink):
+    for step in range(3):
+        observe(assembler, 0, step)
+    observe(assembler, 0, 3, ("step", "image"))  # the observation that ended it
+    assembler.add_end(0, Status(3), now=0.0)
+    assert sink.others() == [("begin", 0), ("end", 0, 3, "known")]
+    observe(assembler, 0, 3, ("command",))
+    assert assembler.late == 1
+    assert len(sink.rows(0)) == 3
+
+
+def test_end_may_come_first(assembler, sink):
+    assembler.add_end(0, Status(2), now=0.0)
+    observe(assembler, 0, 0)
+    observe(assembler, 0, 1)
+    assert sink.said[-1] == ("end", 0, 2, "known")
+
+
+def test_end_waits_for_missing_messages_as_long_as_the_grace(assembler, sink):
+    observe(assembler, 0, 0)
+    observe(assembler, 0, 1, ("step", "image"))
+    assembler.add_end(0, Status(2), now=10.0)
+    assembler.tick(10.9)
+    assert len(sink.rows(0)) == 1
+    assembler.tick(11.0)
+    assert sink.rows(0)[1] == (1, "image", "step")
+    assert sink.said[-1] == ("end", 0, 2, "known")
+
+
+def test_missing_message_is_a_gap_after_the_lag(assembler, sink):
+    observe(assembler, 0, 0)
+    observe(assembler, 0, 1, ("step", "command"))
+    for step in (2, 3):
+        observe(assembler, 0, step)
+    assert len(sink.rows(0)) == 1
+    observe(assembler, 0, 4)
+    assert sink.rows(0)[1] == (1, "command", "step")
+    assert [row[0] for row in sink.rows(0)] == [0, 1, 2, 3, 4]
+
+
+def test_step_of_which_nothing_came_is_left_out(assembler, sink):
+    for step in (0, 2, 3, 4):
+        observe(assembler, 0, step)
+    assert [row[0] for row in sink.rows(0)] == [0, 2, 3, 4]
+
+
+def test_duplicates_are_ignored_and_counted(assembler, sink):
+    observe(assembler, 0, 0, ("step", "image"))
+    observe(assembler, 0, 0, ("step", "image"))
+    assembler.add_stamped("image", 5000, "early")
+    assembler.add_stamped("image", 5000, "early again")
+    assert assembler.duplicates == 3
+
+
+def test_optional_message_is_waited_for_only_if_somebody_publishes_it(assembler, sink):
+    assembler.expected = {"forecast"}
+    observe(assembler, 0, 0)
+    assert sink.rows(0) == []
+    observe(assembler, 0, 0, ("forecast",))
+    assert sink.rows(0) == [(0, "command", "forecast", "image", "step")]
+    assembler.expected = set()
+    observe(assembler, 0, 1)
+    assert len(sink.rows(0)) == 2
+
+
+def test_next_episode_waits_for_the_end_of_the_last(assembler, sink):
+    observe(assembler, 0, 0)
+    observe(assembler, 1, 0)
+    assert sink.others() == [("begin", 0)]
+    assembler.add_end(0, Status(1), now=0.0)
+    assert sink.others() == [("begin", 0), ("end", 0, 1, "known"), ("begin", 1)]
+
+
+def test_episode_whose_end_never_comes_ends_when_the_next_has_begun(assembler, sink):
+    observe(assembler, 0, 0)
+    observe(assembler, 0, 1)
+    observe(assembler, 0, 2, ("step",))
+    observe(assembler, 1, 0)
+    assembler.tick(5.0)
+    assembler.tick(5.9)
+    assert sink.others() == [("begin", 0)]
+    assembler.tick(6.0)
+    assert sink.others() == [("begin", 0), ("end", 0, 2, "unknown"), ("begin", 1)]
+
+
+def test_episode_whose_beginning_was_missed_is_not_recorded(assembler, sink):
+    for step in range(5, 10):
+        observe(assembler, 0, step)
+    assert sink.said == [("report", "episode 0 is not recorded: its beginning was missed")]
+    observe(assembler, 0, 10)
+    assembler.add_end(0, Status(11), now=0.0)
+    observe(assembler, 1, 0)
+    assert sink.said[1:] == [("begin", 1), ("row", 1, 0, *FULL)]
+
+
+def test_episode_without_a_description_is_reported(assembler, sink):
+    sink.described = False
+    for step in range(20):
+        observe(assembler, 0, step)
+    assert assembler.refused > 0  # memory is bounded
+    assembler.add_end(0, Status(20), now=0.0)
+    assembler.tick(1.0)
+    (report,) = sink.said
+    assert "what describes it never came" in report[1]
+
+
+def test_episode_without_steps_is_reported(assembler, sink):
+    assembler.add_end(0, Status(0), now=0.0)
+    assert sink.said == [("report", "episode 0 is not recorded: it ended before its first step")]
+
+
+def test_pause_discards_and_resume_waits_for_the_next_beginning(assembler, sink):
+    observe(assembler, 0, 0)
+    assembler.pause()
+    assert sink.said[-1] == ("discard", 0, "recording was paused")
+    observe(assembler, 0, 1)
+    observe(assembler, 1, 0)
+    assembler.resume()
+    observe(assembler, 1, 1)
+    assembler.add_end(1, Status(2), now=0.0)
+    observe(assembler, 2, 0)
+    assert sink.others()[2:] == [("begin", 2)]
+
+
+def test_unmatched_stamps_are_bounded(assembler):
+    for stamp in range(100):
+        assembler.add_stamped("image", stamp + 1, "never matched")
+    assert assembler.late == 92
+
+
+def test_a_world_that_starts_anew_counts_from_the_beginning(assembler, sink):
+    observe(assembler, 4, 0)
+    assembler.add_end(4, Status(1), now=0.0)
+    assert assembler.finished == 4
+    assembler.clear("the world was started anew")
+    observe(assembler, 0, 0)
+    assert sink.said[-1] == ("row", 0, 0, *FULL)
