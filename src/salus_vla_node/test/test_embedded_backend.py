@@ -54,8 +54,9 @@ def test_the_action_is_the_members_mean_in_physical_units(folder):
     backend.info.check(output)
     assert output.chunks.shape == (MEMBERS, 4, 7)
     assert np.array_equal(output.chunks[:, 0], output.member_means)
-    assert output.action[:6] == pytest.approx(output.member_means[:, :6].mean(axis=0))
-    assert 0.0 <= output.action[6] <= 1.0
+    mean, scale = output.member_means.mean(axis=0), np.array(CONFIG.action_scale)
+    assert output.action[:6] == pytest.approx(np.clip(mean, -scale, scale)[:6], abs=1e-7)
+    assert output.action[6] == float(mean[6] > 0.5)
     assert output.latent.shape == (MEMBERS * 8,)
     assert not np.allclose(output.member_means[0], output.member_means[1])
 
@@ -84,6 +85,16 @@ def test_reset_forgets_the_grippers_motion(folder):
     again = backend.act(observation(step=1, gripper_width=0.04)).action
     assert np.array_equal(fresh, again)
     assert not np.array_equal(fresh, moving)
+
+
+def test_a_lost_step_does_not_speed_the_gripper_up(folder):
+    backend = load(folder)
+    backend.act(observation(step=0, gripper_width=0.08))
+    one_step = backend.act(observation(step=1, gripper_width=0.07)).action
+    backend.reset()
+    backend.act(observation(step=0, gripper_width=0.09))
+    two_steps = backend.act(observation(step=2, gripper_width=0.07)).action
+    assert two_steps == pytest.approx(one_step, abs=1e-6)
 
 
 def test_an_instruction_without_a_known_word_gives_no_action(folder):

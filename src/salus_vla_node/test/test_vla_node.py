@@ -13,7 +13,7 @@ from robot import ARM, FINGERS, REST
 from salus_core.signals import SIGNAL_NAMES, Signal, SignalComputer, StepInput, unpack_validity
 from tiny_backend import CHUNK, LATENT, MEMBERS, make_checkpoint
 
-from salus_msgs.msg import EpisodeStatus
+from salus_msgs.msg import EpisodeStatus, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
 
 pytestmark = pytest.mark.ros
@@ -72,6 +72,13 @@ def test_every_step_of_a_running_episode_gets_signals_once(running, spin_until, 
     assert chunk[:, 0].mean(axis=0) == pytest.approx(np.array(last.action), abs=1e-6)
     assert chunk[:, 0].std(axis=0, ddof=1) == pytest.approx(np.array(last.action_std), rel=1e-3)
     assert 0.0 < last.latency < 1.0
+
+
+def test_the_signals_of_the_core_are_the_fields_and_bits_of_the_message():
+    fields = VlaSignals.get_fields_and_field_types()
+    for signal in Signal:
+        assert getattr(VlaSignals, signal.name) == signal
+        assert fields[SIGNAL_NAMES[signal]] == "float"
 
 
 def test_signals_can_be_computed_again_from_what_was_published(running, spin_until):

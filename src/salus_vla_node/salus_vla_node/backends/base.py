@@ -74,7 +74,7 @@ class PolicyOutput:
     What a policy cannot give is None; never a made-up value.
 
     Attributes:
-        action: (7,) float64, the ensemble's mean first action, ready to be executed.
+        action: (7,) float64, the ensemble's mean first action, made ready to be executed.
         member_means: (K, 7) first action of each member.
         member_stds: (K, 7) standard deviations that the members predict for it, positive.
         chunks: (K, H, 7) action chunk of each member; index 0 is this step.

@@ -23,14 +23,13 @@ from salus_vla_node.backends.embedded.ensemble import (
     CheckpointError,
     EmbeddedEnsemble,
 )
-from salus_vla_node.backends.embedded.inputs import proprioception_vector
+from salus_vla_node.backends.embedded.inputs import executable_action, proprioception_vector
 
 DEFAULT_FOLDER = Path(__file__).parent / "weights"
 CAMERA_SIZE = 256
 """Edge of the images that the members were trained on, before their own area averaging [pixel]."""
 ACTION_NAMES = ("x", "y", "z", "rotation_x", "rotation_y", "rotation_z", "gripper")
 ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
-GRIPPER = 6
 
 
 class EmbeddedBackend(PolicyBackend):
@@ -85,9 +84,10 @@ class EmbeddedBackend(PolicyBackend):
     def act(self, observation: Observation) -> PolicyOutput:
         """Proposes the members' mean action; see PolicyBackend.act."""
         width = observation.gripper_width
-        # The network knows the gripper's speed per step; a lost step spreads it over the gap.
-        elapsed = max(observation.step - self._step, 1)
-        previous = width if self._width is None else width - (width - self._width) / elapsed
+        previous = width if self._width is None else self._width
+        if observation.step - self._step > 1:
+            # The network knows the gripper's speed per step: spread the motion over the gap.
+            previous = width - (width - previous) / (observation.step - self._step)
         self._width, self._step = width, observation.step
         proprioception = proprioception_vector(
             observation.tool_position,
@@ -102,10 +102,8 @@ class EmbeddedBackend(PolicyBackend):
         except ValueError as error:
             raise PolicyOutputError(str(error)) from error
         chunks = output.means * self._scale
-        action = chunks[:, 0].mean(axis=0)
-        action[GRIPPER] = np.clip(action[GRIPPER], 0.0, 1.0)
         return PolicyOutput(
-            action=action,
+            action=executable_action(output.means[:, 0].mean(axis=0), self._scale),
             member_means=chunks[:, 0],
             member_stds=output.stds[:, 0] * self._scale,
             chunks=chunks,
