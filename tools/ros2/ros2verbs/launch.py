@@ -81,7 +81,8 @@ def parse_launch_arguments(arguments: list[str]) -> dict[str, str]:
 def launch(args: argparse.Namespace) -> int:
     """Run a launch file, or show its arguments."""
     arguments = list(args.launch_arguments)
-    if os.path.isfile(args.package_name):
+    # Upstream takes any file for a launch file; at this repository's root there is one named salus.
+    if os.path.isfile(args.package_name) and args.package_name.endswith(".py"):
         path = Path(args.package_name)
         if args.launch_file_name is not None:
             arguments.insert(0, args.launch_file_name)
@@ -91,12 +92,13 @@ def launch(args: argparse.Namespace) -> int:
     if args.launch_prefix:
         values["launch-prefix"] = args.launch_prefix
 
-    from launch import LaunchDescription, LaunchService
     from launch.actions import IncludeLaunchDescription
     from launch.launch_description_sources import (
         PythonLaunchDescriptionSource,
         load_python_launch_file,
     )
+
+    from launch import LaunchDescription, LaunchService
 
     if args.show_args:
         show_arguments(load_python_launch_file(path))

@@ -65,6 +65,13 @@ def test_malformed_arguments_and_unknown_files_are_refused(ros2, launch_file):
     assert "file 'a.launch.py' was not found in the share directory of package 'std_msgs'" in output
 
 
+def test_a_file_with_a_packages_name_does_not_hide_the_package(ros2, tmp_path):
+    (tmp_path / "std_msgs").write_text("#!/bin/sh\n")
+    code, output = ros2("launch", "std_msgs", "a.launch.py")
+    assert code == 1
+    assert "in the share directory of package 'std_msgs'" in output
+
+
 def test_conditions_choose_what_runs(ros2, launch_file):
     path = launch_file(
         "DeclareLaunchArgument('x'),"
