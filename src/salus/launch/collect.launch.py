@@ -7,6 +7,8 @@ from launch.actions import GroupAction, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import PushRosNamespace
+
+from launch import LaunchDescription
 from salus.launch_common import (
     LaunchError,
     argument,
@@ -20,8 +22,6 @@ from salus.launch_common import (
     switch,
     typed,
 )
-
-from launch import LaunchDescription
 
 ARGUMENTS = [
     argument("episodes", "3", "Episodes to collect."),

@@ -6,6 +6,8 @@ The robot gives camera/NAME/image_raw, joint_states and tool_pose, and executes 
 from launch.actions import GroupAction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import PushRosNamespace
+
+from launch import LaunchDescription
 from salus.launch_common import (
     argument,
     check_arguments,
@@ -15,8 +17,6 @@ from salus.launch_common import (
     node,
     typed,
 )
-
-from launch import LaunchDescription
 
 ARGUMENTS = [
     argument("policy", "embedded", "Policy backend, by name."),

@@ -4,6 +4,8 @@ from launch.actions import ExecuteProcess, GroupAction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import PushRosNamespace
+
+from launch import LaunchDescription
 from salus.launch_common import (
     argument,
     check_arguments,
@@ -14,8 +16,6 @@ from salus.launch_common import (
     path,
     typed,
 )
-
-from launch import LaunchDescription
 
 ARGUMENTS = [
     argument("bag", "", "Bag to play; it holds NAMESPACE/vla_signals. Empty: play one yourself."),

@@ -1,31 +1,16 @@
 """Every name in config/*.yaml and in the launch files is a parameter of its node."""
 
-import importlib
+import runpy
 from pathlib import Path
 
 import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
-from salus_util.parameters import specs
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
-
-PARAMETERS = {
-    "world": ("salus_sim.nodes.world_node", "WorldParameters"),
-    "referee": ("salus_sim.nodes.referee_node", "RefereeParameters"),
-    "episode_runner": ("salus_sim.nodes.episode_runner", "RunnerParameters"),
-    "vla": ("salus_vla_node.parameters", "VlaParameters"),
-    "predictor": ("salus_predictor_node.predictor_node", "PredictorParameters"),
-    "supervisor": ("salus_supervisor.supervisor_node", "SupervisorParameters"),
-    "recorder": ("salus_recorder.parameters", "RecorderParameters"),
-}
-
-
-def declared(node):
-    module, name = PARAMETERS[node]
-    return {
-        spec.name: spec for spec in specs(getattr(importlib.import_module(module), name)).values()
-    }
+ROOT = Path(__file__).resolve().parents[3]
+PARAMETERS = runpy.run_path(str(ROOT / "tools/docs/parameters.py"))
+declared = PARAMETERS["of_node"]
 
 
 def entries():
@@ -35,7 +20,7 @@ def entries():
                 yield pytest.param(key, name, value, id=f"{file.stem}-{key}-{name}")
 
 
-@pytest.mark.parametrize(("key", "name", "value"), entries())
+@pytest.mark.parametrize(("key", "name", "value"), list(entries()))
 def test_a_key_of_a_parameter_file_is_a_parameter_and_its_value_fits(key, name, value):
     assert key.startswith("/**/"), "parameter files must work in any namespace"
     node = key.removeprefix("/**/")
@@ -44,10 +29,15 @@ def test_a_key_of_a_parameter_file_is_a_parameter_and_its_value_fits(key, name, 
     assert known[name].problem(value) == ""
 
 
-@pytest.mark.parametrize("node", PARAMETERS)
+@pytest.mark.parametrize("node", PARAMETERS["NODES"])
 def test_every_parameter_says_what_it_is(node):
     for spec in declared(node).values():
         assert spec.description.endswith((".", ")")), spec.name
+
+
+def test_the_page_of_parameters_is_what_the_nodes_declare():
+    written = (ROOT / "docs/parameters.md").read_text()
+    assert written == PARAMETERS["document"](), "run tools/docs/parameters.py"
 
 
 @pytest.mark.parametrize("launch_file", ["collect", "monitor", "replay"])

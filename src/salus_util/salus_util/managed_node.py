@@ -253,9 +253,9 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
         if rclpy.ok():
             raise
     finally:
+        # A second Ctrl-C must not cut off what is being released (a recorder's last commit).
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if isinstance(node, ManagedNode):
-            # A second Ctrl-C must not cut off what is being released (a recorder's last commit).
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             node.close()
         rclpy.try_shutdown()
     return getattr(node, "exit_code", 0)

@@ -2,6 +2,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
 from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
 from salus_util.parameters import declare
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
-from salus_util.images import ImageError, to_array, to_message
 from sensor_msgs.msg import Image
+
+from salus_util.images import ImageError, to_array, to_message
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 

@@ -8,6 +8,8 @@ import pytest
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
+
 from salus_util.managed_node import (
     FAILURE,
     SUCCESS,
@@ -18,7 +20,6 @@ from salus_util.managed_node import (
 )
 from salus_util.parameters import parameter
 from salus_util.qos import LATCHED
-from std_msgs.msg import String
 
 pytestmark = pytest.mark.ros
 

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
 from salus_util.parameters import ParameterError, declare, names, parameter, specs
 
 pytestmark = pytest.mark.ros
@@ -13,9 +14,7 @@ class CameraParameters:
     width: int = parameter(256, "Width [px].", minimum=1, maximum=4096, read_only=True)
     gain: float = parameter(1.0, "Gain [1].", minimum=0.0)
     mode: str = parameter("fast", "How.", choices=("fast", "fine"))
-    cameras: list[str] = parameter(  # noqa: RUF009 (makes a field)
-        ["front"], "Names.", choices=("front", "side")
-    )
+    cameras: list[str] = parameter(["front"], "Names.", choices=("front", "side"))
     warn: float = parameter(0.0, "Threshold.", name="diagnostics.warn")
 
 

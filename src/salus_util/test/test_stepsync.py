@@ -2,10 +2,10 @@ import itertools
 
 import pytest
 from builtin_interfaces.msg import Time
-from salus_util.stepsync import StepSync, nanoseconds
+from salus_msgs.msg import Step
 from std_msgs.msg import Header
 
-from salus_msgs.msg import Step
+from salus_util.stepsync import StepSync, nanoseconds
 
 KEYS = ("front", "joints")
 

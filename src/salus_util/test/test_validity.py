@@ -2,13 +2,14 @@ import math
 
 import pytest
 from geometry_msgs.msg import Point, Pose, Quaternion
+from sensor_msgs.msg import JointState
+
 from salus_util.validity import (
     InvalidInputError,
     require_finite,
     require_joint_state,
     require_pose,
 )
-from sensor_msgs.msg import JointState
 
 
 def joints(**change):
