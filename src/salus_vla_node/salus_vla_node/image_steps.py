@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from salus_util.stepsync import Observation, nanoseconds
-
 from salus_msgs.msg import Step
+
+from salus_util.stepsync import Observation, nanoseconds
 
 
 class ImageStepSync:

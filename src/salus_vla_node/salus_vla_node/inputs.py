@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
-from salus_util.images import to_array
-from salus_util.validity import require_joint_state, require_pose
+from salus_msgs.msg import Step
 from sensor_msgs.msg import JointState
 
-from salus_msgs.msg import Step
+from salus_util.images import to_array
+from salus_util.validity import require_joint_state, require_pose
 from salus_vla_node.backends.base import Observation
 from salus_vla_node.policy import MonitoredPolicy
 

@@ -4,6 +4,8 @@ from array import array
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from salus_msgs.msg import SignalInfo, Step, VlaSignals
+
 from salus_core.signals import (
     SIGNAL_DEFINITIONS,
     SIGNAL_NAMES,
@@ -14,8 +16,6 @@ from salus_core.signals import (
     pack_validity,
     schema_hash,
 )
-
-from salus_msgs.msg import SignalInfo, Step, VlaSignals
 from salus_vla_node.backends.base import PolicyInfo, PolicyOutput
 
 

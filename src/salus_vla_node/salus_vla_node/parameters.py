@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from salus_util.managed_node import ManagedParameters
 from salus_util.parameters import parameter
 from salus_util.qos import RELIABILITIES
-
 from salus_vla_node.backends.base import DEVICES, PRECISIONS
 
 PANDA_JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
@@ -55,7 +54,7 @@ class VlaParameters(ManagedParameters):
     instruction: str = parameter(
         "", "Sentence given to the policy; empty: the one of the episode's status."
     )
-    camera_topics: list[str] = parameter(  # noqa: RUF009
+    camera_topics: list[str] = parameter(
         [""],
         "Topics of cameras that are not on camera/NAME/image_raw, each as 'NAME=topic'.",
         read_only=True,
@@ -66,20 +65,20 @@ class VlaParameters(ManagedParameters):
         choices=RELIABILITIES,
         read_only=True,
     )
-    joint_names: list[str] = parameter(  # noqa: RUF009
+    joint_names: list[str] = parameter(
         PANDA_JOINTS,
         "Joints of the arm in the policy's order; joint_states may have them in any order.",
         read_only=True,
     )
-    finger_joint_names: list[str] = parameter(  # noqa: RUF009
+    finger_joint_names: list[str] = parameter(
         PANDA_FINGERS,
         "Joints whose positions add up to the gripper's width [m].",
         read_only=True,
     )
-    joint_lower: list[float] = parameter(  # noqa: RUF009
+    joint_lower: list[float] = parameter(
         PANDA_LOWER, "Lower limits of joint_names [rad].", read_only=True
     )
-    joint_upper: list[float] = parameter(  # noqa: RUF009
+    joint_upper: list[float] = parameter(
         PANDA_UPPER, "Upper limits of joint_names [rad].", read_only=True
     )
     step_source: str = parameter(

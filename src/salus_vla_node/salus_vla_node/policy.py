@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-from salus_core.signals import SignalComputer, SignalValues, StepInput
 
+from salus_core.signals import SignalComputer, SignalValues, StepInput
 from salus_vla_node.backends.base import (
     LoadOptions,
     Observation,

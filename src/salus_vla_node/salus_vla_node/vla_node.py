@@ -8,16 +8,16 @@ from functools import partial
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
+from salus_msgs.srv import LoadCheckpoint
+from sensor_msgs.msg import Image, JointState
+
+from salus_util import qos
 from salus_util.images import ImageError
 from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
 from salus_util.stepsync import Observation as StampedMessages
 from salus_util.stepsync import StepSync
 from salus_util.validity import InvalidInputError
-from sensor_msgs.msg import Image, JointState
-
-from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
-from salus_msgs.srv import LoadCheckpoint
-from salus_util import qos
 from salus_vla_node.backends.base import BackendError, LoadOptions, PolicyOutputError
 from salus_vla_node.commands import CommandHistory
 from salus_vla_node.image_steps import ImageStepSync

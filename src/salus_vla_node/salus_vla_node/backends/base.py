@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from salus_core.signals import MEMBER_KINDS, LatentStatistics
 
 ACTION_SIZE = 7

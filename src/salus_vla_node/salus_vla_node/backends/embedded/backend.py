@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from salus_core.signals import LatentStatistics
 
+from salus_core.signals import LatentStatistics
 from salus_vla_node.backends.base import (
     BackendError,
     LoadOptions,

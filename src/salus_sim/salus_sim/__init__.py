@@ -1,0 +1,1 @@
+"""The worlds that SALUS drives, the referee that judges episodes, and the node that runs them."""

@@ -1,0 +1,250 @@
+"""The embedded world as a node: cameras, joints, ground truth and clock out, commands in.
+
+In lockstep a control period passes when the command for exactly this episode and step has come,
+so results depend on seeds and not on the machine's speed. Otherwise periods pass by the wall
+clock, and a period without a command holds the pose.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock as ClockMessage
+from salus_msgs.msg import ActionCommand, EpisodeSetup, EpisodeStatus, Step, WorldState
+from salus_msgs.srv import ResetEpisode
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Header
+
+from salus_sim.nodes.world_messages import (
+    BASE_FRAME,
+    camera_info_message,
+    episode_setup_message,
+    joint_state_message,
+    optical_frame,
+    pose_message,
+    world_state_message,
+)
+from salus_sim.scene import SceneError, load_scene
+from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
+from salus_util import qos
+from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
+from salus_util.images import to_message
+from salus_util.managed_node import run
+from salus_util.parameters import ParameterError, declare, parameter
+
+LATE_STEPS_REAL_TIME = 2  # a command this old is still better than holding the pose
+
+
+@dataclass
+class WorldParameters(DiagnosticsParameters):
+    """Parameters of the world."""
+
+    scene_file: str = parameter(
+        "", "YAML file of the scene; empty: the one of salus_sim.", read_only=True
+    )
+    cameras: list[str] = parameter(
+        ["front", "wrist", "side"], "Cameras to render and publish.", read_only=True
+    )
+    difficulty: str = parameter("standard", "Difficulty of a reset that names none.")
+    fault_profile: str = parameter("none", "Fault profile of a reset that names none.")
+    lockstep: bool = parameter(
+        True, "Wait for the command of each step; else 30 Hz by the wall clock.", read_only=True
+    )
+    command_timeout: float = parameter(
+        3.0,
+        "Lockstep: hold the pose for one period when no command has come for so long [s].",
+        minimum=0.1,
+        maximum=600.0,
+    )
+
+
+class WorldNode(Node):
+    """Publishes one observation per control step and advances on commands."""
+
+    def __init__(self) -> None:
+        super().__init__("world")
+        self._settings = declare(self, WorldParameters)
+        self._world = self._make_world()
+        self._diagnostics = Diagnostics(self, self._settings)
+        self._episode = 0
+        self._running = False
+        self._truth: WorldTruth | None = None
+        self._command: np.ndarray | None = None  # real time: for the next period
+        self._missed = self._refused = 0
+        self._ticks = 0  # control periods since the start: the simulation's time
+        self._stepped_at = time.monotonic()
+        self._make_endpoints()
+
+    def _make_world(self) -> MujocoWorld:
+        parameters = self._settings
+        try:
+            scene = load_scene(parameters.scene_file or None)
+            scene.difficulty(parameters.difficulty)
+            scene.profile(parameters.fault_profile)
+            world = MujocoWorld(scene)
+            unknown = sorted(set(parameters.cameras) - set(world.cameras))
+            if unknown:
+                known = ", ".join(world.cameras)
+                raise SceneError(f"parameter 'cameras': no camera {unknown[0]!r}: use {known}")
+            # The first image costs a GL context; a machine without one should say so now.
+            world.reset(0, parameters.difficulty, "none")
+            world.render(parameters.cameras[0])
+        except (SceneError, WorldError) as error:
+            raise ParameterError([str(error)]) from error
+        return world
+
+    def _make_endpoints(self) -> None:
+        def publisher(kind: type, topic: str, profile: QoSProfile = qos.RELIABLE):
+            return self.create_publisher(kind, topic, profile)
+
+        self._clock_topic = publisher(ClockMessage, "/clock", QoSProfile(depth=1))
+        self._step_topic = publisher(Step, "step")
+        self._joints = publisher(JointState, "joint_states")
+        self._tool = publisher(PoseStamped, "tool_pose")
+        self._state_topic = publisher(WorldState, "world_state")
+        self._setup = publisher(EpisodeSetup, "episode_setup", qos.LATCHED)
+        self._images = {
+            name: publisher(Image, f"camera/{name}/image_raw", qos.image())
+            for name in self._settings.cameras
+        }
+        self._infos = {
+            name: publisher(CameraInfo, f"camera/{name}/camera_info")
+            for name in self._settings.cameras
+        }
+        self._info_messages = {
+            name: camera_info_message(self._world.scene, name) for name in self._infos
+        }
+        arm = self._world.scene.arm
+        self._joint_names = [*arm["joint_names"], *arm["finger_names"]]
+        self.create_subscription(ActionCommand, "command", self._on_command, qos.RELIABLE)
+        self.create_subscription(EpisodeStatus, "episode", self._on_episode, qos.LATCHED)
+        self.create_service(ResetEpisode, "reset_episode", self._on_reset)
+        wall = Clock(clock_type=ClockType.STEADY_TIME)
+        if self._settings.lockstep:
+            self.create_timer(0.1, self._on_watch, clock=wall)
+        else:
+            self.create_timer(self._world.scene.control_period, self._on_period, clock=wall)
+
+    def _on_reset(
+        self, request: ResetEpisode.Request, response: ResetEpisode.Response
+    ) -> ResetEpisode.Response:
+        difficulty = request.difficulty or self._settings.difficulty
+        profile = request.fault_profile or self._settings.fault_profile
+        response.episode = self._episode
+        try:
+            truth = self._world.reset(request.seed, difficulty, profile, request.instruction)
+        except (SceneError, WorldError) as error:
+            self._running = False
+            response.message = str(error)
+            self.get_logger().error(f"reset refused: {error}")
+            return response
+        self._episode += 1
+        self._truth, self._command, self._missed = truth, None, 0
+        self._running = True
+        self._ticks += 1
+        scene, scenario = self._world.scene, self._world.scenario
+        self._setup.publish(
+            episode_setup_message(
+                scene, scenario, self._episode, profile, self._settings.lockstep, self._stamp()
+            )
+        )
+        self._publish()
+        response.success, response.episode = True, self._episode
+        return response
+
+    def _on_episode(self, message: EpisodeStatus) -> None:
+        ended = message.state != EpisodeStatus.STATE_RUNNING
+        if message.episode == self._episode and ended:
+            self._running = False
+
+    def _on_command(self, message: ActionCommand) -> None:
+        if not self._running:
+            return
+        here = (self._episode, self._truth.step)
+        tolerance = 0 if self._settings.lockstep else LATE_STEPS_REAL_TIME
+        late = here[1] - message.step
+        if message.episode != here[0] or not 0 <= late <= tolerance:
+            self._refuse(
+                f"command for episode {message.episode} step {message.step} refused: "
+                f"the world is at episode {here[0]} step {here[1]}"
+            )
+            return
+        action = np.array(message.action)
+        if not np.all(np.isfinite(action)):
+            self._refuse(f"command for step {message.step} refused: action {action} is not finite")
+            return
+        if self._settings.lockstep:
+            self._advance(action)
+        else:
+            self._command = action
+
+    def _refuse(self, reason: str) -> None:
+        self._refused += 1
+        self._diagnostics.drop()
+        self._diagnostics.set("commands refused", self._refused)
+        self.get_logger().warning(reason, throttle_duration_sec=1.0)
+
+    def _on_watch(self) -> None:
+        """Lockstep: a policy that does not answer costs one held period, not the run."""
+        timeout = self._settings.command_timeout
+        if not self._running or time.monotonic() - self._stepped_at < timeout:
+            return
+        self._miss()
+        self.get_logger().warning(
+            f"no command for episode {self._episode} step {self._truth.step} within {timeout:g} s: "
+            f"holding the pose (missed so far: {self._missed})"
+        )
+        self._advance(None)
+
+    def _on_period(self) -> None:
+        """Real time: one control period of the wall clock has passed."""
+        if not self._running:
+            return
+        action, self._command = self._command, None
+        if action is None:
+            self._miss()
+        self._advance(action)
+
+    def _miss(self) -> None:
+        self._missed += 1
+        self._diagnostics.set("commands missed", self._missed)
+
+    def _advance(self, action: np.ndarray | None) -> None:
+        self._ticks += 1
+        self._truth = self._world.step(action)
+        self._publish()
+
+    def _stamp(self) -> Time:
+        nanoseconds = round(self._ticks * 1e9 * self._world.scene.control_period)
+        return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+    def _publish(self) -> None:
+        truth, stamp = self._truth, self._stamp()
+        started = time.monotonic()
+        self._stepped_at = started
+        header = Header(stamp=stamp, frame_id=BASE_FRAME)
+        self._clock_topic.publish(ClockMessage(clock=stamp))
+        self._step_topic.publish(Step(header=header, episode=self._episode, step=truth.step))
+        self._joints.publish(joint_state_message(truth, self._joint_names, stamp))
+        pose = pose_message(truth.tool_position, truth.tool_quaternion)
+        self._tool.publish(PoseStamped(header=header, pose=pose))
+        self._state_topic.publish(world_state_message(truth, self._episode, stamp, self._missed))
+        for name, publisher in self._images.items():
+            # At once, so that receivers unpack it while the next one is being rendered.
+            publisher.publish(to_message(self._world.render(name), stamp, optical_frame(name)))
+            info = self._info_messages[name]
+            info.header.stamp = stamp
+            self._infos[name].publish(info)
+        self._diagnostics.count(time.monotonic() - started)
+
+
+def main() -> int:
+    """Run the world."""
+    return run(WorldNode)

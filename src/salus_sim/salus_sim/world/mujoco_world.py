@@ -1,0 +1,285 @@
+"""The embedded world: MuJoCo physics and cameras behind reset, step and render."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, OBJECT_SLIP, Fault, FaultInjector
+from salus_sim.scenario import Scenario, sample_scenario
+from salus_sim.scene import Scene
+from salus_sim.truth import GroundTruth
+from salus_sim.world.controller import CartesianController
+from salus_sim.world.model import build_model, hidden_position
+
+_FORCE_READINGS = 4  # per control step
+_LIFTED = 0.02  # the target's height above rest from which a slip may begin [m]
+
+
+class WorldError(RuntimeError):
+    """The world cannot start or continue; the message says what to do."""
+
+
+@dataclass
+class WorldTruth(GroundTruth):
+    """Ground truth, proprioception and faults of one step.
+
+    Attributes:
+        joint_positions, joint_velocities, joint_efforts: (9,) seven arm joints [rad, rad/s, Nm],
+            then two fingers [m, m/s, N].
+        tool_quaternion: (4,) xyzw.
+        faults: those that have begun, in order of onset.
+    """
+
+    joint_positions: np.ndarray
+    joint_velocities: np.ndarray
+    joint_efforts: np.ndarray
+    tool_quaternion: np.ndarray
+    faults: list[Fault]
+
+
+class MujocoWorld:
+    """A Panda on a table with coloured cubes, a goal and perhaps an obstacle.
+
+    The same seed, difficulty, fault profile and actions give the same states bit for bit on one
+    machine: every reset sets all that a scenario can change.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.model = build_model(scene)
+        self.data = mujoco.MjData(self.model)
+        self.controller = CartesianController(scene, self.model)
+        self.cameras = tuple(n for n, value in scene.cameras.items() if isinstance(value, dict))
+        arm = scene.arm
+        model = self.model
+        names = [*arm["joint_names"], *arm["finger_names"]]
+        self._qpos = np.array([model.joint(n).qposadr[0] for n in names])
+        self._dofs = np.array([model.joint(n).dofadr[0] for n in names])
+        self._site = model.site("tool").id
+        self._hand = model.body("hand").id
+        self._bodies = {name: model.body(name).id for name in scene.objects["names"]}
+        self._pads = {model.geom(f"finger_{side}_pad").id: side for side in ("left", "right")}
+        self._arm_geoms = frozenset(i for i in range(model.ngeom) if model.geom_contype[i] == 1)
+        self._camera_pose = {
+            n: (model.camera(n).pos.copy(), model.camera(n).quat.copy()) for n in self.cameras
+        }
+        self._lamp = model.light("lamp").diffuse.copy()
+        self._friction = model.geom(scene.objects["names"][0]).friction.copy()
+        self._renderer: mujoco.Renderer | None = None
+        self.scenario: Scenario | None = None
+
+    def close(self) -> None:
+        """Free the renderer's context."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def reset(
+        self, seed: int, difficulty: str, fault_profile: str, instruction: str = ""
+    ) -> WorldTruth:
+        """Start the episode of a seed.
+
+        Raises:
+            SceneError: unknown difficulty, fault profile or instruction; the old episode stays.
+            WorldError: the arm touches something at the start.
+        """
+        scenario = sample_scenario(self.scene, seed, difficulty, instruction)
+        self._faults = FaultInjector(self.scene, seed, fault_profile)
+        self.scenario = scenario
+        self.step_number = 0
+        mujoco.mj_resetData(self.model, self.data)
+        self._place(scenario)
+        self.controller.reset(scenario.joints)
+        travel = self.scene.arm["finger_travel"]
+        self.data.qpos[self._qpos] = [*scenario.joints, travel, travel]
+        self.data.ctrl[:] = [*scenario.joints, travel, travel]
+        mujoco.mj_forward(self.model, self.data)
+        force, body = self._arm_contact()
+        if force > 0:
+            raise WorldError(f"seed {seed}: the arm touches {body} before it has moved")
+        return self._observe(0.0, "")
+
+    def step(self, action: np.ndarray | None) -> WorldTruth:
+        """Advance one control period.
+
+        Args:
+            action: (7,) as in ActionCommand, finite; None holds the commanded pose.
+        """
+        self.step_number += 1
+        data, model = self.data, self.model
+        if action is not None:
+            self.controller.command(np.asarray(action, dtype=float), data.site_xpos[self._site])
+        fingers = self.controller.opening * self.scene.arm["finger_travel"]
+        data.ctrl[:] = [*self.controller.joint_target, fingers, fingers]
+        self._apply_faults()
+        substeps = self.scene.control["substeps"]
+        largest, hit = 0.0, ""
+        for i in range(substeps):
+            mujoco.mj_step(model, data)
+            if (i + 1) % (substeps // _FORCE_READINGS) == 0:
+                force, body = self._arm_contact()
+                if force > largest:
+                    largest, hit = force, body
+        mujoco.mj_forward(model, data)
+        return self._observe(largest, hit)
+
+    def render(self, camera: str) -> np.ndarray:
+        """The camera's image of the present step: (H, W, 3) uint8.
+
+        Raises:
+            WorldError: no OpenGL context can be made.
+        """
+        if self._renderer is None:
+            try:
+                self._renderer = mujoco.Renderer(
+                    self.model, self.scene.cameras["height"], self.scene.cameras["width"]
+                )
+            except Exception as error:  # MuJoCo raises whatever its GL backend raises
+                raise WorldError(
+                    f"no OpenGL context for the cameras ({error}): install libegl1 and "
+                    "libgl1-mesa-dri and set MUJOCO_GL=egl"
+                ) from error
+        light = self._faults.active(LIGHTING, self.step_number)
+        self.model.light("lamp").diffuse[:] = (
+            self._lamp * self.scenario.light * (light.magnitude if light else 1.0)
+        )
+        ambient = 0.35 * self.scenario.light * (light.magnitude if light else 1.0)
+        self.model.vis.headlight.ambient[:] = ambient
+        self._renderer.update_scene(self.data, camera)
+        image = self._renderer.render()
+        return self._faults.spoil(image, self.cameras.index(camera), self.step_number)
+
+    def object_half_size(self, name: str) -> float:
+        """Half the edge of a present object [m]."""
+        return self.scenario.objects[name].half_size
+
+    def _place(self, scenario: Scenario) -> None:
+        model, data = self.model, self.data
+        for index, name in enumerate(self.scene.objects["names"]):
+            joint, geom = model.joint(name), model.geom(name)
+            start = scenario.objects.get(name)
+            address = joint.qposadr[0]
+            geom.friction[:] = self._friction
+            present = start is not None
+            geom.contype[:] = 2 if present else 0
+            geom.conaffinity[:] = 7 if present else 0
+            model.body_gravcomp[self._bodies[name]] = 0.0 if present else 1.0
+            if not present:
+                data.qpos[address : address + 7] = [*hidden_position(index), 1, 0, 0, 0]
+                continue
+            half = start.half_size
+            geom.size[:] = half
+            model.geom_rbound[geom.id] = half * np.sqrt(3.0)
+            model.geom_aabb[geom.id, 3:] = half
+            mass = self.scene.objects["density"] * (2 * half) ** 3
+            body = self._bodies[name]
+            model.body_mass[body] = mass
+            model.body_inertia[body] = mass * (2 * half) ** 2 / 6.0
+            turn = [np.cos(start.yaw / 2), 0.0, 0.0, np.sin(start.yaw / 2)]
+            data.qpos[address : address + 7] = [*start.position, *turn]
+        # Subtree masses and inverse weights follow from the bodies' masses.
+        mujoco.mj_setConst(model, mujoco.MjData(model))
+        for name in ("goal", "goal_ring"):
+            model.geom(name).pos[:2] = scenario.goal
+        self._place_obstacle(scenario.obstacle)
+        model.geom("table").rgba[:3] = np.clip(scenario.table_color, 0, 1)
+        model.light("lamp").pos[:] = scenario.light_position
+        for name, offset in scenario.camera_offsets.items():
+            camera = model.camera(name)
+            position, quaternion = self._camera_pose[name]
+            camera.pos[:] = position + offset[:3]
+            turned = quaternion.copy()
+            mujoco.mju_quatIntegrate(turned, offset[3:], 1.0)
+            camera.quat[:] = turned
+
+    def _place_obstacle(self, obstacle: np.ndarray | None) -> None:
+        geom = self.model.geom("obstacle")
+        if obstacle is None:
+            self.data.mocap_pos[0] = hidden_position(len(self._bodies))
+            self.data.mocap_quat[0] = [1, 0, 0, 0]
+            return
+        x, y, yaw, half_x, half_y, height = obstacle
+        geom.size[:] = [half_x, half_y, height / 2]
+        self.model.geom_rbound[geom.id] = np.linalg.norm(geom.size)
+        self.model.geom_aabb[geom.id, 3:] = geom.size
+        self.data.mocap_pos[0] = [x, y, height / 2]
+        self.data.mocap_quat[0] = [np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
+
+    def _apply_faults(self) -> None:
+        step, target = self.step_number, self.scenario.target
+        self.data.xfrc_applied[:] = 0.0
+        push = self._faults.active(ARM_FORCE, step)
+        if push:
+            self.data.xfrc_applied[self._hand, :3] = push.magnitude * push.direction
+        push = self._faults.active(OBJECT_FORCE, step)
+        if push:
+            self.data.xfrc_applied[self._bodies[target], :3] = push.magnitude * push.direction
+        slip = self._faults.active(OBJECT_SLIP, step)
+        for pad in self._pads:
+            self.model.geom_friction[pad, 0] = slip.magnitude if slip else self._friction[0]
+        self.model.geom(target).friction[0] = slip.magnitude if slip else self._friction[0]
+
+    def _arm_contact(self) -> tuple[float, str]:
+        """Largest contact force of the arm on anything but the target [N], and on what."""
+        data, model = self.data, self.model
+        target = model.geom(self.scenario.target).id
+        largest, body, wrench = 0.0, "", np.zeros(6)
+        for i in range(data.ncon):
+            first, second = data.contact.geom[i]
+            if (first in self._arm_geoms) == (second in self._arm_geoms):
+                continue
+            other = second if first in self._arm_geoms else first
+            if other == target:
+                continue
+            mujoco.mj_contactForce(model, data, i, wrench)
+            force = float(np.linalg.norm(wrench[:3]))
+            if force > largest:
+                largest, body = force, model.geom(int(other)).name
+        return largest, body
+
+    def _grasped(self) -> str:
+        touched: dict[int, set[str]] = {}
+        for i in range(self.data.ncon):
+            first, second = (int(g) for g in self.data.contact.geom[i])
+            for pad, other in ((first, second), (second, first)):
+                if pad in self._pads:
+                    touched.setdefault(other, set()).add(self._pads[pad])
+        for name in self.scene.objects["names"]:
+            if len(touched.get(self.model.geom(name).id, ())) == 2:
+                return name
+        return ""
+
+    def _observe(self, contact_force: float, contact_body: str) -> WorldTruth:
+        data, scenario = self.data, self.scenario
+        poses = {}
+        for name in scenario.objects:
+            address = self.model.joint(name).qposadr[0]
+            pose = data.qpos[address : address + 7]
+            poses[name] = np.concatenate([pose[:3], pose[4:], pose[3:4]])
+        grasped = self._grasped()
+        target = poses[scenario.target]
+        if grasped == scenario.target:
+            rest = scenario.objects[scenario.target].half_size
+            if target[2] > rest + _LIFTED:
+                self._faults.note_lifted(self.step_number)
+        quaternion = np.zeros(4)
+        mujoco.mju_mat2Quat(quaternion, data.site_xmat[self._site])
+        positions = data.qpos[self._qpos].copy()
+        return WorldTruth(
+            step=self.step_number,
+            joint_positions=positions,
+            joint_velocities=data.qvel[self._dofs].copy(),
+            joint_efforts=data.actuator_force.copy(),
+            tool_position=data.site_xpos[self._site].copy(),
+            tool_quaternion=np.roll(quaternion, -1),
+            object_poses=poses,
+            gripper_width=float(positions[7:].sum()),
+            gripper_command=self.controller.opening,
+            grasped_object=grasped,
+            contact_force=contact_force,
+            contact_body=contact_body,
+            faults=self._faults.begun(self.step_number),
+        )

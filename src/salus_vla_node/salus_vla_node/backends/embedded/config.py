@@ -1,0 +1,66 @@
+"""Configuration of one member of the embedded policy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PROPRIOCEPTION = (
+    *("tool_x", "tool_y", "tool_z"),
+    *("tool_qx", "tool_qy", "tool_qz", "tool_qw"),
+    *("gripper_width", "gripper_speed"),
+    *(f"joint_{i}" for i in range(1, 8)),
+)
+SCENE_TARGETS = (  # what the auxiliary head reads off the latent
+    *("target_x", "target_y", "target_z"),
+    *("goal_x", "goal_y"),
+    *("obstacle_present", "obstacle_x", "obstacle_y", "obstacle_height"),
+    *("target_held", "progress"),
+)
+VOCABULARY = (
+    *("<unk>", "pick", "up", "the", "cube", "and", "place", "it", "on", "goal", "put", "white"),
+    *("disc", "move", "block", "to", "take", "set", "down", "red", "green", "blue", "yellow"),
+)
+
+
+@dataclass
+class EmbeddedConfig:
+    """Shapes and units of one member.
+
+    Attributes:
+        cameras: names, in the order of the encoders.
+        image_size: edge of the square images after area averaging [pixel].
+        chunk_length: control steps per predicted action chunk.
+        latent_size: of the latent h_t.
+        action_scale: (7,) one normalised action unit in m, rad and opening.
+        proprioception: names of the inputs, in order; see `proprioception_vector`.
+        vocabulary: words; the first one stands for every other word.
+        scene_targets: names of what the auxiliary head predicts.
+        proprioception_mean, proprioception_std: normalisation of the inputs.
+        control_period: seconds per step.
+    """
+
+    cameras: tuple[str, ...] = ("front", "wrist")
+    image_size: int = 64
+    chunk_length: int = 8
+    latent_size: int = 128
+    action_scale: tuple[float, ...] = (0.014, 0.014, 0.014, 0.1, 0.1, 0.1, 1.0)
+    proprioception: tuple[str, ...] = PROPRIOCEPTION
+    vocabulary: tuple[str, ...] = VOCABULARY
+    scene_targets: tuple[str, ...] = SCENE_TARGETS
+    proprioception_mean: tuple[float, ...] = field(default=(0.0,) * len(PROPRIOCEPTION))
+    proprioception_std: tuple[float, ...] = field(default=(1.0,) * len(PROPRIOCEPTION))
+    control_period: float = 1.0 / 30.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> EmbeddedConfig:
+        """The inverse of `to_dict`.
+
+        Raises:
+            TypeError: a key is not a field.
+        """
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,0 +1,251 @@
+"""ros2 run salus_vla_node train_policy: the embedded ensemble from nothing.
+
+Demonstrations of the scripted expert, then per member: behaviour cloning, DAgger rounds in which
+the member acts and the expert labels (Ross et al. 2011), a last stage, and an evaluation on
+validation seeds. Every stage is kept in the working folder, so an interrupted run resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from salus_core.failures import FailureType
+from salus_core.signals import fit_latent_statistics
+from salus_sim.scene import load_scene
+from salus_sim.world.mujoco_world import MujocoWorld
+from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.ensemble import (
+    STATISTICS_FILE,
+    EmbeddedEnsemble,
+    load_member,
+    save_ensemble,
+    save_member,
+)
+from salus_vla_node.backends.embedded.inputs import executable_action
+from salus_vla_node.backends.embedded.network import EmbeddedNetwork
+from salus_vla_node.training.rollout import Frames, run_episode
+from salus_vla_node.training.trainer import train_stage
+
+DEMO_SEED, DAGGER_SEED, VALIDATION_SEED = 1_000_000, 2_000_000, 3_000_000
+SEEDS_PER_MEMBER = 100_000
+EASY_SHARE = 0.25  # of the training episodes; the others are 'standard'
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parser().parse_args(argv)
+    torch.set_num_threads(options.threads)
+    work = Path(options.work)
+    work.mkdir(parents=True, exist_ok=True)
+    world = MujocoWorld(load_scene())
+    demos = collect_demos(world, work, options.demos)
+    if options.only != "ensemble":
+        members = range(options.members) if options.only is None else [int(options.only)]
+        for member in members:
+            train_member(world, work, demos, member, options)
+    if options.only in (None, "ensemble"):
+        finish(world, work, demos, options)
+    world.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="train_policy", description=__doc__)
+    parser.add_argument("--work", default="runs/train_policy", help="folder of the stages")
+    parser.add_argument("--members", type=int, default=5)
+    parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
+    parser.add_argument("--demos", type=int, default=320, help="expert episodes, shared")
+    parser.add_argument("--rounds", type=int, default=3, help="DAgger rounds per member")
+    parser.add_argument("--round-episodes", type=int, default=45)
+    parser.add_argument(
+        "--updates",
+        type=int,
+        nargs=3,
+        default=(2600, 1300, 2200),
+        help="of cloning, of each round, of the last stage",
+    )
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--evaluate", type=int, default=40, help="validation episodes per member")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+def _difficulty(seed: int) -> str:
+    return "easy" if np.random.default_rng([seed, 4]).uniform() < EASY_SHARE else "standard"
+
+
+def collect_demos(world: MujocoWorld, work: Path, episodes: int) -> Frames:
+    """The expert's successful episodes with bursts of noise, shared by all members."""
+    path = work / "demos.npz"
+    if path.exists():
+        return Frames.load(path)
+    parts = []
+    for seed in tqdm(range(DEMO_SEED, DEMO_SEED + episodes), "demonstrations", unit="ep"):
+        frames, verdict = run_episode(world, EmbeddedConfig(), seed, _difficulty(seed), None)
+        if verdict.failure == FailureType.NONE:
+            parts.append(frames)
+    frames = Frames.join(parts)
+    part = path.with_name("part-demos.npz")
+    frames.save(part)
+    part.rename(path)
+    return frames
+
+
+def train_member(
+    world: MujocoWorld, work: Path, demos: Frames, member: int, options: argparse.Namespace
+) -> None:
+    """All stages of one member; finished stages are read back instead of run again."""
+    folder = work / f"member_{member}"
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(7919 * (member + 1))
+    config = EmbeddedConfig(
+        proprioception_mean=tuple(demos.proprioception.mean(0).tolist()),
+        proprioception_std=tuple((demos.proprioception.std(0) + 1e-3).tolist()),
+    )
+    network = EmbeddedNetwork(config)
+    cloning, per_round, last = options.updates
+    stages = [("clone", cloning, options.rate)]
+    stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
+    stages += [("last", last, 0.8 * options.rate)]
+    parts = [demos]
+    for number, (name, updates, rate) in enumerate(stages):
+        done = folder / name
+        data = folder / f"{name}.npz"
+        if name.startswith("round"):
+            parts.append(_dagger_round(world, data, network, member, number, options))
+        if (done / "report.json").exists():
+            network = load_member(done)
+            continue
+        start = time.process_time()
+        frames = Frames.join(parts) if len(parts) > 1 else demos
+        with tqdm(total=updates, desc=f"member {member} {name}", unit="up", mininterval=5) as bar:
+
+            def progress(update: int, loss: float, bar=bar) -> None:
+                bar.update()
+                if update % 50 == 0:
+                    bar.set_postfix(loss=f"{loss:.3f}")
+
+            result = train_stage(
+                network, frames, updates, options.batch, rate, 1000 * member + number, progress
+            )
+        success, outcomes = evaluate(
+            world,
+            EmbeddedEnsemble(network, torch.device("cpu"), torch.float32),
+            "standard",
+            options.evaluate if name == "last" else options.evaluate // 2,
+        )
+        save_member(network, done)
+        report = {
+            "frames": len(frames),
+            "updates": updates,
+            **vars(result),
+            "validation_success": success,
+            "outcomes": outcomes,
+            "cpu_seconds": time.process_time() - start,
+        }
+        (done / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+        tqdm.write(f"member {member} {name}: {json.dumps(report)}")
+
+
+def _dagger_round(
+    world: MujocoWorld,
+    path: Path,
+    network: EmbeddedNetwork,
+    member: int,
+    number: int,
+    options: argparse.Namespace,
+) -> Frames:
+    if path.exists():
+        return Frames.load(path)
+    first = DAGGER_SEED + SEEDS_PER_MEMBER * member + 1000 * number
+    act = actor(EmbeddedEnsemble(network, torch.device("cpu"), torch.float32))
+    parts = []
+    seeds = range(first, first + options.round_episodes)
+    for seed in tqdm(seeds, f"member {member} round {number}", unit="ep", mininterval=5):
+        frames, _ = run_episode(world, network.config, seed, _difficulty(seed), act)
+        parts.append(frames)
+    frames = Frames.join(parts)
+    part = path.with_name(f"part-{path.name}")
+    frames.save(part)
+    part.rename(path)
+    return frames
+
+
+def actor(ensemble: EmbeddedEnsemble):
+    """The ensemble's mean as a function for `run_episode`."""
+    scale = np.array(ensemble.config.action_scale)
+    cameras = ensemble.config.cameras
+
+    def act(images: np.ndarray, vector: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        output = ensemble.act(dict(zip(cameras, images, strict=True)), vector, tokens)
+        return executable_action(output.means[:, 0].mean(0), scale)
+
+    return act
+
+
+def evaluate(
+    world: MujocoWorld,
+    ensemble: EmbeddedEnsemble,
+    difficulty: str,
+    episodes: int,
+    first_seed: int = VALIDATION_SEED,
+) -> tuple[float, dict[str, int]]:
+    """Success rate and outcomes over fresh validation episodes without faults."""
+    outcomes: dict[str, int] = {}
+    act = actor(ensemble)
+    for seed in range(first_seed, first_seed + episodes):
+        _, verdict = run_episode(world, ensemble.config, seed, difficulty, act, record=False)
+        outcomes[verdict.failure.name] = outcomes.get(verdict.failure.name, 0) + 1
+    return outcomes.get(FailureType.NONE.name, 0) / max(episodes, 1), outcomes
+
+
+def finish(world: MujocoWorld, work: Path, demos: Frames, options: argparse.Namespace) -> None:
+    """Write the ensemble, its latent statistics and the report."""
+    output = work / "ensemble"
+    output.mkdir(exist_ok=True)
+    names = [f"member_{i}" for i in range(options.members)]
+    networks = [load_member(work / name / "last") for name in names]
+    for name, network in zip(names, networks, strict=True):
+        save_member(network, output / name)
+    save_ensemble(names, output)
+    ensemble = EmbeddedEnsemble.from_pretrained(output)
+    rounds = [Frames.load(p) for name in names for p in sorted((work / name).glob("round_*.npz"))]
+    frames = Frames.join([demos, *rounds])
+    rows = np.random.default_rng(0).choice(len(frames), min(len(frames), 20_000), replace=False)
+    latents = []
+    for start in tqdm(range(0, len(rows), 64), "latent statistics"):
+        part = np.sort(rows[start : start + 64])
+        present = np.ones((len(part), len(ensemble.config.cameras)), np.float32)
+        result = ensemble.forward(
+            frames.images[part], present, frames.proprioception[part], frames.tokens[part]
+        )
+        latents.append(result.latents.reshape(len(part), -1))
+    fit_latent_statistics(np.concatenate(latents)).save(output / STATISTICS_FILE)
+    report = {
+        "seeds": {"demos": DEMO_SEED, "dagger": DAGGER_SEED, "validation": VALIDATION_SEED},
+        "members": {
+            name: {
+                stage.parent.name: json.loads(stage.read_text())
+                for stage in sorted((work / name).glob("*/report.json"))
+            }
+            for name in names
+        },
+        "ensemble": {
+            difficulty: evaluate(world, ensemble, difficulty, options.evaluate)
+            for difficulty in ("easy", "standard")
+        },
+    }
+    (output / "training_report.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report["ensemble"]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

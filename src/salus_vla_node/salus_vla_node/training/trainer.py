@@ -1,0 +1,146 @@
+"""Supervised training of one member on frames that the expert has labelled."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.ensemble import prepare_images
+from salus_vla_node.backends.embedded.network import EmbeddedNetwork, NetworkOutput
+from salus_vla_node.training.rollout import Frames
+
+_SCENE_UNIT = 0.1  # metres per unit of the auxiliary loss
+_COLORS = ("red", "green", "blue", "yellow")  # words that are never dropped
+
+
+@dataclass
+class StageResult:
+    """Means over the last tenth of a stage's updates."""
+
+    loss: float
+    action_error: float
+    scene_error: float
+
+
+class Batches:
+    """Random batches with the augmentations of training."""
+
+    def __init__(self, frames: Frames, config: EmbeddedConfig, seed: int, size: int) -> None:
+        self._frames, self._config, self._size = frames, config, size
+        self._rng = np.random.default_rng(seed)
+        self._torch = torch.Generator().manual_seed(seed)
+        ends = np.append(np.flatnonzero(np.diff(frames.episode)), len(frames) - 1)
+        self._last = ends[np.searchsorted(ends, np.arange(len(frames)))]
+        self._droppable = [
+            i for i, word in enumerate(config.vocabulary) if i and word not in _COLORS
+        ]
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Images, present, proprioception, tokens, action chunks and scene values of a batch."""
+        frames, config = self._frames, self._config
+        rows = self._rng.integers(len(frames), size=self._size)
+        chunk = np.minimum(rows[:, None] + np.arange(config.chunk_length), self._last[rows, None])
+        images = self._spoil(prepare_images(torch.from_numpy(frames.images[rows])))
+        present = torch.ones(self._size, len(config.cameras))
+        if len(config.cameras) > 1:
+            lost = self._rng.uniform(size=self._size) < 0.06
+            camera = self._rng.integers(len(config.cameras), size=self._size)
+            present[torch.from_numpy(lost), torch.from_numpy(camera[lost])] = 0.0
+        tokens = frames.tokens[rows].copy()
+        dropped = (self._rng.uniform(size=tokens.shape) < 0.1) & np.isin(tokens, self._droppable)
+        tokens[dropped] = 0
+        return (
+            images,
+            present,
+            torch.from_numpy(frames.proprioception[rows]),
+            torch.from_numpy(tokens),
+            torch.from_numpy(frames.action[chunk]),
+            torch.from_numpy(frames.scene[rows]),
+        )
+
+    def _spoil(self, images: Tensor) -> Tensor:
+        """Brightness, contrast and pixel noise per image."""
+        shape = (*images.shape[:2], 1, 1, 1)
+        gain = 1.0 + 0.15 * torch.randn(shape, generator=self._torch)
+        shift = 0.1 * torch.randn(shape, generator=self._torch)
+        noise = 0.02 * torch.randn(images.shape, generator=self._torch)
+        return (images * gain + shift + noise).clamp_(-1.0, 1.0)
+
+
+def losses(output: NetworkOutput, action: Tensor, scene: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Action loss, scene loss and mean absolute error of the first action, one member.
+
+    The action loss is the beta-NLL with beta 0.5 (Seitzer et al. 2022, eq. 7), which keeps the
+    mean's gradient alive where the predicted variance is large.
+    """
+    error = output.mean[:, 0].float() - action
+    log_std = output.log_std[:, 0].float()
+    variance = (2 * log_std).exp()
+    nll = 0.5 * error**2 / variance + log_std
+    weight = torch.linspace(1.0, 0.5, action.shape[1])[:, None]
+    action_loss = (nll * variance.detach().sqrt() * weight).mean()
+    known = ~torch.isnan(scene)
+    unit = torch.ones(scene.shape[1])
+    unit[:5] = _SCENE_UNIT
+    unit[6:9] = _SCENE_UNIT
+    difference = (output.scene[:, 0].float() - torch.nan_to_num(scene)) / unit
+    scene_loss = (difference**2)[known].mean()
+    return action_loss, scene_loss, error[:, 0].abs().mean()
+
+
+def train_stage(
+    network: EmbeddedNetwork,
+    frames: Frames,
+    updates: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    progress,
+) -> StageResult:
+    """Train one member for a number of updates with a one-cycle learning rate, in place.
+
+    The weights are replaced by their exponential mean at the end.
+
+    Args:
+        network: one member.
+        frames: training data.
+        updates: optimiser steps.
+        batch: frames per step.
+        rate: largest learning rate.
+        seed: of order and augmentation.
+        progress: called with (update, loss) after each update.
+    """
+    network.train().requires_grad_(True).to(memory_format=torch.channels_last)
+    batches = Batches(frames, network.config, seed, batch)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=updates, pct_start=0.1, final_div_factor=100
+    )
+    average = copy.deepcopy(network)
+    fast = torch.cpu._is_amx_tile_supported()
+    tail: list[tuple[float, float, float]] = []
+    for update in range(updates):
+        images, present, proprioception, tokens, action, scene = batches.draw()
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+            output = network(images, present, proprioception, tokens)
+        action_loss, scene_loss, error = losses(output, action, scene)
+        loss = action_loss + 0.1 * scene_loss
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        with torch.no_grad():
+            keep = min(0.995, (1 + update) / (10 + update))
+            for mean, value in zip(average.parameters(), network.parameters(), strict=True):
+                mean.lerp_(value, 1 - keep)
+        if update >= 0.9 * updates:
+            tail.append((loss.item(), error.item(), scene_loss.item()))
+        progress(update, loss.item())
+    network.load_state_dict(average.state_dict())
+    return StageResult(*(float(x) for x in np.mean(tail, axis=0)))
