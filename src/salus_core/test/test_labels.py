@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, HORIZONS_S, FailureType, Outcome
 from salus_core.labels import failure_labels, horizon_steps
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from salus_core.signals import (
     LatentStatistics,
     chunk_disagreement,

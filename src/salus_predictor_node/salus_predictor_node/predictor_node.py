@@ -4,6 +4,10 @@ import sys
 import time
 from dataclasses import dataclass
 
+from salus_msgs.msg import FailureForecast, ForecastInfo, VlaSignals
+from salus_msgs.srv import LoadCheckpoint
+
+from salus_predictor_node.checkpoints import CheckpointError, open_checkpoint
 from salus_util.managed_node import (
     ConfigureError,
     ManagedNode,
@@ -13,10 +17,6 @@ from salus_util.managed_node import (
 )
 from salus_util.parameters import parameter
 from salus_util.qos import LATCHED, RELIABLE
-
-from salus_msgs.msg import FailureForecast, ForecastInfo, VlaSignals
-from salus_msgs.srv import LoadCheckpoint
-from salus_predictor_node.checkpoints import CheckpointError, open_checkpoint
 
 
 @dataclass

@@ -6,12 +6,12 @@ import pytest
 from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from salus_predictor_node.predictor_node import PredictorNode
-from salus_util.qos import LATCHED, RELIABLE
-from std_msgs.msg import Header
-
 from salus_msgs.msg import EpisodeStatus, FailureForecast, ForecastInfo, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
+from std_msgs.msg import Header
+
+from salus_predictor_node.predictor_node import PredictorNode
+from salus_util.qos import LATCHED, RELIABLE
 
 pytestmark = pytest.mark.ros
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec
+
 from salus_core.episode_store import INTERVENTION_NAMES, NO_MESSAGE, Episode
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+
 from salus_core.episode_store import Episode, NotARunError, Run, open_run
 
 COLUMNS = (

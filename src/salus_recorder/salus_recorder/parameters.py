@@ -23,7 +23,7 @@ class RecorderParameters(ManagedParameters):
     env: str = parameter(
         "", "Name of the environment, appended to the run's name; may be empty.", read_only=True
     )
-    cameras: list[str] = parameter(  # noqa: RUF009 (makes a field)
+    cameras: list[str] = parameter(
         ["front", "side", "wrist"],
         "Cameras to record: the topics camera/<name>/image_raw.",
         read_only=True,
@@ -43,10 +43,10 @@ class RecorderParameters(ManagedParameters):
         choices=RELIABILITIES,
         read_only=True,
     )
-    joint_names: list[str] = parameter(  # noqa: RUF009 (makes a field)
+    joint_names: list[str] = parameter(
         list(JOINT_NAMES), "Joints to record, in the order of `state`.", read_only=True
     )
-    required: list[str] = parameter(  # noqa: RUF009 (makes a field)
+    required: list[str] = parameter(
         list(REQUIRABLE),
         "Topics without which a step is a gap, besides step and the cameras.",
         choices=REQUIRABLE,
@@ -86,7 +86,7 @@ class RecorderParameters(ManagedParameters):
         read_only=True,
     )
     fsync: bool = parameter(
-        True,
-        "Force each episode to the disk, so that it survives a loss of power, too.",
+        False,
+        "Force each episode to the disk, so that it survives a loss of power; takes up to a second.",
         read_only=True,
     )

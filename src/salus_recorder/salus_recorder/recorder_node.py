@@ -11,20 +11,6 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
-from salus_core.episode_store import (
-    Camera,
-    NotARunError,
-    SchemaError,
-    StoreWriteError,
-    recover_root,
-)
-from salus_util.images import ImageError, to_array
-from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
-from salus_util.stepsync import nanoseconds
-from salus_util.validity import InvalidInputError, require_finite, require_joint_state, require_pose
-from sensor_msgs.msg import Image, JointState
-from std_srvs.srv import Trigger
-
 from salus_msgs.msg import (
     ActionCommand,
     EpisodeSetup,
@@ -38,11 +24,25 @@ from salus_msgs.msg import (
     VlaSignals,
     WorldState,
 )
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+
+from salus_core.episode_store import (
+    Camera,
+    NotARunError,
+    SchemaError,
+    StoreWriteError,
+    recover_root,
+)
 from salus_recorder.assembler import EpisodeAssembler, StepMessages
 from salus_recorder.parameters import RecorderParameters
 from salus_recorder.recording import Committed, Recording
 from salus_recorder.rows import IMAGE, make_end, make_schema, make_start
 from salus_util import qos
+from salus_util.images import ImageError, to_array
+from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
+from salus_util.stepsync import nanoseconds
+from salus_util.validity import InvalidInputError, require_finite, require_joint_state, require_pose
 
 OPTIONAL = ("failure_forecast", "intervention")
 TICK_PERIOD = 0.05

@@ -15,7 +15,6 @@ from salus_core.episode_store import (
     SchemaError,
     StoreWriteError,
 )
-
 from salus_recorder.assembler import StepMessages
 from salus_recorder.rows import make_row
 

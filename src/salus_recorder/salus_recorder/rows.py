@@ -5,13 +5,6 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Pose
-from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
-from salus_core.failures import HORIZONS_S, FailureType, Outcome
-from salus_core.signals import SIGNAL_NAMES, unpack_validity
-from salus_util.images import to_array
-from salus_util.validity import InvalidInputError, require_finite
-from sensor_msgs.msg import JointState
-
 from salus_msgs.msg import (
     EpisodeSetup,
     EpisodeStatus,
@@ -21,7 +14,14 @@ from salus_msgs.msg import (
     VlaSignals,
     WorldState,
 )
+from sensor_msgs.msg import JointState
+
+from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
+from salus_core.failures import HORIZONS_S, FailureType, Outcome
+from salus_core.signals import SIGNAL_NAMES, unpack_validity
 from salus_recorder.assembler import StepMessages
+from salus_util.images import to_array
+from salus_util.validity import InvalidInputError, require_finite
 
 IMAGE = "image/"
 """Prefix of the topics of images within the recorder: image/front."""

@@ -16,12 +16,6 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose, PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
-from salus_core.episode_store import ACTION_NAMES, ACTION_UNITS, JOINT_NAMES
-from salus_core.signals import SIGNAL_NAMES
-from salus_util.images import to_message
-from sensor_msgs.msg import Image, JointState
-from std_srvs.srv import Trigger
-
 from salus_msgs.msg import (
     ActionCommand,
     EpisodeSetup,
@@ -35,7 +29,13 @@ from salus_msgs.msg import (
     VlaSignals,
     WorldState,
 )
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+
+from salus_core.episode_store import ACTION_NAMES, ACTION_UNITS, JOINT_NAMES
+from salus_core.signals import SIGNAL_NAMES
 from salus_util import qos
+from salus_util.images import to_message
 
 HEIGHT, WIDTH = 24, 32
 CAMERAS = ("front", "wrist")

@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
 import pytest
+
 from salus_recorder.assembler import EpisodeAssembler
 
 REQUIRED = ("image", "command")

@@ -1,5 +1,6 @@
 import pytest
 from matplotlib.image import imread
+
 from salus_core.episode_store import EpisodeWriter, open_run
 from salus_core.episode_store.testing import make_schema, write_episode
 from salus_core.failures import Outcome

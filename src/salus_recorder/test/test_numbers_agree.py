@@ -1,10 +1,10 @@
 """The numbers that salus_core knows are those of the messages, which it may not import."""
 
+from salus_msgs.msg import EpisodeStatus, FailureForecast, Intervention, VlaSignals
+
 from salus_core.episode_store import FORECAST_STATUS_NAMES, INTERVENTION_NAMES
 from salus_core.failures import FAILURE_TYPES, HORIZONS_S, FailureType, Outcome
 from salus_core.signals import SIGNAL_NAMES
-
-from salus_msgs.msg import EpisodeStatus, FailureForecast, Intervention, VlaSignals
 
 
 def constants(message, prefix):

@@ -4,11 +4,11 @@ import subprocess
 
 import numpy as np
 import pytest
-from salus_core.episode_store import open_run
-from salus_core.failures import FailureType, Outcome
+from salus_msgs.msg import EpisodeStatus, Fault, RecorderStatus
 from std_srvs.srv import Trigger
 
-from salus_msgs.msg import EpisodeStatus, Fault, RecorderStatus
+from salus_core.episode_store import open_run
+from salus_core.failures import FailureType, Outcome
 
 pytestmark = pytest.mark.ros
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from salus_supervisor.guard import check
 
 SANE = (0.01, 0.0, -0.01, 0.0, 0.0, 0.1, 0.0)

@@ -6,11 +6,11 @@ from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from salus_supervisor.supervisor_node import SupervisorNode
-from salus_util.qos import LATCHED, RELIABLE
+from salus_msgs.msg import ActionCommand, EpisodeStatus, Intervention, VlaSignals
 from std_msgs.msg import Header
 
-from salus_msgs.msg import ActionCommand, EpisodeStatus, Intervention, VlaSignals
+from salus_supervisor.supervisor_node import SupervisorNode
+from salus_util.qos import LATCHED, RELIABLE
 
 pytestmark = pytest.mark.ros
 

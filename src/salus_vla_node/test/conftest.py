@@ -58,6 +58,7 @@ def spin_for(executor):
 @pytest.fixture
 def make_node(executor, checkpoint):
     from robot import Robot
+
     from salus_vla_node.vla_node import VlaNode
 
     nodes = []

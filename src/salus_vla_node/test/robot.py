@@ -4,11 +4,11 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from salus_util.images import to_message
+from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
 from sensor_msgs.msg import Image, JointState
 
-from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
 from salus_util import qos
+from salus_util.images import to_message
 
 ARM = [f"panda_joint{i}" for i in range(1, 8)]
 FINGERS = ["panda_finger_joint1", "panda_finger_joint2"]

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from tiny_backend import NAME, TinyBackend, make_checkpoint
+
 from salus_core.signals import LatentStatistics
 from salus_vla_node.backends import registry
 from salus_vla_node.backends.base import (
@@ -13,7 +15,6 @@ from salus_vla_node.backends.base import (
     hash_files,
 )
 from salus_vla_node.backends.registry import backend_class
-from tiny_backend import NAME, TinyBackend, make_checkpoint
 
 
 def info(**changes):

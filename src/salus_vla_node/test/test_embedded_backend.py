@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from salus_core.signals import fit_latent_statistics
 from salus_vla_node.backends.base import BackendError, LoadOptions, Observation, PolicyOutputError
 from salus_vla_node.backends.embedded.backend import CAMERA_SIZE, EmbeddedBackend

@@ -10,11 +10,11 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from robot import ARM, FINGERS, REST
-from salus_core.signals import SIGNAL_NAMES, Signal, SignalComputer, StepInput, unpack_validity
-from tiny_backend import CHUNK, LATENT, MEMBERS, make_checkpoint
-
 from salus_msgs.msg import EpisodeStatus, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
+from tiny_backend import CHUNK, LATENT, MEMBERS, make_checkpoint
+
+from salus_core.signals import SIGNAL_NAMES, Signal, SignalComputer, StepInput, unpack_validity
 
 pytestmark = pytest.mark.ros
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+
 from salus_vla_node.backends.base import (
     BackendError,
     PolicyBackend,

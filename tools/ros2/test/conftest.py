@@ -11,9 +11,6 @@ import pytest
 ROS2 = Path(__file__).resolve().parents[1] / "bin" / "ros2"
 DOMAIN = "61"
 
-if importlib.util.find_spec("ros2cli") is not None:
-    collect_ignore_glob = ["test_*.py"]  # upstream's ros2 is here, and ours steps aside
-
 
 class Running:
     """A command that runs while a test looks at it."""

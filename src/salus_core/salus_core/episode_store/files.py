@@ -39,10 +39,11 @@ class AtomicFiles:
 
     Args:
         fsync: force each file to the disk before it takes its name, so that the order of writes
-            also survives a loss of power. Without it only a death of the process is survived.
+            also survives a loss of power. Without it a death of the process is survived, and what a
+            loss of power leaves is up to the file system.
     """
 
-    def __init__(self, fsync: bool = True):
+    def __init__(self, fsync: bool = False):
         self._fsync = fsync
         self._sizes: dict[Path, int] = {}
         self._touched: set[Path] = set()

@@ -71,7 +71,7 @@ class Episode:
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Read one array: (length, ...); "image/front" and the like for images."""
-        return np.asarray(self.run.array(key)[self.start : self.stop])
+        return np.asarray(self.run.source(key)[self.start : self.stop])
 
     def read(self, keys: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Read several arrays, (length, ...) each.
@@ -133,6 +133,7 @@ class Run(Sequence[Episode]):
         self.step_keys: tuple[str, ...] = tuple(sorted(key for key in group["data"].array_keys()))
         self._group = group
         self._arrays: dict[str, zarr.Array] = {}
+        self._loaded: dict[str, np.ndarray] = {}
         self._columns = {
             spec.key.removeprefix("meta/episode/"): np.asarray(group[spec.key][: len(self.ends)])
             for spec in EPISODE_COLUMNS
@@ -177,8 +178,25 @@ class Run(Sequence[Episode]):
         return self._arrays[key]
 
     def column(self, key: str) -> np.ndarray:
-        """Read one array over all committed episodes, (steps, ...): faster than one by one."""
-        return np.asarray(self.array(key)[: self.steps])
+        """Read one array over all committed episodes, (steps, ...)."""
+        return np.asarray(self.source(key)[: self.steps])
+
+    def load(self, keys: Iterable[str] | None = None) -> None:
+        """Keep arrays in memory: episodes are slices of them then, a hundred times faster to read.
+
+        Args:
+            keys: None: all but images.
+        """
+        for key in self.step_keys if keys is None else keys:
+            self._loaded[key] = self.column(key)
+
+    def source(self, key: str) -> np.ndarray | zarr.Array:
+        """What `load` has read of a key, else its zarr array.
+
+        Raises:
+            KeyError: there is no such array.
+        """
+        return self._loaded[key] if key in self._loaded else self.array(key)
 
 
 class Dataset(Sequence[Episode]):
@@ -195,6 +213,12 @@ class Dataset(Sequence[Episode]):
         index = range(len(self))[index]
         run = int(np.searchsorted(self._first, index, side="right")) - 1
         return self.runs[run][index - int(self._first[run])]
+
+    def load(self, keys: Iterable[str] | None = None) -> None:
+        """Keep arrays of all runs in memory: see `Run.load`."""
+        keys = None if keys is None else tuple(keys)
+        for run in self.runs:
+            run.load(keys)
 
     def column(self, key: str) -> np.ndarray:
         """Read one array over all episodes of all runs, (steps, ...)."""

@@ -48,7 +48,8 @@ class EpisodeWriter:
         env: name of the environment, part of the folder's name; may be empty.
         compression_level: of zstd, for all arrays.
         min_free_bytes: an episode does not begin with less space on the disk.
-        fsync: survive a loss of power, too; about 20 ms of waiting per episode.
+        fsync: survive a loss of power on any file system; each commit then waits for some hundred
+            writes to reach the disk, which takes from 0.05 s to more than a second.
         metadata: further entries of metadata.json.
         files: how to write; None: AtomicFiles(fsync).
 
@@ -69,7 +70,7 @@ class EpisodeWriter:
         env: str = "",
         compression_level: int = 3,
         min_free_bytes: int = 0,
-        fsync: bool = True,
+        fsync: bool = False,
         metadata: Mapping[str, Any] | None = None,
         files: AtomicFiles | None = None,
     ):

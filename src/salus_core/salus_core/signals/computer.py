@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from salus_core.signals.definitions import DEFAULT_WINDOW, SIGNALS, Signal
 from salus_core.signals.latents import LatentStatistics
 from salus_core.signals.uncertainty import (

@@ -1,4 +1,5 @@
 import pytest
+
 from salus_core.episode_store import RunSchema
 from salus_core.episode_store.testing import make_schema
 

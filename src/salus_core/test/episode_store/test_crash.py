@@ -12,6 +12,7 @@ import warnings
 
 import pytest
 import zarr
+
 from salus_core.episode_store import (
     AtomicFiles,
     EpisodeStart,

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+
 from salus_core.episode_store import EpisodeWriter, NotARunError, open_dataset, open_run
 from salus_core.episode_store.testing import make_row, write_episode
 from salus_core.failures import FailureType, Outcome
@@ -46,6 +47,15 @@ def test_episode_knows_how_it_ended(run):
 def test_images_of_chosen_steps(run, schema, steps):
     want = np.array([make_row(schema, 1, step)["image/wrist"] for step in range(20)])
     np.testing.assert_array_equal(run[1].images("wrist", steps), want[steps])
+
+
+def test_loaded_arrays_are_the_same_and_do_not_touch_the_disk(run):
+    before = run[1].read()
+    run.load()
+    for array in (run.path / "data.zarr" / "data").glob("*/c"):
+        array.rename(array.with_name("gone"))
+    for key, values in run[1].read().items():
+        np.testing.assert_array_equal(values, before[key])
 
 
 def test_unknown_key_and_index_are_refused(run):

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import zarr
+
 from salus_core.episode_store import (
     EpisodeEnd,
     EpisodeStart,

@@ -13,8 +13,8 @@ from . import (
     substitutions,
     utilities,
 )
-from .conditions import Condition
-from .core import (
+from ._conditions import Condition
+from ._core import (
     Action,
     Event,
     EventHandler,
@@ -24,8 +24,8 @@ from .core import (
     SomeSubstitutionsType,
     Substitution,
 )
-from .launch_description_sources import LaunchDescriptionSource
-from .service import LaunchService
+from ._launch_description_sources import LaunchDescriptionSource
+from ._service import LaunchService
 
 __all__ = [
     "Action",

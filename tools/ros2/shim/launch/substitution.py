@@ -1,5 +1,5 @@
 """The module that custom substitutions import their base class from."""
 
-from .core import Substitution
+from ._core import Substitution
 
 __all__ = ["Substitution"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..core import Event
+from .._core import Event
 from . import process
 
 

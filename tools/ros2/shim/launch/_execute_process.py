@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from .conditions import IfCondition
-from .core import Action, LaunchContext, SomeSubstitutionsType, normalize, perform
-from .event_handlers import OnProcessExit
+from ._conditions import IfCondition
+from ._core import Action, LaunchContext, SomeSubstitutionsType, normalize, perform
+from ._event_handlers import OnProcessExit
 from .events.process import ProcessExited, ProcessStarted
 from .logging import CONSOLE, get_logger
-from .substitutions import LaunchConfiguration
+from ._substitutions import LaunchConfiguration
 
 _serial = itertools.count(1)
 _PR_SET_PDEATHSIG = 1

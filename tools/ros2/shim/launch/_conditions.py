@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from .core import LaunchContext, SomeSubstitutionsType, normalize, perform
-from .substitutions import SubstitutionFailure, as_bool
+from ._core import LaunchContext, SomeSubstitutionsType, normalize, perform
+from ._substitutions import SubstitutionFailure, as_bool
 
 
 class InvalidConditionExpressionError(Exception):

@@ -5,7 +5,7 @@ import signal
 import traceback
 from collections.abc import Iterable
 
-from .core import (
+from ._core import (
     Event,
     LaunchContext,
     LaunchDescription,

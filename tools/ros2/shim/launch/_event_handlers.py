@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from .core import Event, EventHandler
+from ._core import Event, EventHandler
 from .events import Shutdown
 from .events.process import ProcessExited, ProcessStarted, RunningProcessEvent
 
-__all__ = ["EventHandler", "OnProcessExit", "OnProcessStart", "OnShutdown"]
 
 
 class _OnProcessEvent(EventHandler):

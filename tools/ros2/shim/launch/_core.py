@@ -131,7 +131,7 @@ class LaunchDescription(LaunchDescriptionEntity):
         An argument under a condition, or that an include sets, is marked or left out as
         `ros2 launch --show-args` prints it.
         """
-        from .actions import DeclareLaunchArgument, IncludeLaunchDescription
+        from ._actions import DeclareLaunchArgument, IncludeLaunchDescription
 
         found: dict[str, Any] = {}
 

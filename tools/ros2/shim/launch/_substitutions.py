@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Iterable
 
-from .core import (
+from ._core import (
     LaunchContext,
     SomeSubstitutionsType,
     Substitution,
@@ -14,21 +14,6 @@ from .core import (
     perform,
 )
 
-__all__ = [
-    "AndSubstitution",
-    "EnvironmentVariable",
-    "EqualsSubstitution",
-    "LaunchConfiguration",
-    "NotEqualsSubstitution",
-    "NotSubstitution",
-    "OrSubstitution",
-    "PathJoinSubstitution",
-    "PythonExpression",
-    "SubstitutionFailure",
-    "TextSubstitution",
-    "ThisLaunchFile",
-    "ThisLaunchFileDir",
-]
 
 
 class SubstitutionFailure(RuntimeError):  # noqa: N818 - the name is upstream's

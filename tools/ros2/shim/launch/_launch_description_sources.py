@@ -5,7 +5,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from .core import LaunchContext, LaunchDescription, SomeSubstitutionsType, normalize, perform
+from ._core import LaunchContext, LaunchDescription, SomeSubstitutionsType, normalize, perform
 
 _serial = itertools.count()
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import event_handlers
-from .core import (
+from . import _event_handlers as event_handlers
+from ._core import (
     Action,
     Event,
     LaunchContext,
@@ -16,26 +16,10 @@ from .core import (
     perform,
 )
 from .events import Shutdown as ShutdownEvent
-from .execute_process import ExecuteProcess
-from .launch_description_sources import LaunchDescriptionSource, PythonLaunchDescriptionSource
+from ._execute_process import ExecuteProcess
+from ._launch_description_sources import LaunchDescriptionSource, PythonLaunchDescriptionSource
 from .logging import get_logger
 
-__all__ = [
-    "DeclareLaunchArgument",
-    "EmitEvent",
-    "ExecuteProcess",
-    "GroupAction",
-    "IncludeLaunchDescription",
-    "LogInfo",
-    "OpaqueFunction",
-    "RegisterEventHandler",
-    "SetEnvironmentVariable",
-    "SetLaunchConfiguration",
-    "Shutdown",
-    "TimerAction",
-    "UnregisterEventHandler",
-    "UnsetEnvironmentVariable",
-]
 
 Entities = list[LaunchDescriptionEntity]
 
