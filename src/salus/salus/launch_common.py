@@ -13,12 +13,12 @@ from launch.actions import (
     Shutdown,
 )
 from launch.event_handlers import OnProcessExit
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, Substitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from launch import Action, LaunchContext
+from launch import Action, LaunchContext, Substitution
 
 # Exit codes of a process that was stopped before it could catch the signal.
 STOPPED = (0, -2, -15, 130, 143)

@@ -92,11 +92,11 @@ def launch(args: argparse.Namespace) -> int:
     if args.launch_prefix:
         values["launch-prefix"] = args.launch_prefix
 
-    from launch.actions import IncludeLaunchDescription
-    from launch.launch_description_sources import (
+    from launch._launch_description_sources import (
         PythonLaunchDescriptionSource,
         load_python_launch_file,
     )
+    from launch.actions import IncludeLaunchDescription
 
     from launch import LaunchDescription, LaunchService
 

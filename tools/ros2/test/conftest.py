@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import signal
 import subprocess
@@ -10,6 +9,12 @@ import pytest
 
 ROS2 = Path(__file__).resolve().parents[1] / "bin" / "ros2"
 DOMAIN = "61"
+# Where upstream's ros2 is installed, ours runs it: these tests then say whether both behave alike.
+UPSTREAM = importlib.util.find_spec("ros2cli") is not None
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "differs: upstream's ros2 behaves otherwise, or lacks it")
 
 
 class Running:
@@ -43,6 +48,11 @@ class Running:
 
     def wait(self, seconds=30.0):
         return self.process.wait(seconds)
+
+
+def pytest_runtest_setup(item):
+    if UPSTREAM and item.get_closest_marker("differs"):
+        pytest.skip("differs from upstream's ros2: see docs/launch.md")
 
 
 @pytest.fixture

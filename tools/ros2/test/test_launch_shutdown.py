@@ -88,6 +88,7 @@ def test_what_ignores_sigint_gets_sigterm_then_sigkill(start, launch_file):
     assert "exit code -9" in output
 
 
+@pytest.mark.differs
 def test_sigterm_ends_all_in_order_too(start, launch_file):
     launch = start("launch", launch_file("python(LISTENER, name='a')", before=LISTENER))
     launch.wait_for("[a-1] listening")
@@ -95,6 +96,7 @@ def test_sigterm_ends_all_in_order_too(start, launch_file):
     assert "[a-1] got SIGINT" in launch.output()
 
 
+@pytest.mark.differs
 def test_no_process_outlives_a_killed_launch(start, launch_file):
     launch = start("launch", launch_file("python(LISTENER, name='a')", before=LISTENER))
     launch.wait_for("[a-1] listening")

@@ -15,11 +15,9 @@ from ._core import (
     normalize,
     perform,
 )
-from .events import Shutdown as ShutdownEvent
-from ._execute_process import ExecuteProcess
 from ._launch_description_sources import LaunchDescriptionSource, PythonLaunchDescriptionSource
+from .events import Shutdown as ShutdownEvent
 from .logging import get_logger
-
 
 Entities = list[LaunchDescriptionEntity]
 

@@ -7,7 +7,6 @@ from .events import Shutdown
 from .events.process import ProcessExited, ProcessStarted, RunningProcessEvent
 
 
-
 class _OnProcessEvent(EventHandler):
     """Reacts to one kind of event of one process, of those that match, or of every process."""
 

@@ -15,9 +15,9 @@ from typing import Any
 from ._conditions import IfCondition
 from ._core import Action, LaunchContext, SomeSubstitutionsType, normalize, perform
 from ._event_handlers import OnProcessExit
+from ._substitutions import LaunchConfiguration
 from .events.process import ProcessExited, ProcessStarted
 from .logging import CONSOLE, get_logger
-from ._substitutions import LaunchConfiguration
 
 _serial = itertools.count(1)
 _PR_SET_PDEATHSIG = 1

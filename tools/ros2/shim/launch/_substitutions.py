@@ -9,11 +9,9 @@ from ._core import (
     LaunchContext,
     SomeSubstitutionsType,
     Substitution,
-    TextSubstitution,
     normalize,
     perform,
 )
-
 
 
 class SubstitutionFailure(RuntimeError):  # noqa: N818 - the name is upstream's

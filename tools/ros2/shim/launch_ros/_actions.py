@@ -9,21 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from launch._core import Action, LaunchContext, SomeSubstitutionsType, normalize, perform
 from launch.actions import ExecuteProcess
-from launch.core import Action, LaunchContext, SomeSubstitutionsType, normalize, perform
 from launch.logging import get_logger
 
-from .parameter_descriptions import Parameter, ParameterFile, evaluate_value
-from .substitutions import ExecutableInPackage
-
-__all__ = [
-    "LifecycleNode",
-    "Node",
-    "PushROSNamespace",
-    "PushRosNamespace",
-    "SetParameter",
-    "SetRemap",
-]
+from ._parameter_descriptions import Parameter, ParameterFile, evaluate_value
+from ._substitutions import ExecutableInPackage
 
 # Kept among the launch configurations, so that a group's scope closes over them.
 _NAMESPACE, _PARAMETERS, _REMAPS = "ros_namespace", "global_params", "ros_remaps"

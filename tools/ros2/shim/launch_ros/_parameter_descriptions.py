@@ -3,7 +3,7 @@
 from typing import Any, get_args, get_origin
 
 import yaml
-from launch.core import LaunchContext, SomeSubstitutionsType, normalize, perform
+from launch._core import LaunchContext, SomeSubstitutionsType, normalize, perform
 
 
 class ParameterValue:

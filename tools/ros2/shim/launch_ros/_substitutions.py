@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.core import LaunchContext, SomeSubstitutionsType, Substitution, normalize, perform
-from launch.substitutions import SubstitutionFailure
+from launch._core import LaunchContext, SomeSubstitutionsType, Substitution, normalize, perform
+from launch._substitutions import SubstitutionFailure
 
 
 class FindPackagePrefix(Substitution):

@@ -1,5 +1,5 @@
 """The module from which newer launch files import descriptions of parameters."""
 
-from .parameter_descriptions import Parameter, ParameterFile, ParameterValue
+from ._parameter_descriptions import Parameter, ParameterFile, ParameterValue
 
 __all__ = ["Parameter", "ParameterFile", "ParameterValue"]

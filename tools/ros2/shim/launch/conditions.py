@@ -1,0 +1,11 @@
+"""Conditions that launch files import."""
+
+from ._conditions import (
+    IfCondition,
+    UnlessCondition,
+)
+
+__all__ = [
+    "IfCondition",
+    "UnlessCondition",
+]

@@ -1,0 +1,13 @@
+"""Event handlers that launch files import."""
+
+from ._event_handlers import (
+    OnProcessExit,
+    OnProcessStart,
+    OnShutdown,
+)
+
+__all__ = [
+    "OnProcessExit",
+    "OnProcessStart",
+    "OnShutdown",
+]

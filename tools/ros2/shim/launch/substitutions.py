@@ -1,0 +1,33 @@
+"""Substitutions that launch files import."""
+
+from ._core import TextSubstitution
+from ._substitutions import (
+    AndSubstitution,
+    EnvironmentVariable,
+    EqualsSubstitution,
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+    NotSubstitution,
+    OrSubstitution,
+    PathJoinSubstitution,
+    PythonExpression,
+    SubstitutionFailure,
+    ThisLaunchFile,
+    ThisLaunchFileDir,
+)
+
+__all__ = [
+    "AndSubstitution",
+    "EnvironmentVariable",
+    "EqualsSubstitution",
+    "LaunchConfiguration",
+    "NotEqualsSubstitution",
+    "NotSubstitution",
+    "OrSubstitution",
+    "PathJoinSubstitution",
+    "PythonExpression",
+    "SubstitutionFailure",
+    "TextSubstitution",
+    "ThisLaunchFile",
+    "ThisLaunchFileDir",
+]
