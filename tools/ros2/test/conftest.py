@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import signal
 import subprocess
