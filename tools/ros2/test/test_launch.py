@@ -154,7 +154,7 @@ def test_parameters_reach_the_node_typed_and_in_order(ros2, launch_file, tmp_pat
         "    'as_text': ParameterValue(LaunchConfiguration('n'), value_type=str),"
         "    'as_float': ParameterValue(LaunchConfiguration('n'), value_type=float),"
         "    'deep': {'list': [1, 2.5]}, 'words': ['a', '1'], 'on': True}])",
-        before="CODE = 'import sys; [print(open(a).read()) for a in sys.argv if \"/\" in a]'",
+        before="CODE = 'import sys; [print(open(a).read()) for a in sys.argv if a[0] == \"/\"]'",
     )
     code, output = ros2("launch", path)
     assert code == 0
