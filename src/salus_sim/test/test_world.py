@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+
+from salus_sim.scene import SceneError
+from salus_sim.world.mujoco_world import MujocoWorld
+
+HOLD = np.array([0, 0, 0, 0, 0, 0, 1.0])
+
+
+def states(world, seed, profile="none", steps=30):
+    rng = np.random.default_rng(seed)
+    truth = world.reset(seed, "standard", profile)
+    rows = []
+    for _ in range(steps):
+        rows.append(
+            np.concatenate([truth.joint_positions, truth.joint_velocities, truth.tool_position])
+        )
+        action = rng.uniform(-1, 1, 7) * world.scene.control["action_scale"]
+        truth = world.step(action)
+    return np.array(rows)
+
+
+def test_the_same_seed_and_actions_give_the_same_states_to_the_last_bit(world):
+    first = states(world, 5, "heavy")
+    states(world, 6, "heavy")
+    assert np.array_equal(states(world, 5, "heavy"), first)
+
+
+def test_a_fresh_world_gives_the_same_states_as_a_used_one(scene, world):
+    states(world, 11, "object_slip")
+    used = states(world, 12)
+    fresh = MujocoWorld(scene)
+    assert np.array_equal(states(fresh, 12), used)
+
+
+def test_images_repeat_with_the_seed(world):
+    def image():
+        world.reset(3, "standard", "sensor_noise")
+        for _ in range(61):  # the latest onset of the noise
+            world.step(HOLD)
+        return world.render("front").copy()
+
+    first = image()
+    assert first.shape == (256, 256, 3)
+    assert first.dtype == np.uint8
+    assert np.array_equal(image(), first)
+
+
+@pytest.mark.parametrize("difficulty", ["easy", "standard", "hard"])
+def test_nothing_touches_the_arm_at_the_start(world, difficulty):
+    for seed in range(100):
+        world.reset(seed, difficulty, "none")  # raises if it does
+        assert world.step(None).contact_force == 0.0
+
+
+def test_the_tool_follows_its_command(world):
+    start = world.reset(1, "easy", "none").tool_position
+    for _ in range(20):
+        truth = world.step(np.array([0.005, 0.005, -0.005, 0, 0, 0, 1.0]))
+    for _ in range(10):
+        truth = world.step(HOLD)
+    assert truth.tool_position - start == pytest.approx([0.1, 0.1, -0.1], abs=2e-3)
+
+
+def test_a_rotation_turns_the_tool(world):
+    world.reset(1, "easy", "none")
+    before = world.controller.rotation.copy()
+    for _ in range(5):
+        world.step(np.array([0, 0, 0, 0, 0, 0.1, 1.0]))
+    turned = world.controller.rotation @ before.T
+    assert np.arctan2(turned[1, 0], turned[0, 0]) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_steps_longer_than_the_scale_are_shortened(world):
+    world.reset(1, "easy", "none")
+    before = world.controller.position.copy()
+    world.step(np.array([1.0, 0, 0, 0, 0, 0, 1.0]))
+    scale = world.scene.control["action_scale"][0]
+    assert world.controller.position[0] - before[0] == pytest.approx(scale)
+
+
+def test_pressing_on_the_obstacle_is_felt_as_contact_with_it(world):
+    truth = world.reset(1, "hard", "none")
+    aim = world.scenario.obstacle[:2]
+    for _ in range(40):
+        way = np.clip(0.3 * (aim - truth.tool_position[:2]), -0.014, 0.014)
+        truth = world.step(np.array([*way, 0, 0, 0, 0, 0.0]))
+    assert truth.contact_force == 0.0
+    body, force = "", 0.0
+    for _ in range(40):
+        truth = world.step(np.array([0, 0, -0.01, 0, 0, 0, 0.0]))
+        if truth.contact_force > force:
+            body, force = truth.contact_body, truth.contact_force
+    assert body == "obstacle"
+    assert force > world.scene.referee["collision_force"]
+
+
+def test_a_push_moves_the_arm_from_its_onset_on(world):
+    quiet, pushed = (world_path(world, profile) for profile in ("none", "arm_force"))
+    onset = pushed["onset"]
+    assert np.array_equal(quiet["q"][:onset], pushed["q"][:onset])
+    assert not np.array_equal(quiet["q"][onset], pushed["q"][onset])
+
+
+def world_path(world, profile):
+    truth = world.reset(21, "easy", profile)
+    rows, onset = [truth.joint_positions], None
+    for _ in range(90):
+        truth = world.step(HOLD)
+        rows.append(truth.joint_positions)
+        if truth.faults and onset is None:
+            onset = truth.faults[0].onset_step
+            assert onset == truth.step
+    return {"q": np.array(rows), "onset": onset}
+
+
+def test_a_refused_reset_names_the_difficulty(world):
+    with pytest.raises(SceneError, match="impossible"):
+        world.reset(0, "impossible", "none")
