@@ -23,6 +23,7 @@ setup(
     entry_points={
         "console_scripts": [
             "vla_node = salus_vla_node.vla_node:main",
+            "train_policy = salus_vla_node.training.train_policy:main",
         ],
     },
 )
