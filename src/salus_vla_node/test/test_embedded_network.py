@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+
+from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.ensemble import (
+    CheckpointError,
+    EmbeddedEnsemble,
+    load_member,
+    save_member,
+)
+from salus_vla_node.backends.embedded.inputs import (
+    executable_action,
+    proprioception_vector,
+    resize_area,
+    tokenize,
+)
+from salus_vla_node.backends.embedded.network import EmbeddedNetwork
+
+CONFIG = EmbeddedConfig()
+
+
+def member(seed):
+    torch.manual_seed(seed)
+    return EmbeddedNetwork(CONFIG)
+
+
+@pytest.fixture
+def observation():
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(0, 255, (256, 256, 3), np.uint8) for name in CONFIG.cameras}
+    proprioception = rng.standard_normal(len(CONFIG.proprioception)).astype(np.float32)
+    return images, proprioception, tokenize("pick up the red cube", CONFIG)
+
+
+def ensemble(*networks):
+    return EmbeddedEnsemble(
+        EmbeddedEnsemble.stack(list(networks)), torch.device("cpu"), torch.float32
+    )
+
+
+def test_a_stack_says_what_its_members_say_alone(observation):
+    together = ensemble(member(1), member(2), member(3)).act(*observation)
+    for i, seed in enumerate((1, 2, 3)):
+        alone = ensemble(member(seed)).act(*observation)
+        for stacked, single in zip(together, alone, strict=True):
+            assert stacked[i] == pytest.approx(single[0], abs=1e-5)
+
+
+def test_the_instruction_changes_the_action(observation):
+    images, proprioception, red = observation
+    policy = ensemble(member(1))
+    blue = tokenize("pick up the blue cube", CONFIG)
+    first, second = (policy.act(images, proprioception, t).means for t in (red, blue))
+    assert np.abs(first - second).max() > 1e-4
+
+
+def test_every_camera_changes_the_action(observation):
+    images, proprioception, tokens = observation
+    policy = ensemble(member(1))
+    both = policy.act(images, proprioception, tokens).means
+    for name in CONFIG.cameras:
+        without = policy.act({name: images[name]}, proprioception, tokens).means
+        assert np.abs(both - without).max() > 1e-4
+
+
+def test_without_any_camera_it_refuses(observation):
+    _, proprioception, tokens = observation
+    with pytest.raises(ValueError, match="none of the cameras front, wrist"):
+        ensemble(member(1)).act({}, proprioception, tokens)
+
+
+def test_a_member_survives_its_folder(tmp_path, observation):
+    save_member(member(4), tmp_path / "m")
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
+    again = ensemble(load_member(tmp_path / "m")).act(*observation)
+    assert np.array_equal(again.means, ensemble(member(4)).act(*observation).means)
+
+
+def test_weights_of_another_shape_are_refused_by_name(tmp_path):
+    save_member(member(4), tmp_path)
+    text = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(text.replace('"latent_size": 128', '"latent_size": 64'))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        load_member(tmp_path)
+
+
+def test_area_averaging_is_the_mean_of_each_block():
+    image = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    expected = image.reshape(64, 4, 64, 4, 3).mean((1, 3))
+    assert np.abs(resize_area(image, 64) - expected).max() <= 0.5
+
+
+def test_an_image_of_the_wrong_size_is_refused():
+    with pytest.raises(ValueError, match="320x240"):
+        resize_area(np.zeros((240, 320, 3), np.uint8), 64)
+
+
+def test_unknown_words_are_allowed_but_not_alone():
+    known = tokenize("kindly pick the Red cube!", CONFIG)
+    assert CONFIG.vocabulary[known[3]] == "red"
+    assert known[0] == 0
+    with pytest.raises(ValueError, match="no word"):
+        tokenize("saute onions", CONFIG)
+
+
+def test_a_quaternion_and_its_negative_are_the_same_pose():
+    quaternion = np.array([0.9, 0.1, -0.3, 0.2])
+    one, other = (
+        proprioception_vector(np.zeros(3), q, 0.08, 0.08, np.zeros(7))
+        for q in (quaternion, -quaternion)
+    )
+    assert np.array_equal(one, other)
+
+
+def test_an_action_is_limited_and_its_gripper_decided():
+    mean = np.array([3.0, -3.0, 0.5, 0.0, 0.0, 0.0, 0.6], np.float32)
+    action = executable_action(mean, np.array(CONFIG.action_scale))
+    assert action.tolist() == pytest.approx([0.014, -0.014, 0.007, 0, 0, 0, 1.0])
