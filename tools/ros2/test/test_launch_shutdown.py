@@ -52,6 +52,7 @@ def test_a_required_process_that_ends_well_ends_everything_with_0(ros2, launch_f
     code, output = ros2("launch", path)
     assert code == 0
     assert "[other-1] got SIGINT" in output
+    assert ("process[must-2] was required" in output) == way.startswith("Shutdown")
 
 
 def test_ctrl_c_ends_all_in_order_of_their_starts_reversed(start, launch_file):

@@ -17,6 +17,7 @@ from ._core import (
 )
 from ._launch_description_sources import LaunchDescriptionSource, PythonLaunchDescriptionSource
 from .events import Shutdown as ShutdownEvent
+from .events.process import ProcessExited
 from .logging import get_logger
 
 Entities = list[LaunchDescriptionEntity]
@@ -258,6 +259,13 @@ class Shutdown(EmitEvent):
 
     def __init__(self, *, reason: str = "reason not given", **kwargs: Any):
         super().__init__(event=ShutdownEvent(reason=reason), **kwargs)
+
+    def execute(self, context: LaunchContext) -> None:
+        """Queue the event, and say so if the end of a process is what asks for it."""
+        if isinstance(context.event, ProcessExited):
+            name = context.event.process_name
+            get_logger().info(f"process[{name}] was required: shutting down launched system")
+        super().execute(context)
 
 
 class RegisterEventHandler(Action):

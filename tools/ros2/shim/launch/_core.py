@@ -165,6 +165,7 @@ class LaunchContext:
         self.declared: set[str] = set()  # names of all arguments that a description declared
         self.processes: list[Any] = []  # ExecuteProcess actions that run, in order of their start
         self.tasks: set[asyncio.Task] = set()  # what the service waits for
+        self.event: Event | None = None  # the one being handled
         self.asyncio_loop: asyncio.AbstractEventLoop | None = None
         self._handlers: list[EventHandler] = []
         self._queue: asyncio.Queue | None = None

@@ -82,6 +82,7 @@ class LaunchService:
 
     def _process(self, event: Event) -> None:
         context = self.context
+        context.event = event
         if isinstance(event, TaskFailed):
             raise event.exception
         if isinstance(event, _Include):
