@@ -87,6 +87,6 @@ class RecorderParameters(ManagedParameters):
     )
     fsync: bool = parameter(
         False,
-        "Force each episode to the disk, so that it survives a loss of power; takes up to a second.",
+        "Force each episode to the disk, to survive a loss of power; takes up to a second.",
         read_only=True,
     )

@@ -47,6 +47,8 @@ from salus_util.validity import InvalidInputError, require_finite, require_joint
 OPTIONAL = ("failure_forecast", "intervention")
 TICK_PERIOD = 0.05
 WAITING_PERIOD = 10.0
+READY_DELAY = 0.5
+"""The publishers learn of a match later than the subscriptions [s]."""
 
 
 class RecorderNode(ManagedNode):
@@ -120,7 +122,7 @@ class RecorderNode(ManagedNode):
             on_problem=self._report_once,
             on_error=self._on_write_error,
         )
-        self._waiting_since = self._told = time.monotonic()
+        self._matched_since = self._told = time.monotonic()
         self.diagnostics.set("output", self._root)
 
     def deactivate(self) -> None:
@@ -289,12 +291,14 @@ class RecorderNode(ManagedNode):
             if not self._is_published(topic)
         ]
         now = time.monotonic()
-        if not missing:
+        if missing:
+            self._matched_since = now
+            if now - self._told > WAITING_PERIOD:
+                self._told = now
+                self.get_logger().info(f"waiting for a publisher of {', '.join(sorted(missing))}")
+        elif now - self._matched_since > READY_DELAY:
             self._ready = True
             self._publish_status()
-        elif now - self._told > WAITING_PERIOD:
-            self._told = now
-            self.get_logger().info(f"waiting for a publisher of {', '.join(sorted(missing))}")
 
     # What the assembler hands over --------------------------------------------------------------
 
@@ -357,6 +361,12 @@ class RecorderNode(ManagedNode):
 
     def _on_commit(self, committed: Committed) -> None:
         self._last = committed
+        if committed.gaps:
+            missing = [f"{topic} in {steps}" for topic, steps in sorted(committed.missing.items())]
+            self.get_logger().warning(
+                f"episode {committed.number}: {committed.gaps} of {committed.steps} steps have "
+                f"gaps; missing: {', '.join(missing) or 'everything'}"
+            )
         self._publish_status(RecorderStatus.STATE_READY)
 
     def _on_row(self, waiting: int) -> None:

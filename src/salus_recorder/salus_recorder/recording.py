@@ -2,8 +2,9 @@
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ class Committed:
     number: int
     steps: int
     gaps: int
+    missing: Mapping[str, int] = field(default_factory=dict)
+    """Steps that lack a required topic, by topic; a step of which nothing came counts for none."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Recording:
         self._on_error = on_error
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._writer: EpisodeWriter | None = None
+        self._missing: Counter[str] = Counter()
         self._failed = False
         self._thread = threading.Thread(target=self._run, name="episode writer", daemon=True)
         self._thread.start()
@@ -173,10 +177,12 @@ class Recording:
             self.path = str(self._writer.path)
             self.episodes = 0
         self._writer.begin_episode(item.start)
+        self._missing = Counter()
         self.bytes = self._writer.bytes
 
     def _row(self, messages: StepMessages) -> None:
-        row, problems = make_row(messages, self._writer.schema, self._required)
+        row, missing, problems = make_row(messages, self._writer.schema, self._required)
+        self._missing.update(missing)
         for problem in problems:
             self._on_problem(problem)
         self._writer.append(row)
@@ -193,4 +199,6 @@ class Recording:
         gaps = self._writer.commit(end)
         self.episodes = self._writer.episodes
         self.bytes = self._writer.bytes
-        self._on_commit(Committed(number=number, steps=end.length, gaps=gaps))
+        self._on_commit(
+            Committed(number=number, steps=end.length, gaps=gaps, missing=self._missing)
+        )

@@ -151,11 +151,12 @@ def make_end(
 
 def make_row(
     step: StepMessages, schema: RunSchema, required: frozenset[str]
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], frozenset[str], list[str]]:
     """Turn the messages of a step into a row.
 
     Returns:
-        The row, and what is wrong with messages that do not fit the schema; they count as missing.
+        The row, the required topics that it lacks, and what is wrong with messages that do not fit
+        the schema; they count as missing.
     """
     row: dict[str, Any] = {"step": step.step}
     if step.stamp is not None:
@@ -178,8 +179,9 @@ def make_row(
     if tool is not None:
         state[-7:] = tool
     row["state"] = state
-    row["complete"] = required <= used
-    return row, problems
+    missing = required - used
+    row["complete"] = not missing
+    return row, missing, problems
 
 
 def _values(topic: str, message: Any, schema: RunSchema) -> dict[str, Any]:

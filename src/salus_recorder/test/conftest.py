@@ -217,6 +217,15 @@ class Graph:
     def end(self, episode: int, length: int, state=EpisodeStatus.STATE_SUCCEEDED, **fields) -> None:
         self.publish("episode", EpisodeStatus(episode=episode, step=length, state=state, **fields))
 
+    def wait_until_ready(self) -> RecorderStatus:
+        """Wait until the recorder says it is ready and hears everything."""
+        status = self.wait_for(lambda status: status.state == RecorderStatus.STATE_READY)
+        deadline = time.monotonic() + TIMEOUT
+        while any(one.get_subscription_count() == 0 for one in self.publishers.values()):
+            assert time.monotonic() < deadline
+            self.spin(0.01)
+        return status
+
     def run_episode(self, episode: int, length: int, **fields) -> RecorderStatus:
         """A whole episode, with the observation after the last command; waits for its commit."""
         self.begin(episode)

@@ -167,6 +167,13 @@ def test_episode_whose_end_never_comes_ends_when_the_next_has_begun(assembler, s
     assert sink.others() == [("begin", 0), ("end", 0, 2, "unknown"), ("begin", 1)]
 
 
+def test_first_steps_that_were_lost_are_gaps(assembler, sink):
+    for step in range(2, 6):
+        observe(assembler, 0, step)
+    assert sink.said[0] == ("begin", 0)
+    assert [row[0] for row in sink.rows(0)] == [2, 3, 4, 5]
+
+
 def test_episode_whose_beginning_was_missed_is_not_recorded(assembler, sink):
     for step in range(5, 10):
         observe(assembler, 0, step)

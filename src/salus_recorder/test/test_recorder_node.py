@@ -20,8 +20,7 @@ def only_run(root):
 
 def test_an_episode_is_recorded_bit_for_bit(graph, start, tmp_path):
     recorder = start(env="env0")
-    ready = graph.wait_for(lambda status: True)
-    assert ready.state == RecorderStatus.STATE_READY
+    assert graph.wait_until_ready().episodes == 0
     graph.run_episode(1, 8)
     status = graph.run_episode(
         2,
@@ -78,7 +77,7 @@ def test_an_episode_is_recorded_bit_for_bit(graph, start, tmp_path):
 
 def test_order_duplicates_and_gaps(graph, start, tmp_path):
     recorder = start()
-    graph.wait_for(lambda status: True)
+    graph.wait_until_ready()
     graph.begin(1)
     topics = list(graph.messages(1, 0))
     graph.step(1, 0, order=reversed(topics))
@@ -91,7 +90,8 @@ def test_order_duplicates_and_gaps(graph, start, tmp_path):
     graph.end(1, 6)
     status = graph.wait_for_commit(1)
     assert status.last_gaps == 3
-    recorder.stop()
+    _, output = recorder.stop()
+    assert "episode 1: 3 of 6 steps have gaps; missing: command in 1, image/wrist in 1" in output
     episode = only_run(tmp_path / "runs")[0]
     assert episode["complete"].tolist() == [True, True, False, False, False, True]
     assert episode.gaps == 3
@@ -116,7 +116,7 @@ def test_bad_messages_are_named_once_and_are_gaps(graph, start, tmp_path):
             message.data = message.data[: len(message.data) // 2]
 
     recorder = start()
-    graph.wait_for(lambda status: True)
+    graph.wait_until_ready()
     graph.begin(1)
     for step in range(4):
         graph.step(1, step, change=break_things if step in (1, 2) else None)
@@ -132,7 +132,7 @@ def test_bad_messages_are_named_once_and_are_gaps(graph, start, tmp_path):
 
 def test_pause_and_resume(graph, start, tmp_path):
     recorder = start()
-    graph.wait_for(lambda status: True)
+    graph.wait_until_ready()
     graph.run_episode(1, 3)
     assert graph.call("is_paused") == Trigger.Response(success=True, message="not paused")
     graph.begin(2)
@@ -154,7 +154,7 @@ def test_pause_and_resume(graph, start, tmp_path):
 
 def test_kill_in_an_episode_and_next_start(graph, start, tmp_path):
     recorder = start()
-    graph.wait_for(lambda status: True)
+    graph.wait_until_ready()
     graph.run_episode(1, 5)
     graph.begin(2)
     for step in range(7):
@@ -166,7 +166,7 @@ def test_kill_in_an_episode_and_next_start(graph, start, tmp_path):
     assert [episode.length for episode in run] == [5]
     graph.statuses.clear()
     second = start()
-    graph.wait_for(lambda status: status.state == RecorderStatus.STATE_READY)
+    graph.wait_until_ready()
     code, output = second.stop()
     assert code == 0
     assert f"{run.path}: the recorder died in episode 2; dropped its 7 steps, kept 1 comm" in output
@@ -184,7 +184,7 @@ def test_full_disk_ends_the_process_with_an_error(graph, start, tmp_path):
         pytest.skip("mounting a small disk needs root and the right to mount")
     try:
         recorder = start(disk)
-        graph.wait_for(lambda status: True)
+        graph.wait_until_ready()
         number = 0
         while recorder.process.poll() is None and number < 50:
             number += 1
@@ -208,7 +208,7 @@ def test_full_disk_ends_the_process_with_an_error(graph, start, tmp_path):
 
 def test_another_policy_begins_another_run(graph, start, tmp_path):
     recorder = start()
-    graph.wait_for(lambda status: True)
+    graph.wait_until_ready()
     first = graph.run_episode(1, 3).run
     graph.publish_info(embedding_size=6, policy="another")
     graph.spin(0.3)
@@ -221,7 +221,7 @@ def test_another_policy_begins_another_run(graph, start, tmp_path):
 
 def test_aborted_and_unfinished_episodes(graph, start, tmp_path):
     recorder = start()
-    graph.wait_for(lambda status: True)
+    graph.wait_until_ready()
     graph.run_episode(1, 4, state=EpisodeStatus.STATE_ABORTED)
     graph.begin(2)
     for step in range(5):
