@@ -49,6 +49,8 @@ find_missing() {
     need python3 "Python 3.11, 3.12 or 3.13"
     need python3-venv "makes the environment .venv"
     need python3-dev "headers, to build the messages"
+    # Without an interpreter nobody can look for these; where they are, apt-get leaves them alone.
+    probe_egl=no probe_opengl=no probe_renderer=no
   else
     if [[ "$probe_venv" != yes ]]; then
       need "python$probe_version-venv" "makes the environment .venv"
@@ -58,10 +60,10 @@ find_missing() {
       need "libpython$probe_version-dev" "Python's headers, to build the messages"
       [[ "$probe_debian" == yes ]] || unknown+=("the headers (Python.h) of $python")
     fi
-    [[ "$probe_egl" == yes ]] || need libegl1 "libEGL, to draw the cameras without a display"
-    [[ "$probe_opengl" == yes ]] || need libgl1 "libGL, to draw the cameras"
-    [[ "$probe_renderer" == yes ]] || need libgl1-mesa-dri "Mesa's renderer, to draw the cameras"
   fi
+  [[ "$probe_egl" == yes ]] || need libegl1 "libEGL, to draw the cameras without a display"
+  [[ "$probe_opengl" == yes ]] || need libgl1 "libGL, to draw the cameras"
+  [[ "$probe_renderer" == yes ]] || need libgl1-mesa-dri "Mesa's renderer, to draw the cameras"
   if [[ -n "${CXX:-}" ]]; then
     type -P "$CXX" >/dev/null || unknown+=("the C++ compiler that CXX names: $CXX")
   elif ! type -P c++ >/dev/null && ! type -P g++ >/dev/null && ! type -P clang++ >/dev/null; then

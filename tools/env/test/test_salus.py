@@ -48,7 +48,9 @@ def test_a_missing_python_is_named(checkout, way):
     code, output = checkout.salus("setup", PROBE="s/^wheels=yes/wheels=no/")
     assert code == 1
     assert "  python3: Python 3.11, 3.12 or 3.13\n" in output
-    assert output.endswith("sudo apt-get install python3 python3-venv python3-dev\n")
+    assert output.endswith(
+        "sudo apt-get install python3 python3-venv python3-dev libegl1 libgl1 libgl1-mesa-dri\n"
+    )
 
 
 def test_what_debian_cannot_give_is_told_apart(checkout):
