@@ -61,14 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", default="runs/train_policy", help="folder of the stages")
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
-    parser.add_argument("--demos", type=int, default=320, help="expert episodes, shared")
+    parser.add_argument("--demos", type=int, default=300, help="expert episodes, shared")
     parser.add_argument("--rounds", type=int, default=3, help="DAgger rounds per member")
-    parser.add_argument("--round-episodes", type=int, default=45)
+    parser.add_argument("--round-episodes", type=int, default=30)
     parser.add_argument(
         "--updates",
         type=int,
         nargs=3,
-        default=(2600, 1300, 2200),
+        default=(1800, 700, 1200),
         help="of cloning, of each round, of the last stage",
     )
     parser.add_argument("--batch", type=int, default=64)

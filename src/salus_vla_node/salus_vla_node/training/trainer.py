@@ -64,12 +64,11 @@ class Batches:
         )
 
     def _spoil(self, images: Tensor) -> Tensor:
-        """Brightness, contrast and pixel noise per image."""
+        """Brightness and contrast per image."""
         shape = (*images.shape[:2], 1, 1, 1)
         gain = 1.0 + 0.15 * torch.randn(shape, generator=self._torch)
         shift = 0.1 * torch.randn(shape, generator=self._torch)
-        noise = 0.02 * torch.randn(images.shape, generator=self._torch)
-        return (images * gain + shift + noise).clamp_(-1.0, 1.0)
+        return images.mul_(gain).add_(shift).clamp_(-1.0, 1.0)
 
 
 def losses(output: NetworkOutput, action: Tensor, scene: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,7 +116,7 @@ def train_stage(
     """
     network.train().requires_grad_(True).to(memory_format=torch.channels_last)
     batches = Batches(frames, network.config, seed, batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, rate, total_steps=updates, pct_start=0.1, final_div_factor=100
     )
@@ -137,8 +136,7 @@ def train_stage(
         schedule.step()
         with torch.no_grad():
             keep = min(0.995, (1 + update) / (10 + update))
-            for mean, value in zip(average.parameters(), network.parameters(), strict=True):
-                mean.lerp_(value, 1 - keep)
+            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - keep)
         if update >= 0.9 * updates:
             tail.append((loss.item(), error.item(), scene_loss.item()))
         progress(update, loss.item())
