@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
@@ -73,8 +74,8 @@ class Tally:
 class EpisodeRunner(Node):
     """Runs its episodes on a thread of its own while the executor spins."""
 
-    def __init__(self) -> None:
-        super().__init__("episode_runner")
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("episode_runner", **kwargs)
         self._settings = declare(self, RunnerParameters)
         self.exit_code = 1
         self._news = threading.Condition()

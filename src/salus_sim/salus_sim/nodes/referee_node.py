@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -36,8 +37,8 @@ class RefereeParameters(DiagnosticsParameters):
 class RefereeNode(Node):
     """Judges every episode of one world."""
 
-    def __init__(self) -> None:
-        super().__init__("referee")
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("referee", **kwargs)
         parameters = declare(self, RefereeParameters)
         try:
             self._scene = load_scene(parameters.scene_file or None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -68,8 +69,8 @@ class WorldParameters(DiagnosticsParameters):
 class WorldNode(Node):
     """Publishes one observation per control step and advances on commands."""
 
-    def __init__(self) -> None:
-        super().__init__("world")
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("world", **kwargs)
         self._settings = declare(self, WorldParameters)
         self._world = self._make_world()
         self._diagnostics = Diagnostics(self, self._settings)
