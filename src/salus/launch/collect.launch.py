@@ -100,7 +100,6 @@ def generate_launch_description() -> LaunchDescription:
             "recorder",
             {"output": path("output")},
             condition=IfCondition(LaunchConfiguration("record")),
-            sigterm_timeout="30",  # closing an episode on a slow disk takes its time
         ),
         runner,
     ]

@@ -109,6 +109,8 @@ def node(
         remappings=[("/clock", LaunchConfiguration("clock"))],
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",
+        # Launch gives 5 s before it terminates: too little on a busy machine, or for a last commit.
+        sigterm_timeout="30",
         **kwargs,
     )
 

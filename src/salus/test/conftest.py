@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -47,3 +48,56 @@ def launch(ros2, tmp_path_factory):
         return process.returncode, output
 
     return run
+
+
+class Collection:
+    """`ros2 launch salus collect.launch.py` in the background, read line by line."""
+
+    def __init__(self, environment, folder, *arguments):
+        self.lines = []
+        self.runs = folder / "runs"
+        launch = ("ros2", "launch", "--noninteractive", "salus", "collect.launch.py")
+        self.process = subprocess.Popen(
+            [*launch, f"output:={self.runs}", *arguments],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def read_until(self, text):
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if text in line:
+                return
+        pytest.fail(f"ended without {text!r}:\n{''.join(self.lines[-40:])}")
+
+    def pids(self):
+        started = r"\[(\w+)-\d+\]: process started with pid \[(\d+)\]"
+        return {name: int(pid) for name, pid in re.findall(started, "".join(self.lines))}
+
+    def stop(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+
+    def finish(self, timeout=120):
+        output, _ = self.process.communicate(timeout=timeout)
+        self.lines.append(output)
+        return self.process.returncode, "".join(self.lines)
+
+
+@pytest.fixture(scope="module")
+def begin(ros2, tmp_path_factory):
+    """Begin a collection; whatever still runs at the end of the module is stopped."""
+    begun = []
+
+    def start(*arguments):
+        begun.append(Collection(ros2, tmp_path_factory.mktemp("collection"), *arguments))
+        return begun[-1]
+
+    yield start
+    for collection in begun:
+        if collection.process.poll() is None:
+            collection.stop()
+            collection.finish()

@@ -5,11 +5,14 @@ A subclass of ManagedNode writes four plain methods, `configure`, `activate`, `d
 `cleanup`, raises ConfigureError where it cannot go on, and gates its callbacks with `when_active`.
 """
 
+import contextlib
 import functools
 import signal
+import socket
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +27,7 @@ from rclpy.lifecycle import (
 )
 from rclpy.logging import get_logger
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
@@ -104,8 +108,8 @@ class ManagedNode(LifecycleNode):
     def deactivate(self) -> None:
         """Stop working; publishers are still enabled, but the gate is closed.
 
-        Also called when the process ends: then the context may be shut down (`self.context.ok()`
-        is False) and nothing can be published.
+        Also called when the process ends. If somebody else shut the context down
+        (`self.context.ok()` is False), nothing can be published.
         """
 
     def cleanup(self) -> None:
@@ -236,10 +240,12 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
 
     Returns:
         Exit code: 0 after a stop from outside (Ctrl-C, shutdown), 1 if the node could not start or
-        called `fatal`.
+        called `fatal`, or the `exit_code` of a plain node that has one.
     """
     node = None
-    rclpy.init(args=args)
+    # rclpy's own handlers shut the context down under the feet of callbacks that publish.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    _on_stop(_interrupt)
     try:
         node = node_class()
         _spin(node)
@@ -249,12 +255,12 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except rclpy_implementation.RCLError:
-        # A signal between two waits shuts the context down under the executor's feet.
+        # A node that shut its context down from a thread of its own may meet the next wait.
         if rclpy.ok():
             raise
     finally:
         # A second Ctrl-C must not cut off what is being released (a recorder's last commit).
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _on_stop(signal.SIG_IGN)
         if isinstance(node, ManagedNode):
             node.close()
         rclpy.try_shutdown()
@@ -262,12 +268,49 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
 
 
 def _spin(node: Node) -> None:
+    stopped = node.stopped if isinstance(node, ManagedNode) else Future()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        if not isinstance(node, ManagedNode):
-            executor.spin()
-        elif node.start():
-            executor.spin_until_future_complete(node.stopped)
+        if not isinstance(node, ManagedNode) or node.start():
+            with _stop_signals_end(stopped):
+                executor.spin_until_future_complete(stopped)
     finally:
         executor.shutdown()
+
+
+def _on_stop(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _stop_signals_end(stopped: Future) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end a future, also while the executor waits.
+
+    Python runs its handlers between two instructions only, which a wait within rcl may put off for
+    ever; but it writes each signal to a socket at once, and the thread here reads that.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def relay() -> None:
+        if reader.recv(1) and not stopped.done():
+            stopped.set_result(None)
+
+    thread = threading.Thread(target=relay, daemon=True)
+    thread.start()
+    signal.set_wakeup_fd(writer.fileno())
+    _on_stop(lambda number, frame: None)
+    try:
+        yield
+    finally:
+        _on_stop(signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        writer.close()
+        thread.join()
+        reader.close()

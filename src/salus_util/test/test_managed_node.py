@@ -1,10 +1,12 @@
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -170,7 +172,7 @@ def test_a_stop_from_outside_releases_everything_and_exits_with_0(how):
     process = example("wait")
     assert process.stdout.readline() == "active\n"
     process.send_signal(how)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert output == "deactivated\ncleaned up\n"
     assert (process.returncode, errors) == (0, "")
 
@@ -187,16 +189,75 @@ def test_a_stop_from_outside_releases_everything_and_exits_with_0(how):
 )
 def test_every_failure_says_why_once_and_exits_with_1(mode, message, output):
     process = example(mode)
-    out, errors = process.communicate(timeout=20)
+    out, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.count(message) == 1
     assert out == output
 
 
-def test_without_autostart_a_failure_does_not_end_the_process():
+def test_without_autostart_a_failure_does_not_end_the_process(ros, executor, spin_until):
     process = example("refuse", "-p", "autostart:=false")
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(timeout=2)
+    manager = Node("manager")
+    executor.add_node(manager)
+    client = manager.create_client(ChangeState, "example/change_state")
+    spin_until(client.service_is_ready, 30)
+    request = ChangeState.Request()
+    request.transition.id = Transition.TRANSITION_CONFIGURE
+    answer = client.call_async(request)
+    spin_until(answer.done, 30)
+    assert not answer.result().success
+    assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
-    assert process.returncode == 0
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (0, "cleaned up\n")
+    assert errors.count("cannot configure: no checkpoint 'x'") == 1
+
+
+def test_a_plain_node_that_shuts_its_context_down_ends_with_its_own_code():
+    code = """
+import sys, threading
+from rclpy.node import Node
+from salus_util.managed_node import run
+
+class Once(Node):
+    exit_code = 1
+    def __init__(self):
+        super().__init__("once")
+        self.create_timer(0.001, lambda: None)
+        threading.Timer(0.3, self.done).start()
+    def done(self):
+        self.exit_code = 0
+        self.context.try_shutdown()
+
+sys.exit(run(Once))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_plain_node_that_publishes_all_the_time_stops_without_a_traceback():
+    code = """
+import sys
+from rclpy.node import Node
+from salus_util.managed_node import run
+from std_msgs.msg import String
+
+class Talker(Node):
+    def __init__(self):
+        super().__init__("talker")
+        publisher = self.create_publisher(String, "talk", 10)
+        self.create_timer(0.0005, lambda: [publisher.publish(String()) for _ in range(20)])
+        print("talking", flush=True)
+
+sys.exit(run(Talker))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
