@@ -12,6 +12,7 @@ from typing import Any
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
+from rclpy.task import Future
 from salus_msgs.msg import EpisodeStatus, RecorderStatus, WorldState
 from salus_msgs.srv import ResetEpisode
 
@@ -77,7 +78,7 @@ class EpisodeRunner(Node):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("episode_runner", **kwargs)
         self._settings = declare(self, RunnerParameters)
-        self.exit_code = 1
+        self.exit_code, self.stopped = 1, Future()
         self._news = threading.Condition()
         self._statuses: dict[int, EpisodeStatus] = {}
         self._recorder: RecorderStatus | None = None
@@ -114,7 +115,7 @@ class EpisodeRunner(Node):
         except RunnerError as error:
             self.get_logger().fatal(str(error))
         finally:
-            self.context.try_shutdown()
+            self.stopped.set_result(None)
 
     def _run_episodes(self) -> None:
         parameters, tally = self._settings, Tally()

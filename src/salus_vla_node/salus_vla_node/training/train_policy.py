@@ -62,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
     parser.add_argument("--demos", type=int, default=300, help="expert episodes, shared")
+    parser.add_argument(
+        "--explorers",
+        type=int,
+        default=5,
+        help="members with DAgger rounds of their own; the others learn from those rounds",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="DAgger rounds per member")
     parser.add_argument("--round-episodes", type=int, default=30)
     parser.add_argument(
@@ -112,10 +118,16 @@ def train_member(
     )
     network = EmbeddedNetwork(config)
     cloning, per_round, last = options.updates
-    stages = [("clone", cloning, options.rate)]
-    stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
-    stages += [("last", last, 0.8 * options.rate)]
     parts = [demos]
+    if member < options.explorers:
+        stages = [("clone", cloning, options.rate)]
+        stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
+        stages += [("last", last, 0.8 * options.rate)]
+    else:
+        stages = [("last", cloning + last, options.rate)]
+        for explorer in range(options.explorers):
+            rounds = sorted((work / f"member_{explorer}").glob("round_*.npz"))
+            parts += [Frames.load(path) for path in rounds]
     for number, (name, updates, rate) in enumerate(stages):
         done = folder / name
         data = folder / f"{name}.npz"
