@@ -3,12 +3,12 @@
 Ends by itself after `episodes` episodes; a node that fails ends everything with exit code 1.
 """
 
+from launch import LaunchDescription
 from launch.actions import GroupAction, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import PushRosNamespace
 
-from launch import LaunchDescription
 from salus.launch_common import (
     LaunchError,
     argument,

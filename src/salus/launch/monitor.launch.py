@@ -3,11 +3,11 @@
 The robot gives camera/NAME/image_raw, joint_states and tool_pose, and executes command.
 """
 
+from launch import LaunchDescription
 from launch.actions import GroupAction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import PushRosNamespace
 
-from launch import LaunchDescription
 from salus.launch_common import (
     argument,
     check_arguments,

@@ -1,11 +1,11 @@
 """Play a bag into the predictor. Ends with the bag; without one, it waits for your own player."""
 
+from launch import LaunchDescription
 from launch.actions import ExecuteProcess, GroupAction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import PushRosNamespace
 
-from launch import LaunchDescription
 from salus.launch_common import (
     argument,
     check_arguments,

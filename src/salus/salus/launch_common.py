@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from launch import Action, LaunchContext, Substitution
 from launch.actions import (
     DeclareLaunchArgument,
     OpaqueFunction,
@@ -17,8 +18,6 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-from launch import Action, LaunchContext, Substitution
 
 # Exit codes of a process that was stopped before it could catch the signal.
 STOPPED = (0, -2, -15, 130, 143)

@@ -76,9 +76,12 @@ def test_steps_are_numbered_and_stamped_without_a_break(collected):
     _, run, _ = collected
     for episode in run:
         np.testing.assert_array_equal(episode["step"], np.arange(episode.length))
-        stamps = episode["timestamp"]
-        assert stamps[0] > 0
-        np.testing.assert_allclose(np.diff(stamps), 1 / 30, atol=1e-6)
+        stamps, steps = episode["timestamp"], np.arange(episode.length)
+        seen = np.isfinite(stamps)  # a gap in real time may lack the whole observation
+        assert seen[episode["complete"]].all()
+        assert stamps[seen][0] > 0
+        starts = stamps[seen] - steps[seen] / 30
+        np.testing.assert_allclose(starts, starts[0], atol=1e-6)
 
 
 def test_nothing_is_missing_in_lockstep_and_gaps_are_counted_otherwise(collected):
@@ -104,13 +107,14 @@ def test_what_is_proposed_is_executed_and_no_forecast_carries_numbers(collected)
 
 
 def test_signals_are_finite_where_valid(collected):
-    _, run, _ = collected
+    setting, run, _ = collected
     for episode in run:
         valid = episode["signals_valid"].astype(bool)
         assert np.isfinite(episode["signals"][valid]).all()
-        # After a window of ten steps the policy gives every signal that it said it can give.
-        late = episode["complete"] & (episode["step"] > 10)
-        assert (valid[late] == np.array(run.attributes["signal_available"])).all()
+        if setting.lockstep:  # else a lost step breaks the windows of those after it
+            # After a window of ten steps the policy gives every signal that it said it can give.
+            late = episode["step"] > 10
+            assert (valid[late] == np.array(run.attributes["signal_available"])).all()
 
 
 def test_every_camera_shows_a_moving_scene(collected):

@@ -92,13 +92,12 @@ def launch(args: argparse.Namespace) -> int:
     if args.launch_prefix:
         values["launch-prefix"] = args.launch_prefix
 
+    from launch import LaunchDescription, LaunchService
     from launch._launch_description_sources import (
         PythonLaunchDescriptionSource,
         load_python_launch_file,
     )
     from launch.actions import IncludeLaunchDescription
-
-    from launch import LaunchDescription, LaunchService
 
     if args.show_args:
         show_arguments(load_python_launch_file(path))
