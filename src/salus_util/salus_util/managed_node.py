@@ -240,8 +240,8 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
 
     Returns:
         Exit code: 0 after a stop from outside (Ctrl-C, shutdown), 1 if the node could not start or
-        called `fatal`, or the `exit_code` of a plain node that has one. A plain node that has a future
-        `stopped` ends with it.
+        called `fatal`, or the `exit_code` of a plain node that has one. A plain node that has a
+        future `stopped` ends with it.
     """
     node = None
     # rclpy's own handlers shut the context down under the feet of callbacks that publish.
