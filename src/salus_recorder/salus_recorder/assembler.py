@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 STEP = "step"
 
+JOIN_STEPS = 10
+"""An episode of which fewer first steps than these were lost is recorded, with gaps."""
+
 
 @dataclass
 class StepMessages:
@@ -32,8 +35,11 @@ class Sink(Protocol):
     def begin(self, episode: int) -> bool:
         """Begin an episode; False if what describes it has not come yet."""
 
-    def row(self, episode: int, row: StepMessages) -> None:
-        """Take the next step of the episode; steps may be left out, never repeated."""
+    def row(self, episode: int, row: StepMessages) -> bool:
+        """Take the next step of the episode; False if there is no room: it is offered again.
+
+        Steps may be left out, never repeated.
+        """
 
     def end(self, episode: int, status: Any | None, length: int) -> None:
         """End the episode after `length` steps; status None: its end never came."""
@@ -52,7 +58,9 @@ class _Episode:
     newest_step: int = -1
     begun: bool = False
     status: Any | None = None
+    length: int | None = None
     deadline: float | None = None
+    expired: bool = False
 
 
 class EpisodeAssembler:
@@ -68,7 +76,8 @@ class EpisodeAssembler:
         optional: topics that are waited for as long as `expected` holds them.
         max_step_lag: steps that a row waits for its messages.
         grace: time that an episode's end waits for messages [s].
-        capacity: steps that are held at most; further ones are refused and counted.
+        capacity: steps that are held at most, because messages are missing or the sink has no room;
+            messages of further ones are refused and counted.
     """
 
     def __init__(
@@ -76,9 +85,9 @@ class EpisodeAssembler:
         sink: Sink,
         required: Iterable[str],
         optional: Iterable[str] = (),
-        max_step_lag: int = 15,
-        grace: float = 1.0,
-        capacity: int = 64,
+        max_step_lag: int = 100,
+        grace: float = 3.0,
+        capacity: int = 256,
     ):
         self.required = frozenset(required) | {STEP}
         self.optional = frozenset(optional)
@@ -93,7 +102,7 @@ class EpisodeAssembler:
         self._sink = sink
         self._max_step_lag = max_step_lag
         self._grace = grace
-        self._capacity = capacity
+        self.capacity = capacity
         self._paused = False
         self._episodes: dict[int, _Episode] = {}
         self._finished = -1
@@ -105,6 +114,11 @@ class EpisodeAssembler:
     def recording(self) -> bool:
         """An episode is in progress and being recorded."""
         return any(episode.begun for episode in self._episodes.values())
+
+    @property
+    def waiting(self) -> int:
+        """Steps that are held."""
+        return sum(len(episode.rows) for episode in self._episodes.values())
 
     @property
     def finished(self) -> int:
@@ -150,7 +164,7 @@ class EpisodeAssembler:
         row.messages[STEP] = True
         row.stamp = stamp
         self._steps_by_stamp[stamp] = (episode, step)
-        while len(self._steps_by_stamp) > 2 * self._capacity:
+        while len(self._steps_by_stamp) > 2 * self.capacity:
             self._steps_by_stamp.popitem(last=False)
         for topic, message in self._unmatched.pop(stamp, {}).items():
             row.messages.setdefault(topic, message)
@@ -175,7 +189,7 @@ class EpisodeAssembler:
             self.duplicates += 1
             return
         waiting[topic] = message
-        while len(self._unmatched) > self._capacity:
+        while len(self._unmatched) > self.capacity:
             self.late += len(self._unmatched.popitem(last=False)[1])
 
     def add_end(self, episode: int, status: Any, now: float) -> None:
@@ -190,11 +204,12 @@ class EpisodeAssembler:
         if state is None or state.status is not None:
             return
         state.status = status
+        state.length = status.step
         state.deadline = now + self._grace
         self._release()
 
     def tick(self, now: float) -> None:
-        """Let time pass: end what has waited long enough.
+        """Let time pass: end what has waited long enough, offer again what had no room.
 
         Args:
             now: [s].
@@ -207,7 +222,9 @@ class EpisodeAssembler:
         if numbers:
             first = self._episodes[numbers[0]]
             if first.deadline is not None and now >= first.deadline:
-                self._finish(numbers[0], first)
+                first.expired = True
+                if first.length is None:
+                    first.length = self._whole_steps(first)
         self._release()
 
     # Matching -----------------------------------------------------------------------------------
@@ -229,7 +246,7 @@ class EpisodeAssembler:
             self.late += 1
             return None
         if step not in episode.rows:
-            if sum(len(one.rows) for one in self._episodes.values()) >= self._capacity:
+            if self.waiting >= self.capacity:
                 self.refused += 1
                 return None
             episode.rows[step] = StepMessages(step)
@@ -255,51 +272,40 @@ class EpisodeAssembler:
         while self._episodes:
             number = min(self._episodes)
             episode = self._episodes[number]
-            self._release_rows(number, episode)
-            if number not in self._episodes or not self._is_over(episode):
+            if not self._release_rows(number, episode):
                 return
-            self._finish(number, episode)
 
-    def _is_over(self, episode: _Episode) -> bool:
-        return episode.status is not None and episode.next_step >= episode.status.step
-
-    def _release_rows(self, number: int, episode: _Episode) -> None:
-        while episode.status is None or episode.next_step < episode.status.step:
+    def _release_rows(self, number: int, episode: _Episode) -> bool:
+        """Hand over what can be; True if the episode is done with."""
+        while episode.length is None or episode.next_step < episode.length:
             row = episode.rows.get(episode.next_step)
             given_up = episode.newest_step - episode.next_step >= self._max_step_lag
-            if not self._whole(row) and not given_up:
-                return
+            if not (self._whole(row) or given_up or episode.expired):
+                return False
             if not episode.begun and not self._begin(number, episode):
-                return
-            self._hand_over(number, episode)
+                return number not in self._episodes
+            if row is not None and not self._sink.row(number, row):
+                return False
+            episode.rows.pop(episode.next_step, None)
+            episode.next_step += 1
+        if episode.begun:
+            self._sink.end(number, episode.status, episode.length)
+            del self._episodes[number]
+        else:
+            self._skip(number, "it ended before its first step")
+        self._skipped = {skipped for skipped in self._skipped if skipped > number}
+        self._finished = number
+        return True
 
     def _begin(self, number: int, episode: _Episode) -> bool:
-        # A few lost steps are gaps; a recorder that joins in the middle would make up an episode.
-        if min(episode.rows, default=self._max_step_lag) >= self._max_step_lag:
+        # A recorder that joins in the middle would make up an episode.
+        if min(episode.rows, default=JOIN_STEPS) >= JOIN_STEPS:
             self._skip(number, "its beginning was missed")
             return False
         episode.begun = self._sink.begin(number)
-        return episode.begun
-
-    def _hand_over(self, number: int, episode: _Episode) -> None:
-        row = episode.rows.pop(episode.next_step, None)
-        if row is not None:
-            self._sink.row(number, row)
-        episode.next_step += 1
-
-    def _finish(self, number: int, episode: _Episode) -> None:
-        length = episode.status.step if episode.status is not None else self._whole_steps(episode)
-        if length == 0:
-            self._skip(number, "it ended before its first step")
-        elif episode.begun or self._begin(number, episode):
-            while episode.next_step < length:
-                self._hand_over(number, episode)
-            self._sink.end(number, episode.status, length)
-        elif number in self._episodes:
+        if not episode.begun and episode.expired:
             self._skip(number, "what describes it never came (episode_setup, signal_info)")
-        self._episodes.pop(number, None)
-        self._skipped = {skipped for skipped in self._skipped if skipped > number}
-        self._finished = number
+        return episode.begun
 
     def _whole_steps(self, episode: _Episode) -> int:
         whole = [step for step, row in episode.rows.items() if self._whole(row)]

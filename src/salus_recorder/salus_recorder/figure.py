@@ -170,6 +170,7 @@ def _draw_forecast(axes: Axes, episode: Episode, time: np.ndarray) -> None:
 def _draw_line(axes: Axes, time: np.ndarray, values: np.ndarray, title: str) -> None:
     axes.set_title(title, fontsize=8, loc="left", pad=2)
     axes.plot(time, values, color=LINE, linewidth=1.1)
+    axes.set_ylim(0, max(1.05 * np.nanmax(values, initial=0.0), 0.01))
 
 
 def _shade(axes: Axes, where: np.ndarray, colour: str) -> None:
@@ -181,7 +182,7 @@ def _shade(axes: Axes, where: np.ndarray, colour: str) -> None:
 def _finish_axes(axes: Axes, episode: Episode, events: list[Event]) -> None:
     axes.set_xlim(-0.5, max(episode.length, 1) + 0.5)
     axes.tick_params(labelsize=7, length=2)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
     for event in events:
         axes.axvline(event.step, color=event.colour, linewidth=1.2)
     for side in ("top", "right"):

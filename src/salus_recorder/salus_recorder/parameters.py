@@ -53,22 +53,24 @@ class RecorderParameters(ManagedParameters):
         read_only=True,
     )
     queue_size: int = parameter(
-        64,
-        "Steps that may wait for the disk before they are dropped; depth of the subscriptions.",
+        256,
+        "Steps that may wait for messages or the disk before they are dropped, and depth of the "
+        "subscriptions; with three cameras of 256x256 each takes 0.6 MB.",
         minimum=1,
         maximum=10000,
         read_only=True,
     )
     max_step_lag: int = parameter(
-        15,
-        "Later steps that a step waits for its messages, before it is a gap.",
+        100,
+        "Later steps that a step waits for its messages before it is a gap: a reliable message "
+        "that got lost on a busy machine may take 3 s to be sent again.",
         minimum=1,
         maximum=1000,
         read_only=True,
     )
     end_grace: float = parameter(
-        1.0,
-        "Time that the end of an episode waits for missing messages, by the wall clock [s].",
+        5.0,
+        "Time that the end of an episode waits for messages that are missing, wall clock [s].",
         minimum=0.0,
         maximum=60.0,
         read_only=True,

@@ -84,6 +84,7 @@ class RecorderNode(ManagedNode):
         self._commands_missed: dict[int, int] = {}
         self._reported: set[str] = set()
         self._ready = False
+        self._dropped = 0
         self._last = Committed(0, 0, 0)
         self._assembler = EpisodeAssembler(
             sink=self,
@@ -109,7 +110,6 @@ class RecorderNode(ManagedNode):
         self._recording = Recording(
             root=self._root,
             required=self._required,
-            queue_size=p.queue_size,
             writer_options={
                 "env": p.env,
                 "compression_level": p.compression_level,
@@ -277,6 +277,16 @@ class RecorderNode(ManagedNode):
     def _on_tick(self) -> None:
         self._assembler.expected = {topic for topic in OPTIONAL if self._is_published(topic)}
         self._assembler.tick(time.monotonic())
+        self.diagnostics.set(
+            "queue", f"{self._assembler.waiting} of {self._assembler.capacity} steps"
+        )
+        if self._assembler.refused > self._dropped:
+            self.diagnostics.drop(self._assembler.refused - self._dropped)
+            self._dropped = self._assembler.refused
+            self._report_once(
+                "messages are dropped, as too many steps wait: the disk or the processor does not "
+                "keep up; lower compression_level or raise queue_size"
+            )
         if not self._ready:
             self._look_for_publishers()
 
@@ -323,14 +333,9 @@ class RecorderNode(ManagedNode):
         self._publish_status(RecorderStatus.STATE_RECORDING)
         return True
 
-    def row(self, episode: int, row: StepMessages) -> None:
+    def row(self, episode: int, row: StepMessages) -> bool:
         """Hand a step to the writing thread."""
-        if not self._recording.row(row):
-            self.diagnostics.drop(len(row.messages))
-            self._report_once(
-                "the disk does not keep up: steps are dropped; lower compression_level or raise "
-                "queue_size"
-            )
+        return self._recording.row(row)
 
     def end(self, episode: int, status: EpisodeStatus | None, length: int) -> None:
         """Commit an episode, or not if it was aborted and those are not wanted."""
@@ -369,9 +374,8 @@ class RecorderNode(ManagedNode):
             )
         self._publish_status(RecorderStatus.STATE_READY)
 
-    def _on_row(self, waiting: int) -> None:
+    def _on_row(self) -> None:
         self.diagnostics.count()
-        self.diagnostics.set("queue", f"{waiting} of {self.parameters.queue_size} steps")
 
     def _on_write_error(self, message: str) -> None:
         self._error = message
@@ -406,7 +410,7 @@ class RecorderNode(ManagedNode):
             last_steps=self._last.steps,
             last_gaps=self._last.gaps,
             bytes=recording.bytes,
-            dropped=recording.dropped,
+            dropped=self._assembler.refused,
             error=self._error,
         )
         message.header.stamp = self._now()

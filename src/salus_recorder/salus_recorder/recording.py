@@ -19,6 +19,9 @@ from salus_core.episode_store import (
 from salus_recorder.assembler import StepMessages
 from salus_recorder.rows import make_row
 
+QUEUE_ROWS = 16
+"""Steps that wait for the thread; more wait in the EpisodeAssembler."""
+
 
 @dataclass(frozen=True)
 class Committed:
@@ -58,10 +61,9 @@ class Recording:
     Args:
         root: folder of runs.
         required: topics without which a row is not complete.
-        queue_size: rows that may wait; further ones are refused, and are gaps then.
         writer_options: of EpisodeWriter.
         on_commit: called on the thread after each episode.
-        on_row: called on the thread after each row with the rows that still wait.
+        on_row: called on the thread after each row.
         on_problem: called on the thread with what is wrong with a message.
         on_error: called on the thread, once, when the disk refuses; nothing is written after that.
     """
@@ -70,15 +72,12 @@ class Recording:
         self,
         root: Path,
         required: frozenset[str],
-        queue_size: int,
         writer_options: Mapping[str, Any],
         on_commit: Callable[[Committed], None],
-        on_row: Callable[[int], None],
+        on_row: Callable[[], None],
         on_problem: Callable[[str], None],
         on_error: Callable[[str], None],
     ):
-        self.dropped = 0
-        """Messages refused because too many rows were waiting."""
         self.path = ""
         """Folder of the run; empty before the first episode."""
         self.bytes = 0
@@ -87,8 +86,7 @@ class Recording:
         """Committed in this run."""
         self._root = root
         self._required = required
-        self._free = threading.Semaphore(queue_size)
-        self._queue_size = queue_size
+        self._free = threading.Semaphore(QUEUE_ROWS)
         self._writer_options = writer_options
         self._on_commit = on_commit
         self._on_row = on_row
@@ -106,9 +104,8 @@ class Recording:
         self._queue.put(_Begin(schema, start))
 
     def row(self, messages: StepMessages) -> bool:
-        """Write a step; False if the queue is full: the step is a gap then."""
+        """Write a step; False if there is no room for it now."""
         if not self._free.acquire(blocking=False):
-            self.dropped += len(messages.messages)
             return False
         self._queue.put(_Row(messages))
         return True
@@ -186,7 +183,7 @@ class Recording:
         for problem in problems:
             self._on_problem(problem)
         self._writer.append(row)
-        self._on_row(self._queue.qsize())
+        self._on_row()
 
     def _end(self, item: _End) -> None:
         number = self._writer.number

@@ -270,7 +270,7 @@ class Recorder:
             "image_width": WIDTH,
             "min_free_bytes": 0,
             "fsync": False,
-            "end_grace": 0.5,
+            "end_grace": 2.0,
             **parameters,
         }
         arguments = []

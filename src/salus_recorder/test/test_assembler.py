@@ -17,6 +17,7 @@ class Sink:
 
     def __init__(self):
         self.described = True
+        self.room = 10**9
         self.said: list[tuple] = []
 
     def begin(self, episode):
@@ -25,7 +26,10 @@ class Sink:
         return self.described
 
     def row(self, episode, row):
-        self.said.append(("row", episode, row.step, *sorted(row.messages)))
+        self.room -= 1
+        if self.room >= 0:
+            self.said.append(("row", episode, row.step, *sorted(row.messages)))
+        return self.room >= 0
 
     def end(self, episode, status, length):
         self.said.append(("end", episode, length, "known" if status else "unknown"))
@@ -175,11 +179,11 @@ def test_first_steps_that_were_lost_are_gaps(assembler, sink):
 
 
 def test_episode_whose_beginning_was_missed_is_not_recorded(assembler, sink):
-    for step in range(5, 10):
+    for step in range(10, 14):
         observe(assembler, 0, step)
     assert sink.said == [("report", "episode 0 is not recorded: its beginning was missed")]
-    observe(assembler, 0, 10)
-    assembler.add_end(0, Status(11), now=0.0)
+    observe(assembler, 0, 14)
+    assembler.add_end(0, Status(15), now=0.0)
     observe(assembler, 1, 0)
     assert sink.said[1:] == [("begin", 1), ("row", 1, 0, *FULL)]
 
@@ -211,6 +215,34 @@ def test_pause_discards_and_resume_waits_for_the_next_beginning(assembler, sink)
     assembler.add_end(1, Status(2), now=0.0)
     observe(assembler, 2, 0)
     assert sink.others()[2:] == [("begin", 2)]
+
+
+def test_rows_wait_while_the_sink_has_no_room(assembler, sink):
+    sink.room = 2
+    for step in range(5):
+        observe(assembler, 0, step)
+    assembler.add_end(0, Status(5), now=0.0)
+    assembler.tick(9.0)
+    assert [row[0] for row in sink.rows(0)] == [0, 1]
+    assert assembler.waiting == 3
+    sink.room = 10
+    assembler.tick(9.1)
+    assert [row[0] for row in sink.rows(0)] == [0, 1, 2, 3, 4]
+    assert sink.said[-1] == ("end", 0, 5, "known")
+    assert assembler.refused == 0
+
+
+def test_messages_of_too_many_steps_are_refused_and_counted(assembler, sink):
+    sink.room = 0
+    for step in range(10):
+        observe(assembler, 0, step)
+    assert assembler.waiting == 8
+    assert assembler.refused == 4  # command and step; an image is not known to be of these steps
+    sink.room = 10**9
+    assembler.add_end(0, Status(10), now=0.0)
+    assembler.tick(1.0)
+    assert [row[0] for row in sink.rows(0)] == list(range(8))
+    assert sink.said[-1] == ("end", 0, 10, "known")
 
 
 def test_unmatched_stamps_are_bounded(assembler):
