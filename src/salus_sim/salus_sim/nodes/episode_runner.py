@@ -13,7 +13,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 from rclpy.task import Future
-from salus_msgs.msg import EpisodeStatus, RecorderStatus, WorldState
+from salus_msgs.msg import EpisodeSetup, EpisodeStatus, RecorderStatus, WorldState
 from salus_msgs.srv import ResetEpisode
 
 from salus_core.failures import FailureType
@@ -45,6 +45,12 @@ class RunnerParameters:
     )
     episode_timeout: float = parameter(
         900.0, "Longest wall time of one episode [s].", minimum=1.0, read_only=True
+    )
+    max_missed_commands: int = parameter(
+        10,
+        "In lockstep: commands missed in one episode from which on the run is given up.",
+        minimum=1,
+        read_only=True,
     )
     commit_timeout: float = parameter(
         60.0, "Longest wait for the recorder's commit [s].", minimum=1.0, read_only=True
@@ -83,6 +89,7 @@ class EpisodeRunner(Node):
         self._statuses: dict[int, EpisodeStatus] = {}
         self._recorder: RecorderStatus | None = None
         self._missed: Counter = Counter()
+        self._lockstep = False
         self._reset = self.create_client(ResetEpisode, "reset_episode")
         managed = list(self._settings.managed_nodes)
         if self._settings.record:
@@ -90,6 +97,7 @@ class EpisodeRunner(Node):
         self._lifecycles = {n: self.create_client(GetState, f"{n}/get_state") for n in managed}
         self.create_subscription(EpisodeStatus, "episode", self._on_status, qos.LATCHED)
         self.create_subscription(RecorderStatus, "recorder_status", self._on_recorder, qos.LATCHED)
+        self.create_subscription(EpisodeSetup, "episode_setup", self._on_setup, qos.LATCHED)
         self.create_subscription(WorldState, "world_state", self._on_world, qos.RELIABLE)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -104,6 +112,9 @@ class EpisodeRunner(Node):
         with self._news:
             self._recorder = message
             self._news.notify_all()
+
+    def _on_setup(self, message: EpisodeSetup) -> None:
+        self._lockstep = message.lockstep
 
     def _on_world(self, message: WorldState) -> None:
         self._missed[message.episode] = message.commands_missed
@@ -126,7 +137,7 @@ class EpisodeRunner(Node):
             started = time.monotonic()
             episode = self._start_episode(seed)
             status = self._wait(
-                lambda episode=episode: self._statuses.get(episode),
+                lambda episode=episode: self._outcome(episode),
                 parameters.episode_timeout,
                 f"episode {episode} (seed {seed}) has no outcome after "
                 f"{parameters.episode_timeout:g} s: see the warnings of the world and vla nodes",
@@ -134,6 +145,15 @@ class EpisodeRunner(Node):
             seconds = time.monotonic() - started
             self._account(tally, index, status, seconds)
         self._print_summary(tally)
+
+    def _outcome(self, episode: int) -> EpisodeStatus | None:
+        missed = self._missed[episode]
+        if self._lockstep and missed >= self._settings.max_missed_commands:
+            raise RunnerError(
+                f"episode {episode}: {missed} commands have not come in time, so the policy or the "
+                "supervisor is not working: see their messages above"
+            )
+        return self._statuses.get(episode)
 
     def _wait_for_nodes(self) -> None:
         deadline = time.monotonic() + self._settings.start_timeout
