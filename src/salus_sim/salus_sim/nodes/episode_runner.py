@@ -131,6 +131,13 @@ class EpisodeRunner(Node):
     def _run_episodes(self) -> None:
         parameters, tally = self._settings, Tally()
         self._wait_for_nodes()
+        if parameters.record:
+            self._wait(
+                self._ready_recorder,
+                parameters.start_timeout,
+                f"the recorder is not ready after {parameters.start_timeout:g} s: a topic that it "
+                "requires has no publisher",
+            )
         time.sleep(parameters.settle_time)
         for index in range(parameters.episodes):
             seed = parameters.seed + index
@@ -145,6 +152,12 @@ class EpisodeRunner(Node):
             seconds = time.monotonic() - started
             self._account(tally, index, status, seconds)
         self._print_summary(tally)
+
+    def _ready_recorder(self) -> RecorderStatus | None:
+        status = self._recorder
+        if status is not None and status.state == RecorderStatus.STATE_ERROR:
+            raise RunnerError(f"the recorder stopped: {status.error}")
+        return status
 
     def _outcome(self, episode: int) -> EpisodeStatus | None:
         missed = self._missed[episode]
@@ -217,9 +230,7 @@ class EpisodeRunner(Node):
 
     def _wait_for_commit(self, episode: int) -> RecorderStatus:
         def committed() -> RecorderStatus | None:
-            status = self._recorder
-            if status is not None and status.state == RecorderStatus.STATE_ERROR:
-                raise RunnerError(f"the recorder stopped: {status.error}")
+            status = self._ready_recorder()
             if status is None or not status.episodes or status.last_episode != episode:
                 return None
             return status

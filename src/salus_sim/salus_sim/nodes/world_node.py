@@ -40,6 +40,8 @@ from salus_util.images import to_message
 from salus_util.managed_node import run
 from salus_util.parameters import ParameterError, declare, parameter
 
+OF_RCLPY = ("/rosout", "/parameter_events")  # topics
+MATCH_TIMEOUT, MATCH_STABLE = 10.0, 0.5  # [s]
 LATE_STEPS_REAL_TIME = 2  # a command this old is still better than holding the pose
 
 
@@ -146,6 +148,8 @@ class WorldNode(Node):
             response.message = str(error)
             self.get_logger().error(f"reset refused: {error}")
             return response
+        if self._episode == 0:
+            self._wait_for_subscribers()
         self._episode += 1
         self._truth, self._command, self._missed = truth, None, 0
         self._running = True
@@ -159,6 +163,30 @@ class WorldNode(Node):
         self._publish()
         response.success, response.episode = True, self._episode
         return response
+
+    def _wait_for_subscribers(self) -> None:
+        """Hold the first episode until who subscribes will also receive its step 0.
+
+        A subscription is known before it is matched, and what is published in between is lost
+        to it. The executor stands still meanwhile: matching has threads of its own.
+        """
+        deadline = time.monotonic() + MATCH_TIMEOUT
+        counts, since = None, time.monotonic()
+        publishers = [p for p in self.publishers if p.topic_name not in OF_RCLPY]
+        while time.monotonic() < deadline:
+            found = [
+                (p.get_subscription_count(), self.count_subscribers(p.topic_name))
+                for p in publishers
+            ]
+            if found != counts or any(matched < known for matched, known in found):
+                counts, since = found, time.monotonic()
+            elif time.monotonic() - since > MATCH_STABLE:
+                return
+            time.sleep(0.05)
+        self.get_logger().warning(
+            f"subscriptions did not settle within {MATCH_TIMEOUT:g} s (reliability or durability "
+            "that does not fit the publisher's?): the first step may not reach everyone"
+        )
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         ended = message.state != EpisodeStatus.STATE_RUNNING

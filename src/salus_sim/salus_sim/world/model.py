@@ -55,7 +55,7 @@ def build_model(scene: Scene) -> mujoco.MjModel:
   <option timestep="{step!r}" integrator="implicitfast" cone="elliptic" impratio="10"/>
   <visual>
     <global offwidth="{cameras["width"]}" offheight="{cameras["height"]}"/>
-    <quality shadowsize="0" offsamples="0"/>
+    <quality shadowsize="0" offsamples="0" numslices="16" numstacks="10"/>
     <headlight ambient="0.35 0.35 0.35" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
     <map znear="0.02" zfar="10"/>
   </visual>
