@@ -105,7 +105,7 @@ class SupervisorNode(ManagedNode):
         if signals.episode < status.episode:
             self._ignore(f"signals of episode {signals.episode}: {status.episode} is current")
             return
-        if status.state != EpisodeStatus.STATE_RUNNING:
+        if status.state != EpisodeStatus.STATE_RUNNING and signals.step >= status.step:
             return  # the last observation of an episode is inferred on while the referee ends it
         if self._answered is not None and signals.step <= self._answered:
             if signals.step < self._answered:

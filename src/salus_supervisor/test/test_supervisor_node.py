@@ -111,6 +111,18 @@ def test_signals_of_the_past_are_ignored_with_a_warning(rig, capfd, episode, ste
     assert rig.supervisor.diagnostics.drops == 1
 
 
+def test_late_signals_from_before_the_end_are_still_answered(rig):
+    rig.begin(1)
+    rig.propose(1, 0)
+    rig.until(lambda: rig.steps() == [(1, 0)])
+    rig.episode.publish(EpisodeStatus(episode=1, step=3, state=EpisodeStatus.STATE_SUCCEEDED))
+    rig.until(lambda: rig.supervisor._status.state == EpisodeStatus.STATE_SUCCEEDED)
+    for step in (1, 2, 3):
+        rig.propose(1, step)
+    rig.settle()
+    assert rig.steps() == [(1, 0), (1, 1), (1, 2)]
+
+
 def test_an_ended_episode_gets_no_command(rig):
     rig.begin(1)
     rig.begin(1, EpisodeStatus.STATE_SUCCEEDED)

@@ -96,7 +96,7 @@ class VlaParameters(ManagedParameters):
         maximum=1.0,
     )
     queue_depth: int = parameter(
-        2,
+        4,
         "Observations that may wait for the policy; then the oldest is dropped and counted.",
         minimum=1,
         maximum=16,

@@ -42,7 +42,7 @@ from salus_util.parameters import ParameterError, declare, parameter
 
 OF_RCLPY = ("/rosout", "/parameter_events")  # topics
 MATCH_TIMEOUT, MATCH_STABLE = 10.0, 0.5  # [s]
-LATE_STEPS_REAL_TIME = 2  # a command this old is still better than holding the pose
+LATE_STEPS_REAL_TIME = 3  # a command this old is still better than holding the pose
 
 
 @dataclass

@@ -69,6 +69,7 @@ class EmbeddedBackend(PolicyBackend):
             info = _describe(ensemble, checkpoint, folder, device)
         except (CheckpointError, ValueError) as error:
             raise BackendError(f"embedded policy '{checkpoint}' cannot be used: {error}") from error
+        _warm_up(ensemble)
         return cls(ensemble, info)
 
     @property
@@ -114,6 +115,16 @@ class EmbeddedBackend(PolicyBackend):
         if self._instruction is None or self._instruction[0] != instruction:
             self._instruction = (instruction, self._ensemble.tokenize(instruction))
         return self._instruction[1]
+
+
+def _warm_up(ensemble: EmbeddedEnsemble) -> None:
+    """Run the network a few times: torch prepares its kernels in the first calls."""
+    config = ensemble.config
+    image = np.zeros((config.image_size, config.image_size, 3), np.uint8)
+    images = dict.fromkeys(config.cameras, image)
+    proprioception = np.zeros(len(config.proprioception), np.float32)
+    for _ in range(3):
+        ensemble.act(images, proprioception, ensemble.tokenize(config.vocabulary[1]))
 
 
 def _device(name: str) -> str:
