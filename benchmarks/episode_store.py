@@ -1,4 +1,4 @@
-"""What writing costs: `python benchmark_episode_store.py [EPISODES] [--fsync]`."""
+"""What writing costs: `python benchmarks/episode_store.py [EPISODES] [--fsync]`."""
 
 import argparse
 import os
