@@ -1,6 +1,6 @@
 """The MuJoCo model of the scene: a Panda of primitive shapes, table, cubes, obstacle, cameras.
 
-Meshes are left out on purpose: they cost a software renderer twenty times the frame time.
+Meshes are left out on purpose: they are expensive for a software renderer.
 The chain's offsets are the manufacturer's Denavit-Hartenberg figures.
 """
 
