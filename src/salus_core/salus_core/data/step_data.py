@@ -1,0 +1,180 @@
+"""Steps of many episodes in memory: what predictors and baselines learn from and are scored on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from salus_core.failures import FailureType, Outcome
+
+EMBEDDING_DTYPE = np.float16
+"""Embeddings are kept in half precision; the live node rounds what it receives the same way."""
+
+
+@dataclass(frozen=True)
+class EpisodeTable:
+    """One row per episode, E rows.
+
+    Attributes:
+        start: (E,) int64, first row of the episode in the step arrays.
+        length: (E,) int64, steps; its rows are start to start + length - 1.
+        outcome: (E,) uint8, `Outcome`.
+        failure: (E,) uint8, `FailureType`; NONE unless the outcome is FAILED.
+        onset_step: (E,) int64, -1: no failure; may equal `length`.
+        seed: (E,) uint64.
+        intervened: (E,) bool, the supervisor changed an action: all its steps are censored.
+        injected: (E,) bool, a fault began before the onset (without a failure: within the episode).
+            A failed episode that is not injected failed by itself ("natural").
+        faults: (E,) object, tuple of the kinds of all injected faults, in order of onset.
+        difficulty: (E,) object, str.
+        fault_profile: (E,) object, str.
+        instruction: (E,) object, str.
+        task: (E,) object, str: the target object ("red_cube"), else the instruction.
+        max_steps: (E,) int64, after which the episode fails by timeout; 0: not known.
+        run: (E,) object, str: folder of the run it comes from.
+    """
+
+    start: np.ndarray
+    length: np.ndarray
+    outcome: np.ndarray
+    failure: np.ndarray
+    onset_step: np.ndarray
+    seed: np.ndarray
+    intervened: np.ndarray
+    injected: np.ndarray
+    faults: np.ndarray
+    difficulty: np.ndarray
+    fault_profile: np.ndarray
+    instruction: np.ndarray
+    task: np.ndarray
+    max_steps: np.ndarray
+    run: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def succeeded(self) -> np.ndarray:
+        """(E,) bool."""
+        return self.outcome == Outcome.SUCCEEDED
+
+    @property
+    def failed(self) -> np.ndarray:
+        """(E,) bool."""
+        return self.outcome == Outcome.FAILED
+
+    @property
+    def timed_out(self) -> np.ndarray:
+        """(E,) bool, failures that are nearly a clock; reported apart."""
+        return self.failure == FailureType.TIMEOUT
+
+
+@dataclass(frozen=True)
+class StepData:
+    """N steps of E episodes, end to end; rows of one episode are consecutive and in order.
+
+    Attributes:
+        signals: (N, 12) float32, in the order of `Signal`; NaN where not valid.
+        valid: (N, 12) bool.
+        proprioception: (N, P) float32: joint positions [rad, m], joint velocities, tool pose
+            (position [m], quaternion x y z w); `proprioception_names` says which.
+        action: (N, 7) float32, proposed by the policy.
+        action_std: (N, 7) float32, spread of the members; 0 where there is but one.
+        embedding: (N, D) float16, the members' latents; D may be 0.
+        labels: (N, H, K) bool; [t, h, k]: failure k has its onset within horizon h after step t.
+        label_valid: (N, H) bool; False: censored, nothing may be learned or scored there.
+        episode: (N,) int64, index into `episodes`.
+        step: (N,) int64, number within the episode, from 0.
+        episodes: table with one row per episode.
+        chunk: (N, M, L, 7) float16, action chunks of the members; None: not read or not recorded.
+        objects: (N, O, 7) float32, true object poses, NaN: absent; None: not read. Privileged: no
+            predictor reads them when it forecasts.
+        proprioception_names: P names, as the runs' attribute `state_names`.
+        control_period: seconds per step.
+        action_scale: (7,) float32, one normalised action unit per dimension.
+        schema_hash: SignalInfo's, of all runs.
+        policies: names and hashes of the policies that the runs were recorded with.
+    """
+
+    signals: np.ndarray
+    valid: np.ndarray
+    proprioception: np.ndarray
+    action: np.ndarray
+    action_std: np.ndarray
+    embedding: np.ndarray
+    labels: np.ndarray
+    label_valid: np.ndarray
+    episode: np.ndarray
+    step: np.ndarray
+    episodes: EpisodeTable
+    chunk: np.ndarray | None = None
+    objects: np.ndarray | None = None
+    proprioception_names: tuple[str, ...] = ()
+    control_period: float = 1.0 / 30.0
+    action_scale: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(7, np.float32))
+    schema_hash: str = ""
+    policies: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    @property
+    def censored(self) -> np.ndarray:
+        """(N,) bool, the label of some horizon is not known."""
+        return ~self.label_valid.all(axis=1)
+
+    def rows(self, episode: int) -> slice:
+        """Rows of one episode."""
+        start = int(self.episodes.start[episode])
+        return slice(start, start + int(self.episodes.length[episode]))
+
+    def iterate(self) -> Iterator[tuple[int, slice]]:
+        """Index and rows of each episode."""
+        return ((episode, self.rows(episode)) for episode in range(len(self.episodes)))
+
+    def select(self, episodes: np.ndarray) -> StepData:
+        """The steps of some episodes, copied.
+
+        Args:
+            episodes: (E,) bool, or indices in the wanted order; steps cannot be chosen, as a split
+                over steps leaks.
+
+        Returns:
+            Data whose episodes are numbered anew from 0.
+        """
+        chosen = np.asarray(episodes)
+        if chosen.dtype == bool:
+            chosen = np.flatnonzero(chosen)
+        lengths = self.episodes.length[chosen]
+        starts = self.episodes.start[chosen]
+        new_starts = np.cumsum(lengths) - lengths
+        rows = np.repeat(starts - new_starts, lengths) + np.arange(lengths.sum())
+        table = {
+            field.name: getattr(self.episodes, field.name)[chosen]
+            for field in dataclasses.fields(EpisodeTable)
+        }
+        table["start"] = new_starts
+        arrays = {name: getattr(self, name) for name in STEP_ARRAYS}
+        steps = {name: array[rows] for name, array in arrays.items() if array is not None}
+        steps["episode"] = np.repeat(np.arange(len(chosen)), lengths)
+        return dataclasses.replace(self, **steps, episodes=EpisodeTable(**table))
+
+
+STEP_ARRAYS = (
+    "signals",
+    "valid",
+    "proprioception",
+    "action",
+    "action_std",
+    "embedding",
+    "labels",
+    "label_valid",
+    "episode",
+    "step",
+    "chunk",
+    "objects",
+)
+"""Fields of StepData with one row per step."""

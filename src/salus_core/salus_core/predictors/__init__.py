@@ -1,0 +1,1 @@
+"""Predictors of failures behind one interface; see docs/predictor.md."""
