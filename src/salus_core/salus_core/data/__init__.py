@@ -1,5 +1,23 @@
 """Recorded episodes as arrays in memory: reading, splits, windows."""
 
+from salus_core.data.reading import DataError, read_steps, task_word
+from salus_core.data.scene import SCENE_NAMES
+from salus_core.data.splits import Split, SplitError, load_splits, require_disjoint
 from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
+from salus_core.data.windows import Windows, make_windows
 
-__all__ = ["EMBEDDING_DTYPE", "EpisodeTable", "StepData"]
+__all__ = [
+    "EMBEDDING_DTYPE",
+    "SCENE_NAMES",
+    "DataError",
+    "EpisodeTable",
+    "Split",
+    "SplitError",
+    "StepData",
+    "Windows",
+    "load_splits",
+    "make_windows",
+    "read_steps",
+    "require_disjoint",
+    "task_word",
+]

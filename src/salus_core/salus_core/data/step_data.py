@@ -26,13 +26,14 @@ class EpisodeTable:
         onset_step: (E,) int64, -1: no failure; may equal `length`.
         seed: (E,) uint64.
         intervened: (E,) bool, the supervisor changed an action: all its steps are censored.
-        injected: (E,) bool, a fault began before the onset (without a failure: within the episode).
-            A failed episode that is not injected failed by itself ("natural").
+        injected: (E,) bool, a fault had begun when the failure began (without a failure: within the
+            episode). A failed episode that is not injected failed by itself ("natural").
         faults: (E,) object, tuple of the kinds of all injected faults, in order of onset.
         difficulty: (E,) object, str.
         fault_profile: (E,) object, str.
         instruction: (E,) object, str.
-        task: (E,) object, str: the target object ("red_cube"), else the instruction.
+        task: (E,) object, str: what the instruction asks for, without colours; see `task_word`.
+        target: (E,) object, str: the target object ("red_cube"); "": not known.
         max_steps: (E,) int64, after which the episode fails by timeout; 0: not known.
         run: (E,) object, str: folder of the run it comes from.
     """
@@ -50,6 +51,7 @@ class EpisodeTable:
     fault_profile: np.ndarray
     instruction: np.ndarray
     task: np.ndarray
+    target: np.ndarray
     max_steps: np.ndarray
     run: np.ndarray
 
@@ -90,12 +92,13 @@ class StepData:
         step: (N,) int64, number within the episode, from 0.
         episodes: table with one row per episode.
         chunk: (N, M, L, 7) float16, action chunks of the members; None: not read or not recorded.
-        objects: (N, O, 7) float32, true object poses, NaN: absent; None: not read. Privileged: no
-            predictor reads them when it forecasts.
+        scene: (N, S) float32, ground truth of `salus_core.data.scene`, NaN: not known; None: not
+            read. Privileged: targets of training and ablations, never an input of a forecast.
         proprioception_names: P names, as the runs' attribute `state_names`.
         control_period: seconds per step.
         action_scale: (7,) float32, one normalised action unit per dimension.
         schema_hash: SignalInfo's, of all runs.
+        members: of the ensemble; the embedding is theirs, one after the other.
         policies: names and hashes of the policies that the runs were recorded with.
     """
 
@@ -111,11 +114,12 @@ class StepData:
     step: np.ndarray
     episodes: EpisodeTable
     chunk: np.ndarray | None = None
-    objects: np.ndarray | None = None
+    scene: np.ndarray | None = None
     proprioception_names: tuple[str, ...] = ()
     control_period: float = 1.0 / 30.0
     action_scale: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(7, np.float32))
     schema_hash: str = ""
+    members: int = 0
     policies: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
@@ -175,6 +179,6 @@ STEP_ARRAYS = (
     "episode",
     "step",
     "chunk",
-    "objects",
+    "scene",
 )
 """Fields of StepData with one row per step."""

@@ -25,7 +25,7 @@ class Predictor(Protocol):
     def scores(self, data: StepData) -> np.ndarray:
         """Probabilities of every step, (N, H, K) float32, from the steps up to it only.
 
-        They never fall with the horizon, and over the types they sum to at most 1.
+        They never fall with the horizon.
         """
         ...
 

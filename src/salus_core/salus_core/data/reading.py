@@ -1,0 +1,206 @@
+"""Reads runs of the episode store into StepData."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from salus_core.data.scene import SCENE_NAMES, scene_of
+from salus_core.data.splits import Split
+from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
+from salus_core.episode_store.reader import Episode, Run, open_dataset
+from salus_core.failures import FAILURE_TYPES, HORIZONS_S, Outcome
+from salus_core.signals import SIGNAL_NAMES
+
+_BLOCK = 16_384
+"""Rows that are read at a time, so that nothing is held twice in full precision."""
+
+_TASKS = (
+    ("push", r"\b(push|slide|shove)\b"),
+    ("put_in", r"\btray\b"),
+    ("stack", r"\bstack\b|\bon top of\b|\bon the \w+ (cube|block)\b"),
+    ("put_on", r"\b(goal|disc)\b"),
+)
+
+
+class DataError(ValueError):
+    """Recorded runs cannot be used as asked for; the message names run and field."""
+
+
+def task_word(instruction: str) -> str:
+    """What an instruction asks for, for grouping: a task of the embedded world, or the sentence."""
+    sentence = instruction.lower()
+    return next((task for task, words in _TASKS if re.search(words, sentence)), instruction)
+
+
+def read_steps(
+    runs: Iterable[Path | str] | Path | str,
+    split: Split | None = None,
+    *,
+    chunks: bool = False,
+    scene: bool = False,
+    embedding: bool = True,
+    limit: int | None = None,
+) -> StepData:
+    """Read the episodes of runs.
+
+    A seed that was recorded twice is read once, from the first run that holds it.
+
+    Args:
+        runs: runs, folders of runs, or glob patterns of either.
+        split: only episodes with its seeds; None: all.
+        chunks: read the action chunks, too.
+        scene: read the ground truth, too.
+        embedding: read the embeddings.
+        limit: read so many episodes at most.
+
+    Raises:
+        NotARunError: a path holds no run.
+        ValueError: the runs' signals are not comparable.
+        DataError: no episode is left, or a run lacks signals.
+    """
+    dataset = open_dataset(runs)
+    for run in dataset.runs:
+        if tuple(run.attributes["signal_names"]) != SIGNAL_NAMES:
+            raise DataError(
+                f"{run.path}: its signals are {', '.join(run.attributes['signal_names'])}, not "
+                f"{', '.join(SIGNAL_NAMES)}"
+            )
+    chosen, seen = [], set()
+    for episode in dataset:
+        inside = split is None or split.first <= episode.seed <= split.last
+        if not inside or len(episode) == 0 or _key(episode) in seen:
+            continue
+        if limit is not None and len(chosen) == limit:
+            break
+        seen.add(_key(episode))
+        chosen.append(episode)
+    if not chosen:
+        wanted = (
+            f" with seeds {split.first} to {split.last} (split '{split.name}')" if split else ""
+        )
+        raise DataError(f"{', '.join(str(run.path) for run in dataset.runs)}: no episode{wanted}")
+    return _assemble(chosen, chunks, scene, embedding)
+
+
+def _key(episode: Episode) -> tuple[object, ...]:
+    return (
+        episode.seed,
+        episode.difficulty,
+        episode.fault_profile,
+        episode.instruction,
+        episode.run.attributes["policy_hash"],
+    )
+
+
+def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: bool) -> StepData:
+    runs = list(dict.fromkeys(episode.run for episode in chosen))
+    attributes = runs[0].attributes
+    lengths = np.array([len(episode) for episode in chosen])
+    number = int(lengths.sum())
+    size = int(attributes["embedding_size"]) if embedding else 0
+    state_names = tuple(attributes["state_names"])
+    arrays = {
+        "signals": np.empty((number, len(SIGNAL_NAMES)), np.float32),
+        "valid": np.empty((number, len(SIGNAL_NAMES)), bool),
+        "proprioception": np.empty((number, len(state_names)), np.float32),
+        "action": np.empty((number, 7), np.float32),
+        "action_std": np.empty((number, 7), np.float32),
+        "embedding": np.empty((number, size), EMBEDDING_DTYPE),
+        "step": np.empty(number, np.int64),
+    }
+    if chunks and all(attributes["chunk_shape"]):
+        arrays["chunk"] = np.empty((number, *attributes["chunk_shape"]), EMBEDDING_DTYPE)
+    keys = {"valid": "signals_valid", "proprioception": "state"}
+    at = 0
+    for run in runs:
+        ours = [episode for episode in chosen if episode.run is run]
+        rows = np.concatenate([np.arange(episode.start, episode.stop) for episode in ours])
+        for name, into in arrays.items():
+            if into.size:
+                _read_rows(run, keys.get(name, name), rows, into[at : at + len(rows)])
+        at += len(rows)
+    _blank_gaps(arrays)
+    start = np.cumsum(lengths) - lengths
+    labels = np.zeros((number, len(HORIZONS_S), len(FAILURE_TYPES)), bool)
+    label_valid = np.zeros((number, len(HORIZONS_S)), bool)
+    for first, episode in zip(start, chosen, strict=True):
+        found = episode.labels()
+        labels[first : first + len(episode)] = found.y
+        label_valid[first : first + len(episode)] = found.valid
+    if scene:
+        arrays["scene"] = np.empty((number, len(SCENE_NAMES)), np.float32)
+        tool = [state_names.index(f"tool.{axis}") for axis in "xyz"]
+        for first, episode in zip(start, chosen, strict=True):
+            steps = slice(first, first + len(episode))
+            arrays["scene"][steps] = scene_of(episode, arrays["proprioception"][steps][:, tool])
+    return StepData(
+        **arrays,
+        labels=labels,
+        label_valid=label_valid,
+        episode=np.repeat(np.arange(len(chosen)), lengths),
+        episodes=_table(chosen, start, lengths),
+        proprioception_names=state_names,
+        control_period=float(attributes["control_period"]),
+        action_scale=np.array(attributes["action_scale"] or [1.0] * 7, np.float32),
+        schema_hash=attributes["schema_hash"],
+        members=int(attributes["members"]),
+        policies=tuple(
+            dict.fromkeys((run.attributes["policy"], run.attributes["policy_hash"]) for run in runs)
+        ),
+    )
+
+
+def _read_rows(run: Run, key: str, rows: np.ndarray, into: np.ndarray) -> None:
+    array = run.array(key)
+    limit = np.finfo(into.dtype).max if into.dtype == EMBEDDING_DTYPE else None
+    for begin in range(int(rows[0]), int(rows[-1]) + 1, _BLOCK):
+        low, high = np.searchsorted(rows, [begin, begin + _BLOCK])
+        if low == high:
+            continue
+        block = np.asarray(array[begin : int(rows[high - 1]) + 1])[rows[low:high] - begin]
+        into[low:high] = block if limit is None else np.clip(block, -limit, limit)
+
+
+def _blank_gaps(arrays: dict[str, np.ndarray]) -> None:
+    """Blank steps of which a message is missing: the live node has nothing of them either."""
+    if not np.isnan(arrays["action"]).all():
+        gap = np.isnan(arrays["action"]).any(axis=1)
+        gap |= np.isnan(arrays["proprioception"]).any(axis=1)
+        for name in ("signals", "proprioception", "action", "action_std", "embedding"):
+            arrays[name][gap] = np.nan
+        arrays["valid"][gap] = False
+
+
+def _table(chosen: Sequence[Episode], start: np.ndarray, lengths: np.ndarray) -> EpisodeTable:
+    def texts(values: Iterable[object]) -> np.ndarray:
+        column = np.empty(len(chosen), object)
+        column[:] = list(values)
+        return column
+
+    return EpisodeTable(
+        start=start,
+        length=lengths,
+        outcome=np.array([episode.outcome for episode in chosen], np.uint8),
+        failure=np.array([episode.failure for episode in chosen], np.uint8),
+        onset_step=np.array([episode.onset_step for episode in chosen], np.int64),
+        seed=np.array([episode.seed for episode in chosen], np.uint64),
+        intervened=np.array([episode.intervened for episode in chosen], bool),
+        injected=np.array([_injected(episode) for episode in chosen], bool),
+        faults=texts(tuple(fault.kind for fault in episode.faults) for episode in chosen),
+        difficulty=texts(episode.difficulty for episode in chosen),
+        fault_profile=texts(episode.fault_profile for episode in chosen),
+        instruction=texts(episode.instruction for episode in chosen),
+        task=texts(task_word(episode.instruction) for episode in chosen),
+        target=texts(episode.target_object for episode in chosen),
+        max_steps=np.array([episode.max_steps for episode in chosen], np.int64),
+        run=texts(str(episode.run.path) for episode in chosen),
+    )
+
+
+def _injected(episode: Episode) -> bool:
+    end = episode.onset_step if episode.outcome == Outcome.FAILED else len(episode)
+    return any(fault.onset_step <= end for fault in episode.faults)

@@ -1,0 +1,52 @@
+"""Ground truth of a recorded scene, relative to the tool: targets to learn from, never inputs.
+
+A predictor reads the policy's latent; whether it finds the scene's geometry there can be trained as
+an auxiliary task and probed. Forecasts never see these numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from salus_core.episode_store.reader import Episode
+
+SCENE_NAMES: tuple[str, ...] = (
+    *(f"target.{axis}" for axis in "xyz"),
+    *(f"goal.{axis}" for axis in "xy"),
+    *(f"neighbour.{axis}" for axis in "xyz"),
+    "neighbour.distance",
+    "grasped",
+    "tool.z",
+)
+"""Columns: the target's and goal's centre and the nearest other object's, minus the tool point [m];
+that object's distance [m]; whether the target is grasped [1]; height of the tool point [m]."""
+
+
+def scene_of(episode: Episode, tool: np.ndarray) -> np.ndarray:
+    """Ground truth of an episode's steps.
+
+    Args:
+        episode: with object poses recorded.
+        tool: (T, 3) positions of the tool point [m].
+
+    Returns:
+        (T, S) float32 in the order of SCENE_NAMES; NaN where the run does not know it.
+    """
+    names = list(episode.run.attributes.get("object_names", ()))
+    found = np.full((len(episode), len(SCENE_NAMES)), np.nan, np.float32)
+    found[:, 3:5] = np.asarray(episode.goal_pose[:2]) - tool[:, :2]
+    found[:, 10] = tool[:, 2]
+    if episode.target_object not in names:
+        return found
+    target = names.index(episode.target_object)
+    centres = episode["object_pose"][:, :, :3] - tool[:, None]
+    found[:, :3] = centres[:, target]
+    found[:, 9] = episode["grasped_object"] == target
+    others = np.delete(centres, target, axis=1)
+    distance = np.linalg.norm(others, axis=2)
+    if distance.size and not np.isnan(distance).all():
+        nearest = np.argmin(np.where(np.isnan(distance), np.inf, distance), axis=1)
+        steps = np.arange(len(others))
+        found[:, 5:8] = others[steps, nearest]
+        found[:, 8] = distance[steps, nearest]
+    return found

@@ -1,0 +1,105 @@
+"""Which episodes belong to which split: fixed by seed, so nothing can leak between two of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+
+class SplitError(ValueError):
+    """Splits are malformed or overlap; the message names file, split and field."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Episodes of some seeds.
+
+    Attributes:
+        name: of the split.
+        first: first seed.
+        last: last seed, included.
+        runs: folders (or glob patterns) that it is read from; empty: those given by the caller.
+    """
+
+    name: str
+    first: int
+    last: int
+    runs: tuple[str, ...] = ()
+
+    def contains(self, seeds: np.ndarray) -> np.ndarray:
+        """Whether each seed belongs to it, (E,) bool."""
+        seeds = np.asarray(seeds, np.uint64)
+        return (seeds >= np.uint64(self.first)) & (seeds <= np.uint64(self.last))
+
+
+def load_splits(path: Path | str) -> dict[str, Split]:
+    """Read the splits of a YAML file.
+
+    An entry below `splits` gives its seeds as `seeds: [first, last]`, or as `first_seed` with a
+    `seeds_per_split` for the file; it may name `runs`.
+
+    Raises:
+        SplitError: the file is missing or malformed, or two splits share seeds.
+    """
+    try:
+        content = yaml.safe_load(Path(path).expanduser().read_text())
+    except OSError as error:
+        raise SplitError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SplitError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("splits"), dict):
+        raise SplitError(f"{path}: lacks the section 'splits'")
+    size = content.get("seeds_per_split")
+    splits = {
+        name: _split(str(path), name, entry, size) for name, entry in content["splits"].items()
+    }
+    require_disjoint(splits)
+    return splits
+
+
+def require_disjoint(splits: Mapping[str, Split]) -> None:
+    """Check that no seed belongs to two splits.
+
+    Raises:
+        SplitError: one does.
+    """
+    ordered = sorted(splits.values(), key=lambda split: split.first)
+    for one, other in itertools.pairwise(ordered):
+        if other.first <= one.last:
+            raise SplitError(
+                f"splits '{one.name}' and '{other.name}' share seeds "
+                f"{other.first} to {min(one.last, other.last)}"
+            )
+
+
+def _split(path: str, name: str, entry: Any, size: Any) -> Split:
+    if not isinstance(entry, dict):
+        raise SplitError(f"{path}: split '{name}' must be a mapping with 'seeds: [first, last]'")
+    if "seeds" in entry:
+        seeds = entry["seeds"]
+        if not (isinstance(seeds, list) and len(seeds) == 2 and all(map(_is_seed, seeds))):
+            raise SplitError(
+                f"{path}: 'seeds' of split '{name}' must be [first, last], got {seeds!r}"
+            )
+        first, last = seeds
+    elif _is_seed(entry.get("first_seed")) and _is_seed(size) and size > 0:
+        first, last = entry["first_seed"], entry["first_seed"] + size - 1
+    else:
+        raise SplitError(
+            f"{path}: split '{name}' needs 'seeds: [first, last]', or 'first_seed' and a "
+            "'seeds_per_split' for the file"
+        )
+    if last < first:
+        raise SplitError(f"{path}: split '{name}' ends at seed {last}, before its first {first}")
+    runs = entry.get("runs", ())
+    return Split(name, first, last, (runs,) if isinstance(runs, str) else tuple(runs))
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
