@@ -18,6 +18,7 @@ setup(
     zip_safe=True,
     maintainer="SALUS maintainers",
     maintainer_email="maintainers@salus.invalid",
-    description="Bring-up of SALUS: launch files, parameters, system tests.",
+    description="Bring-up of SALUS: launch files, parameters, data sets, system tests.",
     license="Apache-2.0",
+    entry_points={"console_scripts": ["dataset = salus.dataset:main"]},
 )

@@ -14,7 +14,7 @@ declared = PARAMETERS["of_node"]
 
 
 def entries():
-    for file in sorted(CONFIG.glob("*.yaml")):
+    for file in sorted(set(CONFIG.glob("*.yaml")) - {CONFIG / "dataset.yaml"}):
         for key, content in yaml.safe_load(file.read_text()).items():
             for name, value in content["ros__parameters"].items():
                 yield pytest.param(key, name, value, id=f"{file.stem}-{key}-{name}")

@@ -1,0 +1,129 @@
+"""One process that collects its share of the seeds and tells what came of each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+from salus.dataset_episode import EpisodeCollector, EpisodeReport, EpisodeStoppedError
+from salus.dataset_settings import DatasetError, Settings
+from salus_core.episode_store import StoreWriteError
+from salus_sim.scene import SceneError
+from salus_sim.world.mujoco_world import WorldError
+from salus_vla_node.backends.base import BackendError, PolicyOutputError
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker is to do.
+
+    Attributes:
+        index: of the worker.
+        seeds: to collect, in this order.
+        output: folder of runs.
+        settings: of the data set.
+        policy_hash: that the policy's weights must have; empty: any.
+    """
+
+    index: int
+    seeds: tuple[int, ...]
+    output: Path
+    settings: Settings
+    policy_hash: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An episode is committed."""
+
+    index: int
+    report: EpisodeReport
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The world cannot start the episode of a seed."""
+
+    index: int
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The worker is done.
+
+    Attributes:
+        index: of the worker.
+        error: why it could not go on; empty: nothing went wrong.
+    """
+
+    index: int
+    error: str
+
+
+def work(share: Share, news: Queue, stop: Event) -> None:
+    """Collect a share; the process's main function.
+
+    Args:
+        share: what to do.
+        news: receives Finished, Refused, and Ended at last.
+        stop: set to make the worker give up its episode and end.
+    """
+    # Ctrl-C reaches the whole group of processes: the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def stopped() -> bool:
+        return stop.is_set() or not parent.is_alive()
+
+    try:
+        _collect(share, news, stopped)
+    except EpisodeStoppedError:
+        news.put(Ended(share.index, ""))
+    except (
+        BackendError,
+        DatasetError,
+        PolicyOutputError,
+        SceneError,
+        StoreWriteError,
+    ) as error:
+        news.put(Ended(share.index, str(error)))
+    except Exception as error:
+        news.put(Ended(share.index, f"{type(error).__name__}: {error}"))
+        raise
+    else:
+        news.put(Ended(share.index, ""))
+
+
+def _collect(share: Share, news: Queue, stopped: Any) -> None:
+    collector = EpisodeCollector(
+        share.settings,
+        share.output,
+        f"worker{share.index}",
+        {"dataset": share.settings.comparable},
+    )
+    try:
+        if share.policy_hash and share.policy_hash != collector.policy_hash:
+            raise DatasetError(
+                f"{share.output} holds episodes of other weights (hash "
+                f"{share.policy_hash[:12]}, these: {collector.policy_hash[:12]}): give the same "
+                "--checkpoint, or another --output"
+            )
+        for seed in share.seeds:
+            started = time.monotonic()
+            try:
+                report = collector.collect(seed, stopped)
+            except WorldError as error:
+                news.put(Refused(share.index, seed, str(error)))
+                continue
+            news.put(Finished(share.index, report, time.monotonic() - started))
+    finally:
+        collector.close()
