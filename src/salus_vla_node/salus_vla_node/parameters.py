@@ -29,6 +29,12 @@ class VlaParameters(ManagedParameters):
         "id. The service load_checkpoint replaces them at run time.",
         read_only=True,
     )
+    policy_config: str = parameter(
+        "",
+        "File that says what a foreign policy's cameras, state and actions mean; empty: "
+        "salus_policy.yaml in the checkpoint's folder. Of the backend remote: its timeouts.",
+        read_only=True,
+    )
     device: str = parameter(
         "auto",
         "Where the policy runs; auto: CUDA where there is a GPU.",
@@ -80,6 +86,16 @@ class VlaParameters(ManagedParameters):
     )
     joint_upper: list[float] = parameter(
         PANDA_UPPER, "Upper limits of joint_names [rad].", read_only=True
+    )
+    robot_description: str = parameter(
+        "",
+        "The robot's URDF, as a path or as XML; for policies whose actions are joint angles.",
+        read_only=True,
+    )
+    tool_link: str = parameter(
+        "",
+        "Link of the URDF whose pose is tool_pose; empty: the last one.",
+        read_only=True,
     )
     step_source: str = parameter(
         "topic",

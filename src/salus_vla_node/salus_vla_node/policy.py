@@ -14,6 +14,7 @@ from salus_vla_node.backends.base import (
     PolicyOutputError,
 )
 from salus_vla_node.backends.registry import backend_class
+from salus_vla_node.robot import RobotDescription
 
 GetCommand = Callable[[int, int], np.ndarray | None]
 
@@ -57,6 +58,7 @@ class MonitoredPolicy:
         window: int,
         joint_lower: list[float],
         joint_upper: list[float],
+        robot: RobotDescription | None = None,
     ) -> "MonitoredPolicy":
         """Loads a backend's checkpoint.
 
@@ -67,14 +69,17 @@ class MonitoredPolicy:
             window: Steps of the windowed signals.
             joint_lower: (J,) lower joint limits [rad].
             joint_upper: (J,) upper joint limits [rad].
+            robot: To fit the policy to; None: for policies that need none.
 
         Returns:
             The policy, before its first episode.
 
         Raises:
-            BackendError: It cannot be loaded.
+            BackendError: It cannot be loaded, or does not fit the robot.
         """
         backend = backend_class(name).load(checkpoint, options)
+        if robot is not None:
+            backend.bind(robot)
         return cls(backend, window, joint_lower, joint_upper)
 
     def is_next(self, episode: int, step: int) -> bool:

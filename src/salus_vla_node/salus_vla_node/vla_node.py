@@ -25,6 +25,7 @@ from salus_vla_node.inputs import JOINT_STATES, TOOL_POSE, Job, build_observatio
 from salus_vla_node.messages import info_message, signals_message
 from salus_vla_node.parameters import VlaParameters
 from salus_vla_node.policy import MonitoredPolicy
+from salus_vla_node.robot import RobotDescription, read_urdf
 from salus_vla_node.worker import Worker
 
 THROTTLE = 2.0
@@ -113,13 +114,21 @@ class VlaNode(ManagedNode):
     def _load(self, checkpoint: str) -> MonitoredPolicy:
         given = self.parameters
         try:
+            robot = RobotDescription(
+                tuple(given.joint_names),
+                tuple(given.joint_lower),
+                tuple(given.joint_upper),
+                read_urdf(given.robot_description),
+                given.tool_link,
+            )
             policy = MonitoredPolicy.load(
                 given.backend,
                 checkpoint,
-                LoadOptions(given.device, given.precision, given.threads),
+                LoadOptions(given.device, given.precision, given.threads, given.policy_config),
                 given.window,
                 given.joint_lower,
                 given.joint_upper,
+                robot,
             )
             camera_topics(policy.info.cameras, given.camera_topics)
         except (BackendError, ValueError) as error:
@@ -281,11 +290,13 @@ class VlaNode(ManagedNode):
             output, signals = job.policy.process(episode, job.observation, self._command_of)
         except PolicyOutputError as error:
             self._lose("policy failures")
+            self.diagnostics.problem(f"no action: {error}")
             self.get_logger().error(
                 f"no action for episode {episode} step {step}: {error}",
                 throttle_duration_sec=THROTTLE,
             )
             return
+        self.diagnostics.problem("")
         message = signals_message(job.step, output, signals)
         message.latency = time.perf_counter() - job.received
         if self.is_active:

@@ -5,10 +5,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from salus_core.signals import MEMBER_KINDS, LatentStatistics
+
+if TYPE_CHECKING:
+    from salus_vla_node.robot import RobotDescription
 
 ACTION_SIZE = 7
 MAX_EMBEDDING = 1024
@@ -36,11 +40,14 @@ class LoadOptions:
         device: "auto" (CUDA where there is a GPU), "cpu" or "cuda".
         precision: "auto" (float32 on the CPU, the backend's choice on a GPU) or a name.
         threads: Threads of the policy's arithmetic; 0: the library's default.
+        config: File with the policy's configuration (cameras, state, action space), for backends
+            that need one; empty: the one in the checkpoint's folder.
     """
 
     device: str = "auto"
     precision: str = "auto"
     threads: int = 1
+    config: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,6 +227,16 @@ class PolicyBackend(abc.ABC):
         Raises:
             BackendError: The checkpoint is missing or does not fit; the message says where it was
                 looked for and what to install, download or train.
+        """
+
+    def bind(self, robot: "RobotDescription") -> None:  # noqa: B027 - the embedded one needs none
+        """Fits the policy to a robot; called once, after `load` and before the first `act`.
+
+        Args:
+            robot: Its joints, limits and kinematics.
+
+        Raises:
+            BackendError: The policy's state or actions do not fit the robot.
         """
 
     @property
