@@ -1,13 +1,18 @@
-"""Prints what a run holds, and draws an episode: needs no ROS graph."""
+"""Prints what runs hold, draws an episode, reports on signals: needs no ROS graph."""
 
 import argparse
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salus_core.episode_store import Episode, NotARunError, Run, open_run
+from salus_core.data import DataError, read_steps
+from salus_core.episode_store import Episode, NotARunError, Run, open_dataset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = (
     ("#", "index of the episode in the run"),
@@ -85,10 +90,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="inspect",
-        description="Print the episodes of a recorded run, and draw one of them.",
+        description="Print the episodes of recorded runs, draw one of them, or report on the "
+        "signals of all of them together.",
         epilog="Columns: " + "; ".join(f"{name}: {meaning}" for name, meaning in COLUMNS) + ".",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="runs, folders of runs, or patterns of either"
+    )
     parser.add_argument(
         "--episode",
         type=int,
@@ -96,10 +104,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="draw this episode: its index (#) in the table; negative ones count from the end",
     )
     parser.add_argument(
+        "--signals",
+        action="store_true",
+        help="instead of the episodes: distribution, validity and correlation of the signals, and "
+        "the AUROC of each for each failure type",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="PNG",
-        help="picture to write; default: episode_I.png in the present folder",
+        help="picture to write; default: episode_I.png or signals.png in the present folder",
     )
     return parser.parse_args(arguments)
 
@@ -108,13 +122,46 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = parse(arguments)
     try:
-        run = open_run(options.run)
-    except NotARunError as error:
+        return report_signals(options) if options.signals else show_episodes(options)
+    except (NotARunError, DataError) as error:
         print(f"inspect: {error}", file=sys.stderr)
         return 1
-    print(format_run(run))
+
+
+def report_signals(options: argparse.Namespace) -> int:
+    """Print and draw the report on the signals; returns the exit code.
+
+    Raises:
+        NotARunError: a path holds no run.
+        DataError: the runs hold no episode, or not the twelve signals.
+    """
+    # Only whoever draws pays for loading matplotlib and scipy.
+    from salus_recorder.signal_figure import draw_signals
+    from salus_recorder.signal_report import format_report, signal_report
+
+    if options.episode is not None:
+        raise DataError("--episode and --signals exclude each other")
+    try:
+        report = signal_report(read_steps(options.runs, embedding=False))
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    print(format_report(report))
+    return save(draw_signals(report), options.output or Path("signals.png"))
+
+
+def show_episodes(options: argparse.Namespace) -> int:
+    """Print the episodes, draw the chosen one; returns the exit code.
+
+    Raises:
+        NotARunError: a path holds no run.
+    """
+    runs = open_dataset(options.runs, same_schema=False).runs
+    print("\n\n".join(format_run(run) for run in runs))
     if options.episode is None and options.output is None:
         return 0
+    if len(runs) > 1:
+        raise NotARunError(f"an episode can be drawn of one run only, these are {len(runs)}")
+    (run,) = runs
     try:
         episode = run[options.episode or 0]
     except IndexError:
@@ -123,12 +170,21 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    # Only whoever draws pays for loading matplotlib.
     from salus_recorder.figure import draw_episode
 
     output = options.output or Path(f"episode_{episode.index}.png")
     try:
-        draw_episode(episode).savefig(output)
+        figure = draw_episode(episode)
+    except ValueError as error:
+        print(f"inspect: cannot write {output}: {error}", file=sys.stderr)
+        return 1
+    return save(figure, output)
+
+
+def save(figure: "Figure", output: Path) -> int:
+    """Write a picture and say where; returns the exit code."""
+    try:
+        figure.savefig(output)
     except (OSError, ValueError) as error:
         print(f"inspect: cannot write {output}: {error}", file=sys.stderr)
         return 1
