@@ -1,0 +1,34 @@
+"""Calibrated probabilities, alarms with a guaranteed false-alarm rate, drift warnings."""
+
+from salus_core.calibration.adaptive import AdaptiveBand
+from salus_core.calibration.band import (
+    ConformalBand,
+    FalseAlarmRate,
+    false_alarm_rate,
+    fewest_episodes,
+)
+from salus_core.calibration.drift import DriftMonitor, DriftReference
+from salus_core.calibration.probabilities import (
+    CALIBRATIONS,
+    IsotonicCalibration,
+    ProbabilityCalibration,
+    ScalingCalibration,
+    calibration_from_dict,
+    fit_calibration,
+)
+
+__all__ = [
+    "CALIBRATIONS",
+    "AdaptiveBand",
+    "ConformalBand",
+    "DriftMonitor",
+    "DriftReference",
+    "FalseAlarmRate",
+    "IsotonicCalibration",
+    "ProbabilityCalibration",
+    "ScalingCalibration",
+    "calibration_from_dict",
+    "false_alarm_rate",
+    "fewest_episodes",
+    "fit_calibration",
+]
