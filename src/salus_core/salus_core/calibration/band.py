@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from salus_core.metrics.curves import pad_curves
+from salus_core.curves import pad_curves
 
 FLOOR = 0.1
 """Least modulation, relative to its mean: where no curve varies, a ripple is no alarm."""

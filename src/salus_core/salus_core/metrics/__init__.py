@@ -1,7 +1,7 @@
 """Figures of forecasts and alarms: arrays in, figures with intervals out."""
 
+from salus_core.curves import first_alarm, pad_curves, rising_edges
 from salus_core.metrics.bootstrap import EpisodeBootstrap, Estimate, difference, estimate
-from salus_core.metrics.curves import first_alarm, pad_curves, rising_edges
 from salus_core.metrics.episodes import AlarmFigures, alarm_figures, episode_auroc, peak, shortest
 from salus_core.metrics.events import EventFigures, event_figures
 from salus_core.metrics.probabilities import Reliability, brier, calibration_error, reliability

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from salus_core.curves import first_alarm, rising_edges
 from salus_core.metrics.bootstrap import LEVEL, EpisodeBootstrap, Estimate, estimate
-from salus_core.metrics.curves import first_alarm, rising_edges
 
 MIN_LEAD_S = 0.2
 """An alarm later than this before the onset is too late to act [s]."""
