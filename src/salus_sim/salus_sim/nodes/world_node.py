@@ -32,7 +32,7 @@ from salus_sim.nodes.world_messages import (
     pose_message,
     world_state_message,
 )
-from salus_sim.scene import SceneError, load_scene
+from salus_sim.scene import Scene, SceneError, load_scene
 from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 from salus_util import qos
 from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
@@ -91,7 +91,7 @@ class WorldNode(Node):
             scene = load_scene(parameters.scene_file or None)
             scene.difficulty(parameters.difficulty)
             scene.profile(parameters.fault_profile)
-            world = MujocoWorld(scene)
+            world = self._open_world(scene)
             unknown = sorted(set(parameters.cameras) - set(world.cameras))
             if unknown:
                 known = ", ".join(world.cameras)
@@ -102,6 +102,10 @@ class WorldNode(Node):
         except (SceneError, WorldError) as error:
             raise ParameterError([str(error)]) from error
         return world
+
+    def _open_world(self, scene: Scene) -> MujocoWorld:
+        """The world behind this node; that of another simulator has the same methods."""
+        return MujocoWorld(scene)
 
     def _make_endpoints(self) -> None:
         def publisher(kind: type, topic: str, profile: QoSProfile = qos.RELIABLE):
