@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import (
     LifecycleNode,
@@ -32,6 +32,21 @@ from rclpy.task import Future
 
 from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
 from salus_util.parameters import ParameterError, declare, parameter
+
+try:
+    # Takes a message off in a fraction of the time: SingleThreadedExecutor makes a wait set of all
+    # of the node's entities for each one.
+    from rclpy.experimental import EventsExecutor as Executor
+except ImportError:  # rclpy before 7.1.5
+    from rclpy.executors import SingleThreadedExecutor as Executor
+
+SPIN_PERIOD = 60.0
+"""Longest wait of the executor [s].
+
+EventsExecutor must not wait for ever: where its library was built without pthread_cond_clockwait,
+as rclpy's wheels were, that deadline overflows, and the wait becomes a loop that hardly ever lets
+go of the lock that whoever stops it needs.
+"""
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -270,12 +285,13 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
 
 def _spin(node: Node) -> None:
     stopped = getattr(node, "stopped", None) or Future()
-    executor = SingleThreadedExecutor()
+    executor = Executor()
     executor.add_node(node)
     try:
         if not isinstance(node, ManagedNode) or node.start():
             with _stop_signals_end(stopped):
-                executor.spin_until_future_complete(stopped)
+                while not stopped.done() and node.context.ok():
+                    executor.spin_until_future_complete(stopped, SPIN_PERIOD)
     finally:
         executor.shutdown()
 

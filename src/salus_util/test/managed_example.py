@@ -2,7 +2,10 @@
 
 import sys
 import threading
+import time
 from dataclasses import dataclass
+
+from std_msgs.msg import String
 
 from salus_util.managed_node import ConfigureError, ManagedNode, ManagedParameters, run
 from salus_util.parameters import parameter
@@ -13,7 +16,7 @@ class ExampleParameters(ManagedParameters):
     mode: str = parameter(
         "wait",
         "How the node ends.",
-        choices=("wait", "refuse", "break", "fatal", "raise"),
+        choices=("wait", "refuse", "break", "fatal", "raise", "linger", "echo"),
         read_only=True,
     )
 
@@ -36,12 +39,26 @@ class Example(ManagedNode):
             threading.Timer(0.2, self.fatal, ["disk full"]).start()
         if self.parameters.mode == "raise":
             self.create_timer(0.1, lambda: 1 / 0)
+        if self.parameters.mode == "echo":
+            self._timer = self.create_timer(2.0, self._listen)
 
     def deactivate(self):
         print("deactivated", flush=True)
+        if self.parameters.mode == "linger":
+            time.sleep(0.5)
 
     def cleanup(self):
         print("cleaned up", flush=True)
+
+    def _listen(self):
+        self._timer.cancel()
+        publisher = self.create_publisher(String, "answered", 10)
+
+        def echo(message):
+            seconds = self.get_clock().now().nanoseconds // 10**9
+            publisher.publish(String(data=f"{message.data} at {seconds}"))
+
+        self.create_subscription(String, "asked", echo, 10)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -6,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
 from salus_util.managed_node import (
@@ -158,22 +161,95 @@ def test_an_inactive_node_neither_listens_nor_speaks(ros, executor, spin_until):
     assert [message.data for message in heard] == ["ready"]
 
 
-def example(mode, *arguments):
+# The executor of an rclpy that has no other yet.
+OLD_EXECUTOR = "import runpy, sys; sys.modules['rclpy.experimental'] = None; sys.argv.pop(0); "
+EXECUTORS = {
+    "usual": [str(EXAMPLE)],
+    "old": ["-c", OLD_EXECUTOR + "runpy.run_path(sys.argv[0], run_name='__main__')", str(EXAMPLE)],
+}
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor_name(request):
+    return request.param
+
+
+def example(mode, *arguments, executor="usual"):
     return subprocess.Popen(
-        [sys.executable, EXAMPLE, "--ros-args", "-p", f"mode:={mode}", *arguments],
+        [sys.executable, *EXECUTORS[executor], "--ros-args", "-p", f"mode:={mode}", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
+def cpu_seconds(process):
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_from_outside_releases_everything_and_exits_with_0(how):
-    process = example("wait")
+def test_a_stop_from_outside_releases_everything_and_exits_with_0(how, executor_name):
+    process = example("wait", executor=executor_name)
     assert process.stdout.readline() == "active\n"
     process.send_signal(how)
     output, errors = process.communicate(timeout=60)
     assert output == "deactivated\ncleaned up\n"
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_a_node_that_waits_costs_next_to_nothing_and_still_stops():
+    # A wait that is cut into nothing would take the whole second, and keep others from stopping it.
+    process = example("wait")
+    assert process.stdout.readline() == "active\n"
+    before = cpu_seconds(process)
+    time.sleep(1.0)
+    assert cpu_seconds(process) - before < 0.3
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_second_signal_does_not_cut_off_the_release():
+    process = example("linger")
+    assert process.stdout.readline() == "active\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "deactivated\n"
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (0, "cleaned up\n", "")
+
+
+def test_the_executor_serves_what_is_created_while_it_spins_and_follows_the_clock(
+    ros, executor, spin_until
+):
+    process = example("echo", "-p", "use_sim_time:=true")
+    other, heard = Node("other"), []
+    executor.add_node(other)
+    clock = other.create_publisher(Clock, "/clock", 10)
+    text = other.create_publisher(String, "asked", 10)
+    other.create_subscription(String, "answered", heard.append, 10)
+    # The node subscribes when its timer of simulated time has fired.
+    now = 0
+
+    def tick():
+        nonlocal now
+        now += 1
+        clock.publish(Clock(clock=Time(sec=now)))
+        return text.get_subscription_count() == 1
+
+    spin_until(tick, 30)
+
+    def talk():
+        text.publish(String(data="hello"))
+        return len(heard) > 0
+
+    spin_until(talk, 30)
+    assert heard[0].data.startswith("hello at ")
+    assert 0 < int(heard[0].data.rpartition(" ")[2]) <= now
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -187,8 +263,8 @@ def test_a_stop_from_outside_releases_everything_and_exits_with_0(how):
         ("sing", "parameter 'mode' must be one of", ""),
     ],
 )
-def test_every_failure_says_why_once_and_exits_with_1(mode, message, output):
-    process = example(mode)
+def test_every_failure_says_why_once_and_exits_with_1(mode, message, output, executor_name):
+    process = example(mode, executor=executor_name)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.count(message) == 1
