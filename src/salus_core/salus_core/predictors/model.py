@@ -1,0 +1,289 @@
+"""A trained network with everything that turns recorded or live steps into forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from salus_core.calibration.band import ConformalBand
+from salus_core.calibration.probabilities import ProbabilityCalibration
+from salus_core.data.step_data import StepData
+from salus_core.failures import FAILURE_NAMES, HORIZONS_S
+from salus_core.labels import horizon_steps
+from salus_core.predictors.features import (
+    FeatureStream,
+    InputLayout,
+    Normaliser,
+    StepInputs,
+    raw_columns,
+)
+from salus_core.predictors.network import Network, NetworkShape
+from salus_core.predictors.registry import kind_of
+
+_ROWS_AT_ONCE = 8192
+
+
+class MismatchError(ValueError):
+    """A predictor does not fit the steps that it is given; the message names the difference."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a predictor was trained on and must find again.
+
+    Attributes:
+        schema_hash: SignalInfo's: equal means comparable signals.
+        policies: (name, hash) of those recorded.
+        embedding_size: D.
+        members: of the ensemble.
+        proprioception_names: columns of the body's state.
+        control_period: seconds per step.
+    """
+
+    schema_hash: str
+    policies: tuple[tuple[str, str], ...]
+    embedding_size: int
+    members: int
+    proprioception_names: tuple[str, ...]
+    control_period: float
+
+    @classmethod
+    def of(cls, data: StepData) -> Source:
+        """Describe data."""
+        return cls(
+            data.schema_hash,
+            data.policies,
+            data.embedding.shape[1],
+            data.members,
+            data.proprioception_names,
+            data.control_period,
+        )
+
+    def differences(self, other: Source, layout: InputLayout) -> list[str]:
+        """What of another source does not fit, in words; empty: it fits.
+
+        Args:
+            other: of the steps at hand.
+            layout: of the predictor: what it does not read need not fit.
+        """
+        found = []
+        names = ["schema_hash"]
+        if abs(self.control_period - other.control_period) > 1e-4 * self.control_period:
+            names.append("control_period")
+        if "embedding" in layout.inputs:
+            names += ["embedding_size", "members"]
+        if "proprioception" in layout.inputs:
+            names.append("proprioception_names")
+        for name in names:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if ours != theirs:
+                found.append(f"{name} is {_short(theirs)}, trained with {_short(ours)}")
+        return found
+
+
+class NeuralPredictor:
+    """One of the predictors of `registry`, trained.
+
+    Attributes:
+        name: of its kind.
+        config: settings of its network.
+        layout: of its inputs.
+        normaliser: of its inputs.
+        network: in evaluation mode. Read from a checkpoint it computes in double precision, so that
+            order of summation does not show: live and offline forecasts agree to 1e-6.
+        source: what it was trained on.
+        calibration: of its probabilities; None: they are the network's own.
+        band: of its alarm; None: it gives no alarm.
+        hash: SHA-256 over its weights; empty: not saved yet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Any,
+        layout: InputLayout,
+        normaliser: Normaliser,
+        source: Source,
+        scene: int = 0,
+    ):
+        self.name = name
+        self.config = config
+        self.layout = layout
+        self.normaliser = normaliser
+        self.source = source
+        self.calibration: ProbabilityCalibration | None = None
+        self.band: ConformalBand | None = None
+        self.hash = ""
+        self.shape = NetworkShape(
+            columns=len(layout.columns),
+            groups=tuple(layout.group_of_columns().tolist()),
+            embedding=layout.embedding_size,
+            members=source.members,
+            horizon_steps=tuple(horizon_steps(source.control_period).tolist()),
+            types=len(FAILURE_NAMES),
+            scene=scene,
+        )
+        self.network: Network = kind_of(name).network(self.shape, config)
+        self.network.eval()
+
+    @property
+    def gives_forecasts(self) -> bool:
+        """It gives (H, K) probabilities; else one risk score."""
+        return self.network.head is not None
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def scores(self, data: StepData) -> np.ndarray:
+        """Calibrated probabilities (N, H, K), or risk (N,) of a predictor without horizons.
+
+        Raises:
+            MismatchError: the data are not what it was trained on.
+        """
+        raw = self.raw_scores(data)
+        return raw if self.calibration is None else self.calibration.apply(raw)
+
+    def raw_scores(self, data: StepData) -> np.ndarray:
+        """As `scores`, but not calibrated.
+
+        Raises:
+            MismatchError: the data are not what it was trained on.
+        """
+        self.require_match(Source.of(data))
+        columns = self.normaliser.columns(raw_columns(self.layout, data))
+        shape = (len(HORIZONS_S), len(FAILURE_NAMES)) if self.gives_forecasts else ()
+        found = np.empty((len(data), *shape), np.float32)
+        weight = next(self.network.parameters())
+        with torch.inference_mode():
+            for rows, present in _batches(data, self.network.by_episode):
+                embedding = np.zeros((*rows.shape, 0), np.float32)
+                if self.layout.embedding_size:
+                    embedding = self.normaliser.embedding(data.embedding[rows])
+                outputs = self.network(
+                    torch.from_numpy(columns[rows]).to(weight),
+                    torch.from_numpy(embedding).to(weight),
+                ).outputs
+                found[rows[present]] = self._finish(outputs).float().cpu().numpy()[present]
+        return found
+
+    def stream(self) -> PredictorStream:
+        """The same predictor for one step after the other."""
+        return PredictorStream(self)
+
+    def require_match(self, source: Source) -> None:
+        """Check that steps of a source can be forecast from.
+
+        Raises:
+            MismatchError: they cannot; all differences are named.
+        """
+        differences = self.source.differences(source, self.layout)
+        if differences:
+            raise MismatchError(
+                f"predictor '{self.name}' does not fit these signals: {'; '.join(differences)}"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but weights, normaliser, calibration and band, as JSON values."""
+        return {
+            "predictor": self.name,
+            "network": asdict(self.config),
+            "layout": asdict(self.layout),
+            "source": asdict(self.source),
+            "scene": self.shape.scene,
+            "parameters": self.parameters,
+            "context_steps": self.network.context,
+            "horizons": list(HORIZONS_S),
+            "failure_names": list(FAILURE_NAMES),
+        }
+
+    def _finish(self, outputs: torch.Tensor) -> torch.Tensor:
+        if self.network.head is None:
+            return outputs[..., 0]
+        return self.network.head.probabilities(outputs)
+
+
+class PredictorStream:
+    """Forecasts of one episode, step by step, equal to `NeuralPredictor.scores`.
+
+    Args:
+        predictor: whose weights are on the CPU.
+    """
+
+    def __init__(self, predictor: NeuralPredictor):
+        self._predictor = predictor
+        self._features = FeatureStream(predictor.layout, predictor.normaliser)
+        self._dtype = next(predictor.network.parameters()).dtype
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin an episode."""
+        self._features.reset()
+        self._state = self._predictor.network.start()
+        self.steps = 0
+
+    @property
+    def warming_up(self) -> bool:
+        """The memory of the network is not full yet."""
+        return self.steps < self._predictor.network.context
+
+    def update(self, step: StepInputs) -> np.ndarray:
+        """Probabilities (H, K), or a risk (), of the next step."""
+        predictor = self._predictor
+        with torch.inference_mode():
+            columns, embedding = self._features.update(step)
+            outputs, self._state = predictor.network.advance(
+                torch.from_numpy(columns).to(self._dtype),
+                torch.from_numpy(embedding).to(self._dtype),
+                self._state,
+            )
+            raw = predictor._finish(outputs).float().numpy()[0]
+        self.steps += 1
+        return raw if predictor.calibration is None else predictor.calibration.apply(raw)
+
+    def skip(self) -> None:
+        """Pass a step of which nothing is known."""
+        layout = self._predictor.layout
+        nothing = np.full(12, np.nan, np.float32)
+        self.update(
+            StepInputs(
+                signals=nothing,
+                valid=np.zeros(12, bool),
+                proprioception=np.full(len(layout.proprioception_names), np.nan, np.float32),
+                action=nothing[:7],
+                action_std=nothing[:7],
+                embedding=np.full(layout.embedding_size, np.nan, np.float32),
+            )
+        )
+
+
+def _batches(data: StepData, by_episode: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows (B, T) and which of them are not padding."""
+    if not by_episode:
+        for begin in range(0, len(data), _ROWS_AT_ONCE):
+            rows = np.arange(begin, min(begin + _ROWS_AT_ONCE, len(data)))[:, None]
+            yield rows, np.ones(rows.shape, bool)
+        return
+    order = np.argsort(data.episodes.length, kind="stable")
+    while len(order):
+        longest = int(data.episodes.length[order[-1]])
+        take, order = np.split(order[::-1], [max(1, _ROWS_AT_ONCE // longest)])
+        order = order[::-1]
+        yield padded_rows(data.episodes.start[take], data.episodes.length[take])
+
+
+def padded_rows(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (B, T) of B episodes, padded with their last row, and which are not padding."""
+    time = np.arange(int(length.max()))
+    present = time < length[:, None]
+    return start[:, None] + np.minimum(time, length[:, None] - 1), present
+
+
+def _short(value: Any) -> str:
+    text = value[:12] if isinstance(value, str) else str(value)
+    return text if len(text) < 80 else text[:77] + "..."

@@ -1,0 +1,62 @@
+"""Predictors by name, with the defaults of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from salus_core.predictors.mlp import Mlp, MlpConfig, MlpLargeConfig
+from salus_core.predictors.mvp import Mvp, MvpConfig
+from salus_core.predictors.network import Network, NetworkShape
+from salus_core.predictors.safe import SafeConfig, SafeLstm, SafeMlp
+from salus_core.predictors.temporal import Temporal, TemporalConfig
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of predictor.
+
+    Attributes:
+        network: makes it of a NetworkShape and a config.
+        config: dataclass of its own settings.
+        inputs: groups that it reads unless told otherwise.
+        loss: that it is trained with unless told otherwise.
+        training: other defaults of TrainingConfig.
+    """
+
+    network: Callable[[NetworkShape, Any], Network]
+    config: type
+    inputs: tuple[str, ...]
+    loss: str
+    training: dict[str, Any]
+
+
+_STEPS = {"batch": 256, "positive_weight": 3.0}
+
+KINDS: dict[str, Kind] = {
+    "mvp": Kind(Mvp, MvpConfig, ("small_set",), "episode_bce", {**_STEPS, "batch": 32}),
+    "mlp": Kind(Mlp, MlpConfig, ("signals",), "bce", _STEPS),
+    "mlp_large": Kind(Mlp, MlpLargeConfig, ("signals",), "bce", _STEPS),
+    "temporal": Kind(
+        Temporal,
+        TemporalConfig,
+        ("signals", "valid", "proprioception", "action", "action_std", "embedding"),
+        "survival",
+        {"batch": 16, "positive_weight": 1.0, "auxiliary_weight": 0.1},
+    ),
+    "safe_mlp": Kind(SafeMlp, SafeConfig, ("embedding",), "safe_mlp", {"batch": 32}),
+    "safe_lstm": Kind(SafeLstm, SafeConfig, ("embedding",), "safe_lstm", {"batch": 32}),
+}
+"""Known predictors."""
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of a name.
+
+    Raises:
+        ValueError: unknown; the message names those that are known.
+    """
+    if name not in KINDS:
+        raise ValueError(f"unknown predictor '{name}': use {', '.join(KINDS)}")
+    return KINDS[name]

@@ -1,0 +1,129 @@
+"""Settings as dataclasses, from YAML and `key=value` overrides; unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+T = TypeVar("T")
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or unusable; the message names it."""
+
+
+def build(cls: type[T], content: Mapping[str, Any], where: str) -> T:
+    """Make a dataclass of a mapping.
+
+    Args:
+        cls: a dataclass; fields that are dataclasses take mappings.
+        content: values by field.
+        where: for the error message.
+
+    Raises:
+        SettingsError: unknown field, or a value of the wrong type.
+    """
+    if not isinstance(content, Mapping):
+        raise SettingsError(f"{where} must be a mapping, got {content!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name for field in dataclasses.fields(cls)}
+    values = {}
+    for name, value in content.items():
+        if name not in fields:
+            close = difflib.get_close_matches(str(name), fields, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"use {', '.join(sorted(fields))}"
+            raise SettingsError(f"unknown setting '{where}.{name}': {hint}")
+        values[name] = _value(hints[name], value, f"{where}.{name}")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from error
+    except TypeError as error:
+        raise SettingsError(f"{where}: a setting is missing: {error}") from error
+
+
+def load_yaml(path: Path | str) -> dict[str, Any]:
+    """Read a YAML file of settings.
+
+    Raises:
+        SettingsError: it is missing or no mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).expanduser().read_text())
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: expected a mapping of settings")
+    return content
+
+
+def override(content: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Apply `section.key=value` assignments; values are read as YAML.
+
+    Raises:
+        SettingsError: an assignment has another form.
+    """
+    result = _copy(content)
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not all(key.split(".")):
+            raise SettingsError(f"'{assignment}' is not of the form key=value")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"'{assignment}': the value is not valid YAML: {error}") from error
+        *path, last = key.split(".")
+        at = result
+        for part in path:
+            at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                raise SettingsError(f"'{assignment}': '{part}' is not a section")
+        at[last] = value
+    return result
+
+
+def _copy(content: Any) -> Any:
+    return {k: _copy(v) for k, v in content.items()} if isinstance(content, Mapping) else content
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if value is None and len(options) < len(typing.get_args(hint)):
+            return None
+        return _value(options[0], value, where)
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where)
+    if origin is tuple:
+        element = typing.get_args(hint)[0]
+        items = [value] if isinstance(value, str | int | float) else value
+        if not isinstance(items, list | tuple):
+            raise SettingsError(f"{where} must be a list, got {value!r}")
+        return tuple(_value(element, item, where) for item in items)
+    if origin is dict or hint is dict:
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"{where} must be a mapping, got {value!r}")
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):
+        # YAML 1.1 reads 1e-3 as a string.
+        try:
+            return float(value)
+        except ValueError as error:
+            raise SettingsError(f"{where} must be a number, got {value!r}") from error
+    if isinstance(hint, type) and (
+        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
+    ):
+        raise SettingsError(f"{where} must be of type {hint.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""Training of predictors: settings, targets, losses, batches, the loop."""

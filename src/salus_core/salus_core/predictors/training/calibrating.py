@@ -1,0 +1,57 @@
+"""Calibrated probabilities and the conformal band of a trained predictor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from salus_core.calibration.band import ConformalBand
+from salus_core.calibration.probabilities import fit_calibration
+from salus_core.data.step_data import StepData
+from salus_core.predictors.interface import ALARM_TYPES, risk
+from salus_core.predictors.model import NeuralPredictor
+from salus_core.predictors.training.configuration import CalibrationSettings
+
+
+def calibrate(
+    predictor: NeuralPredictor, data: StepData, settings: CalibrationSettings
+) -> dict[str, Any]:
+    """Give a predictor its calibration and band, from disjoint halves of the episodes.
+
+    The band needs episodes that nothing else was fitted on; so the probabilities are calibrated on
+    every second episode (in order of their seeds) and the band is made from the others.
+
+    Args:
+        predictor: gets both.
+        data: of the calibration split.
+        settings: of both.
+
+    Returns:
+        What was used, for the manifest.
+
+    Raises:
+        ValueError: too few successful episodes for so small a false-alarm rate.
+    """
+    order = np.argsort(data.episodes.seed, kind="stable")
+    first, second = data.select(order[::2]), data.select(order[1::2])
+    predictor.calibration = fit_calibration(
+        settings.method, predictor.raw_scores(first), first.labels, first.label_valid
+    )
+    table = second.episodes
+    good = table.succeeded & ~table.intervened
+    predictor.band = ConformalBand.fit(
+        risk(predictor.scores(second), ALARM_TYPES),
+        table.start[good],
+        table.length[good],
+        settings.alpha,
+        int(table.max_steps.max()) or None,
+        settings.shape,
+    )
+    return {
+        "method": settings.method,
+        "calibration_episodes": len(first.episodes),
+        "band_episodes": predictor.band.episodes,
+        "alpha": settings.alpha,
+        "score": [failure.name.lower() for failure in ALARM_TYPES],
+    }

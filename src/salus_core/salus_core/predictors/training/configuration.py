@@ -1,0 +1,192 @@
+"""Settings of a training run, as in its YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from salus_core.calibration.band import SHAPES
+from salus_core.calibration.probabilities import CALIBRATIONS
+from salus_core.predictors.registry import kind_of
+from salus_core.predictors.settings import SettingsError, build
+from salus_core.predictors.training.losses import LOSSES
+from salus_core.signals import SIGNAL_NAMES
+
+MONITORS = ("loss", "average_precision")
+PRECISIONS = ("auto", "float32", "mixed")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which episodes are read.
+
+    Attributes:
+        runs: runs, folders of runs, or glob patterns; a split may name its own instead.
+        splits: YAML file with the splits' seeds.
+        train: name of the split to learn from.
+        validation: name of the split that rates, schedule and stopping look at.
+        calibration: name of the split of calibration and band; empty: neither is made.
+        limit: read so many training episodes at most; 0: all.
+    """
+
+    runs: tuple[str, ...] = ()
+    splits: str = ""
+    train: str = "train"
+    validation: str = "validation"
+    calibration: str = "calibration"
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained.
+
+    Attributes:
+        loss: one of LOSSES.
+        batch: episodes per update for networks with a memory, else steps.
+        epochs: passes over the training episodes at most.
+        rate: learning rate of Adam.
+        weight_decay: decoupled, of Adam.
+        positive_weight: how much more a step (an episode) with a failure counts.
+        focal_gamma: of the loss "focal".
+        plateau_factor: of the learning rate when the validation loss has not fallen...
+        plateau_patience: ...for so many epochs.
+        stop_patience: epochs without a better figure after which training stops.
+        monitor: figure by which the best epoch is chosen: "loss" or "average_precision" (any
+            failure but timeout within the longest horizon), of the validation split.
+        clip: largest norm of a gradient; 0: not clipped.
+        balance: share of failed episodes (of steps before a failure) in the batches; 0: as they
+            come.
+        auxiliary_weight: of the guess of the ground truth, for networks that make one; 0: none.
+        jitter: share of steps that are skipped or shown twice.
+        late_start: share of episodes that are shown from a random step on.
+        signal_noise: standard deviation of noise on normalised signals and spreads.
+        signal_dropout: probability that a signal is not valid throughout an episode.
+        precision: "mixed" (CUDA only), "float32", or "auto": mixed where there is CUDA.
+        device: "cpu", "cuda" or "auto".
+        threads: of torch on the CPU.
+        keep_every: epochs between two checkpoints that are kept; 0: none.
+        tensorboard: write event files, too.
+    """
+
+    loss: str = "bce"
+    batch: int = 256
+    epochs: int = 50
+    rate: float = 1e-3
+    weight_decay: float = 1e-5
+    positive_weight: float = 3.0
+    focal_gamma: float = 2.0
+    plateau_factor: float = 0.5
+    plateau_patience: int = 5
+    stop_patience: int = 15
+    monitor: str = "loss"
+    clip: float = 1.0
+    balance: float = 0.0
+    auxiliary_weight: float = 0.0
+    jitter: float = 0.0
+    late_start: float = 0.0
+    signal_noise: float = 0.0
+    signal_dropout: float = 0.0
+    precision: str = "auto"
+    device: str = "auto"
+    threads: int = 1
+    keep_every: int = 10
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("loss", LOSSES), ("monitor", MONITORS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}")
+        for name in ("batch", "epochs", "threads", "rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("balance", "jitter", "late_start", "signal_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """What is made of the calibration split.
+
+    Attributes:
+        method: one of CALIBRATIONS.
+        alpha: false-alarm rate per successful episode that the band guarantees.
+        shape: of the band.
+    """
+
+    method: str = "platt"
+    alpha: float = 0.05
+    shape: str = "functional"
+
+    def __post_init__(self) -> None:
+        if self.method not in CALIBRATIONS:
+            raise ValueError(f"method must be one of {', '.join(CALIBRATIONS)}")
+        if self.shape not in SHAPES:
+            raise ValueError(f"shape must be one of {', '.join(SHAPES)}")
+        if not 0.0 < self.alpha < 1.0:
+            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """A whole training run.
+
+    Attributes:
+        predictor: its name, as in the registry.
+        output: folder of checkpoints and figures.
+        seed: of initial weights, order, dropout and augmentation.
+        inputs: groups of inputs; empty: the predictor's own.
+        signals: names of the signals that it may see; empty: all twelve.
+        network: settings of the network, see each predictor's config.
+        data: which episodes.
+        training: how.
+        calibration: afterwards.
+    """
+
+    predictor: str
+    output: str = "runs/predictor"
+    seed: int = 0
+    inputs: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()
+    network: dict[str, Any] = field(default_factory=dict)
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+
+    @classmethod
+    def from_mapping(cls, content: Mapping[str, Any]) -> RunSettings:
+        """Fill in the defaults of the predictor that is named.
+
+        Raises:
+            SettingsError: a setting is unknown, missing or unusable.
+        """
+        name = content.get("predictor")
+        if not isinstance(name, str):
+            raise SettingsError("the settings must name a predictor: predictor=temporal")
+        try:
+            kind = kind_of(name)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        given = content.get("training", {})
+        if not isinstance(given, Mapping):
+            raise SettingsError(f"training must be a mapping, got {given!r}")
+        training = {"loss": kind.loss, **kind.training, **given}
+        settings = build(cls, {**content, "training": training}, "settings")
+        build(kind.config, settings.network, "network")
+        return settings
+
+    @property
+    def input_groups(self) -> tuple[str, ...]:
+        """Of the predictor, or as given."""
+        return self.inputs or kind_of(self.predictor).inputs
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """All twelve, or as given."""
+        return self.signals or SIGNAL_NAMES
+
+    def network_config(self) -> Any:
+        """Config of the network."""
+        return build(kind_of(self.predictor).config, self.network, "network")
