@@ -35,6 +35,7 @@ from salus_core.failures import FailureType
 from salus_recorder.assembler import StepMessages
 from salus_recorder.parameters import RecorderParameters
 from salus_recorder.rows import IMAGE, make_end, make_row, make_schema, make_start
+from salus_sim.nodes.referee_messages import make_referee, truth_of
 from salus_sim.nodes.world_messages import (
     BASE_FRAME,
     episode_setup_message,
@@ -43,8 +44,8 @@ from salus_sim.nodes.world_messages import (
     pose_message,
     world_state_message,
 )
-from salus_sim.referee import Referee, Verdict
-from salus_sim.scene import Scene, load_scene
+from salus_sim.referee import Verdict
+from salus_sim.scene import load_scene
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 from salus_supervisor.guard import OPEN, check
 from salus_supervisor.supervisor_node import SupervisorParameters
@@ -83,18 +84,6 @@ class EpisodeStoppedError(Exception):
 def over_the_wire(message: T) -> T:
     """A message as a subscriber gets it."""
     return deserialize_message(serialize_message(message), type(message))
-
-
-def make_referee(scene: Scene, setup: EpisodeSetup) -> Referee:
-    """The referee of an episode."""
-    goal = setup.goal_pose.position
-    return Referee(
-        scene,
-        setup.target_object,
-        np.array([goal.x, goal.y]),
-        setup.goal_radius,
-        setup.max_steps,
-    )
 
 
 def node_parameters(node: str, parameters: T) -> T:
@@ -213,14 +202,7 @@ class EpisodeCollector:
         executed: ActionCommand | None = None
         while True:
             state = over_the_wire(world_state_message(truth, self._episode, self._stamp(), 0))
-            verdict = referee.update(
-                replace(
-                    truth,
-                    gripper_width=state.gripper_width,
-                    gripper_command=state.gripper_command,
-                    contact_force=state.contact_force,
-                )
-            )
+            verdict = referee.update(truth_of(state))
             if verdict is not None:
                 return verdict, state
             if stopped():

@@ -102,6 +102,7 @@ def make_start(
         number=number,
         seed=setup.seed,
         instruction=setup.instruction,
+        task=setup.task,
         difficulty=setup.difficulty,
         fault_profile=setup.fault_profile,
         target_object=setup.target_object,

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from salus_core.failures import FailureType
+from salus_sim.scenario import Scenario
 from salus_sim.scene import Scene
+from salus_sim.tasks import PUSH
 from salus_sim.truth import GroundTruth
 
 _CLOSING = 0.5  # opening commands below it close the gripper
@@ -39,17 +41,25 @@ class Referee:
     """Judges one episode, step by step."""
 
     def __init__(
-        self, scene: Scene, target: str, goal: np.ndarray, goal_radius: float, max_steps: int
+        self,
+        scene: Scene,
+        task: str,
+        target: str,
+        goal: np.ndarray,
+        goal_radius: float,
+        max_steps: int,
     ) -> None:
         """Start judging.
 
         Args:
             scene: thresholds are in its section `referee`.
+            task: a key of the scene's tasks; in a push nothing is grasped, so nothing is missed.
             target: name of the object that must reach the goal.
-            goal: (2,) the goal's centre [m].
-            goal_radius: the target's centre must rest within it [m].
+            goal: (3,) centre of the surface on which it must come to rest [m].
+            goal_radius: the target's centre must rest so near to it in the plane [m].
             max_steps: the step at which an undecided episode fails by timeout.
         """
+        self._grasps = task != PUSH
         self._rules = scene.referee
         self._period = scene.control_period
         self._target, self._goal, self._radius = target, np.asarray(goal), goal_radius
@@ -61,6 +71,18 @@ class Referee:
         self._closed_at: int | None = None
         self._closed_height = 0.0
         self._resting = 0
+
+    @classmethod
+    def of(cls, scene: Scene, scenario: Scenario) -> Referee:
+        """The referee of a scenario."""
+        return cls(
+            scene,
+            scenario.task,
+            scenario.target,
+            scenario.goal,
+            scenario.goal_radius,
+            scene.control["max_steps"],
+        )
 
     def update(self, truth: GroundTruth) -> Verdict | None:
         """Judge the next step; None while the episode is undecided.
@@ -92,10 +114,10 @@ class Referee:
         elif self._lifted and self._lost_at is None:
             self._lost_at = truth.step
         speed = np.linalg.norm(position - self._last_position) / self._period
-        inside = np.linalg.norm(position[:2] - self._goal) <= self._radius
+        inside = np.linalg.norm(position[:2] - self._goal[:2]) <= self._radius
         resting = speed < self._rules["rest_speed"] and not held and inside
-        low = abs(height) < self._rules["lift_height"] / 2
-        self._resting = self._resting + 1 if resting and low else 0
+        there = abs(height - self._goal[2]) < self._rules["lift_height"] / 2
+        self._resting = self._resting + 1 if resting and there else 0
 
     def _collision(self, truth: GroundTruth) -> Verdict | None:
         if truth.contact_force < self._rules["collision_force"]:
@@ -114,14 +136,15 @@ class Referee:
             return None
         if truth.step - self._lost_at < self._rules["lost_contact_steps"]:
             return None
-        distance = np.linalg.norm(position[:2] - self._goal)
-        if distance <= self._radius:
+        distance = np.linalg.norm(position[:2] - self._goal[:2])
+        fallen = position[2] - self._rest_height < self._goal[2] - self._rules["lift_height"]
+        if distance <= self._radius and not fallen:
             return None  # let go over the goal: it succeeds once it rests there
         text = f"{self._target} left the gripper {distance * 100:.0f} cm from the goal's centre"
         return Verdict(FailureType.DROP, truth.step, self._lost_at, text)
 
     def _miss(self, truth: GroundTruth) -> Verdict | None:
-        if self._lifted:
+        if self._lifted or not self._grasps:
             return None
         if truth.gripper_command >= _CLOSING:
             self._closed_at = None

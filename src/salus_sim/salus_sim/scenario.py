@@ -1,4 +1,4 @@
-"""What an episode starts from, drawn from its seed: poses, colours, light, cameras, instruction."""
+"""What an episode starts from, drawn from its seed: task, poses, colours, light, cameras."""
 
 from __future__ import annotations
 
@@ -6,25 +6,38 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from salus_sim.scene import Scene, SceneError
-
-INSTRUCTIONS = (
-    "pick up the {color} cube and place it on the goal",
-    "put the {color} cube on the white disc",
-    "move the {color} block to the goal",
-    "take the {color} cube and set it down on the goal",
+from salus_sim.scene import Scene
+from salus_sim.tasks import (
+    PUSH,
+    PUT_IN,
+    STACK,
+    Request,
+    parse_instruction,
+    sample_instruction,
+    sample_task,
 )
+
 GOAL_CLEARANCE = 0.14  # of the target's start from the goal's centre [m]
 OBJECT_CLEARANCE = 0.105  # between objects' centres, so that the open hand fits [m]
+_TRAY_CLEARANCE = 0.17  # of other objects from the tray's centre [m]
+_PUSH_CLEARANCE = 0.12  # of other objects from the way of a push [m]
+_PUSH_RUN_UP = 0.07  # a push begins so far behind the target [m]
+GRAVITY = 9.81  # [m/s^2]
+_FIRM_BASE = 0.019  # smallest half edge of a cube that another is stacked on [m]
 
 
 @dataclass
 class ObjectStart:
-    """A manipulable object's start: position (3,) of its centre, yaw, half edge length."""
+    """A manipulable object's start: position (3,) of its centre, yaw, half edge length, friction.
+
+    A `slippery` object is tinted, so that cameras can see it.
+    """
 
     position: np.ndarray
     yaw: float
     half_size: float
+    friction: float
+    slippery: bool
 
 
 @dataclass
@@ -33,8 +46,11 @@ class Scenario:
 
     Attributes:
         objects: the present objects by name, lying on the table (z = 0).
+        task: a key of the scene's tasks.
         target: name of the object that the instruction means.
-        goal: (2,) centre of the goal on the table [m].
+        base: for stack the object below the target; else ''.
+        goal: (3,) centre of the surface on which the target must come to rest [m].
+        goal_radius: how near to it in the plane [m].
         obstacle: (6,) centre x, y, yaw and half sizes x, y, height [m, rad], or None.
         joints: (7,) starting pose of the arm [rad].
         light: factor on the light's intensity.
@@ -47,8 +63,11 @@ class Scenario:
     seed: int
     difficulty: str
     objects: dict[str, ObjectStart]
+    task: str
     target: str
+    base: str
     goal: np.ndarray
+    goal_radius: float
     obstacle: np.ndarray | None
     joints: np.ndarray
     light: float
@@ -58,51 +77,74 @@ class Scenario:
     instruction: str = ""
 
 
-def color_of(object_name: str) -> str:
-    """The word for an object's colour: 'red_cube' -> 'red'."""
-    return object_name.split("_")[0]
-
-
-def sample_scenario(scene: Scene, seed: int, difficulty: str, instruction: str = "") -> Scenario:
-    """Draw the scenario that belongs to a seed and a difficulty.
+def sample_scenario(
+    scene: Scene,
+    seed: int,
+    difficulty: str,
+    instruction: str = "",
+    tasks: tuple[str, ...] = (),
+    wording: str = "seen",
+) -> Scenario:
+    """Draw the scenario that belongs to a seed, a difficulty and a choice of tasks.
 
     Args:
         scene: the scene's numbers.
         seed: any non-negative integer; the same seed gives the same scenario.
         difficulty: a key of the scene's difficulties.
-        instruction: replaces the seed's own sentence; it must name a colour of the scene.
+        instruction: replaces the seed's own task and sentence; it must name a colour of the scene.
+        tasks: from which the seed draws; empty: all.
+        wording: 'seen' in training, or 'unseen': held-out combinations of words.
 
     Raises:
-        SceneError: unknown difficulty, or an instruction that names no known colour.
+        SceneError: unknown difficulty, task or wording, or an instruction that names no colour.
     """
     ranges = scene.difficulty(difficulty)
     rng = np.random.default_rng([seed, 0])
     names = list(scene.objects["names"])
-    target = names[rng.integers(len(names))]
-    template = INSTRUCTIONS[rng.integers(len(INSTRUCTIONS))]
+    task = sample_task(scene, rng, tasks)
+    shuffled = [str(name) for name in rng.permutation(names)]
+    request = Request(task, shuffled[0], shuffled[1] if task == STACK else "")
+    sentence = sample_instruction(scene, rng, request, wording)
     if instruction:
-        target = _object_in(instruction, names)
+        request, sentence = parse_instruction(scene, instruction), instruction
     low, high = ranges["distractors"]
-    others = [name for name in names if name != target]
-    rng.shuffle(others)
-    present = [target, *others[: rng.integers(low, high + 1)]]
+    extra = int(rng.integers(low, high + 1))
+    others = [name for name in shuffled if name not in (request.target, request.base)]
+    first = [request.target, request.base] if request.base else [request.target]
 
-    goal, positions, obstacle = _layout(rng, ranges, len(present))
+    layout = _Layout(scene, ranges, rng, request.task)
+    positions = layout.positions(len(first) + min(extra, len(others)) - bool(request.base))
+    if request.base:
+        positions.insert(1, layout.goal)
     objects = {}
-    for name, position in zip(present, positions, strict=True):
-        half = rng.uniform(*ranges["object_half_size"])
+    for name, position in zip([*first, *others], positions, strict=False):
+        half = float(rng.uniform(*ranges["object_half_size"]))
+        if name == request.base:
+            half = max(half, _FIRM_BASE)
+        slippery = rng.uniform() < ranges["slippery_probability"]
+        friction = _slippery_friction(scene, half, rng.uniform(*scene.objects["slippery_margin"]))
+        if name != request.target or request.task == PUSH:
+            slippery = False
         objects[name] = ObjectStart(
-            np.array([*position, half]), rng.uniform(*ranges["yaw"]), float(half)
+            position=np.array([*position, half]),
+            yaw=float(rng.uniform(*ranges["yaw"])),
+            half_size=half,
+            friction=friction if slippery else float(scene.objects["friction"]),
+            slippery=bool(slippery),
         )
+    height = 2 * objects[request.base].half_size if request.base else 0.0
     shift, turn = ranges["camera_jitter"]
     cameras = [name for name, value in scene.cameras.items() if isinstance(value, dict)]
     return Scenario(
         seed=seed,
         difficulty=difficulty,
         objects=objects,
-        target=target,
-        goal=goal,
-        obstacle=obstacle,
+        task=request.task,
+        target=request.target,
+        base=request.base,
+        goal=np.array([*layout.goal, height]),
+        goal_radius=float(scene.tasks[request.task]["radius"]),
+        obstacle=layout.obstacle,
         joints=np.array(scene.arm["rest"])
         + ranges["rest_jitter"] * rng.uniform(-1.0, 1.0, len(scene.arm["rest"])),
         light=float(rng.uniform(*ranges["light"])),
@@ -112,50 +154,72 @@ def sample_scenario(scene: Scene, seed: int, difficulty: str, instruction: str =
             for name in cameras
         },
         table_color=np.array([0.75, 0.73, 0.70]) * rng.uniform(0.85, 1.1),
-        instruction=instruction or template.format(color=color_of(target)),
+        instruction=sentence,
     )
 
 
-def _object_in(instruction: str, names: list[str]) -> str:
-    words = instruction.lower().replace(",", " ").replace(".", " ").split()
-    for name in names:
-        if color_of(name) in words:
-            return name
-    known = ", ".join(color_of(name) for name in names)
-    raise SceneError(f"instruction '{instruction}' names no object: use one of {known}")
+def _slippery_friction(scene: Scene, half_size: float, margin: float) -> float:
+    """Friction at which two fingers hold a cube's weight with a margin."""
+    weight = scene.objects["density"] * (2 * half_size) ** 3 * GRAVITY
+    least = float(scene.objects["slippery_least"])
+    return max(least, margin * weight / (2 * scene.arm["finger_force"]))
 
 
-def _layout(rng: np.random.Generator, ranges: dict, count: int):
-    """Goal, `count` object positions (target first) and obstacle that leave room for the hand."""
-    low = np.array([ranges["work_x"][0], ranges["work_y"][0]])
-    high = np.array([ranges["work_x"][1], ranges["work_y"][1]])
-    has_obstacle = rng.uniform() < ranges["obstacle_probability"]
-    while True:
-        goal, target = rng.uniform(low, high), rng.uniform(low, high)
-        distance = np.linalg.norm(goal - target)
-        if distance < (2 * GOAL_CLEARANCE if has_obstacle else GOAL_CLEARANCE):
-            continue
-        obstacle = None
-        if has_obstacle:
-            along = (goal - target) / distance
-            # Nearer to the target than GOAL_CLEARANCE the hand could not come down beside it.
-            part = rng.uniform(GOAL_CLEARANCE, distance - GOAL_CLEARANCE) / distance
-            side = rng.uniform(-0.03, 0.03)
-            centre = target + part * (goal - target) + side * np.array([-along[1], along[0]])
-            obstacle = np.array(
-                [
-                    *centre,
-                    np.arctan2(along[1], along[0]),
-                    rng.uniform(0.012, 0.022),
-                    rng.uniform(0.035, 0.07),
-                    rng.uniform(*ranges["obstacle_height"]),
-                ]
-            )
-        positions = [target]
-        for _ in range(200):
-            if len(positions) == count:
-                return goal, positions, obstacle
-            other = rng.uniform(low, high)
-            free = all(np.linalg.norm(other - p) > OBJECT_CLEARANCE for p in [*positions, goal])
-            if free and (obstacle is None or np.linalg.norm(other - obstacle[:2]) > 0.12):
-                positions.append(other)
+class _Layout:
+    """Goal, obstacle and places of objects that leave room for the hand."""
+
+    def __init__(self, scene: Scene, ranges: dict, rng: np.random.Generator, task: str) -> None:
+        self._rng, self._task = rng, task
+        self._low = np.array([ranges["work_x"][0], ranges["work_y"][0]])
+        self._high = np.array([ranges["work_x"][1], ranges["work_y"][1]])
+        has_obstacle = rng.uniform() < ranges["obstacle_probability"] and task != PUSH
+        nearest, farthest = GOAL_CLEARANCE * (1 + has_obstacle), np.inf
+        if task == PUSH:
+            nearest, farthest = scene.tasks[PUSH]["distance"]
+        while True:
+            self.goal, self._target = rng.uniform(self._low, self._high, (2, 2))
+            distance = np.linalg.norm(self.goal - self._target)
+            if nearest <= distance <= farthest:
+                break
+        self._along = (self.goal - self._target) / distance
+        self.obstacle = self._place_obstacle(ranges, distance) if has_obstacle else None
+
+    def positions(self, count: int) -> list[np.ndarray]:
+        """`count` places (2,): the target's, then those of others, as many as find room."""
+        found = [self._target]
+        for _ in range(400):
+            if len(found) == count:
+                break
+            place = self._rng.uniform(self._low, self._high)
+            if self._is_free(place, found):
+                found.append(place)
+        return found
+
+    def _is_free(self, place: np.ndarray, found: list[np.ndarray]) -> bool:
+        if any(np.linalg.norm(place - other) <= OBJECT_CLEARANCE for other in found):
+            return False
+        around_goal = _TRAY_CLEARANCE if self._task == PUT_IN else OBJECT_CLEARANCE
+        if np.linalg.norm(place - self.goal) <= around_goal:
+            return False
+        if self._task == PUSH:
+            start = self._target - _PUSH_RUN_UP * self._along
+            way = np.clip((place - start) @ self._along, 0.0, np.linalg.norm(self.goal - start))
+            if np.linalg.norm(place - start - way * self._along) <= _PUSH_CLEARANCE:
+                return False
+        return self.obstacle is None or np.linalg.norm(place - self.obstacle[:2]) > 0.12
+
+    def _place_obstacle(self, ranges: dict, distance: float) -> np.ndarray:
+        along, rng = self._along, self._rng
+        # Nearer to the target than GOAL_CLEARANCE the hand could not come down beside it.
+        part = rng.uniform(GOAL_CLEARANCE, distance - GOAL_CLEARANCE)
+        side = rng.uniform(-0.03, 0.03)
+        centre = self._target + part * along + side * np.array([-along[1], along[0]])
+        return np.array(
+            [
+                *centre,
+                np.arctan2(along[1], along[0]),
+                rng.uniform(0.012, 0.022),
+                rng.uniform(0.035, 0.07),
+                rng.uniform(*ranges["obstacle_height"]),
+            ]
+        )

@@ -15,6 +15,9 @@ _SECTIONS = (
     "arm",
     "objects",
     "goal",
+    "tray",
+    "tasks",
+    "wordings",
     "obstacle",
     "cameras",
     "difficulties",
@@ -35,6 +38,9 @@ class Scene(SimpleNamespace):
     arm: dict[str, Any]
     objects: dict[str, Any]
     goal: dict[str, Any]
+    tray: dict[str, Any]
+    tasks: dict[str, dict[str, Any]]
+    wordings: dict[str, list[str]]
     obstacle: dict[str, Any]
     cameras: dict[str, Any]
     difficulties: dict[str, dict[str, Any]]

@@ -7,7 +7,7 @@ from salus_core.failures import FailureType
 from salus_sim.referee import Referee
 from salus_sim.truth import GroundTruth
 
-GOAL = np.array([0.5, 0.2])
+GOAL = np.array([0.5, 0.2, 0.0])
 REST = 0.02
 START = np.array([0.5, -0.1, REST])
 
@@ -15,8 +15,8 @@ START = np.array([0.5, -0.1, REST])
 class Story:
     """Feeds a referee, one step after the other."""
 
-    def __init__(self, scene, max_steps=200):
-        self.referee = Referee(scene, "red_cube", GOAL, 0.05, max_steps)
+    def __init__(self, scene, max_steps=200, task="put_on", goal=GOAL, radius=0.05):
+        self.referee = Referee(scene, task, "red_cube", goal, radius, max_steps)
         self.step = -1
         self.verdict = None
 
@@ -51,7 +51,7 @@ def story(scene):
 
 def test_resting_on_the_goal_is_success(story):
     story.grasp_and_lift()
-    place = np.array([*GOAL, REST])
+    place = np.array([*GOAL[:2], REST])
     story.tell(place, "red_cube", 0.0, 0.04, 0.02, n=2)
     for _ in range(10):
         story.tell(place, tool_z=0.05)
@@ -129,3 +129,30 @@ def test_an_undecided_episode_ends_by_timeout(scene):
     story.tell()
     assert story.verdict.failure == FailureType.TIMEOUT
     assert story.verdict.onset_step == 20
+
+
+def test_a_stacked_cube_succeeds_on_the_other_and_drops_beside_it(scene):
+    base = 0.04
+    goal = np.array([0.5, 0.2, base])
+    for offset, end in (
+        ((0.0, 0.0, REST + base), FailureType.NONE),
+        ((0.0, 0.0, REST), FailureType.DROP),  # fell to the table within the radius
+        ((0.05, 0.0, REST), FailureType.DROP),
+    ):
+        story = Story(scene, task="stack", goal=goal, radius=0.02).grasp_and_lift()
+        place = np.array([*goal[:2], 0.0]) + offset
+        story.tell([0.5, 0.2, REST + base], "red_cube", 0.0, 0.04, 0.06, n=2)
+        while story.verdict is None:
+            story.tell(place, tool_z=0.1)
+        assert story.verdict.failure == end, offset
+
+
+def test_closed_fingers_are_no_miss_in_a_push(scene):
+    story = Story(scene, task="push")
+    story.tell(opening=0.0, width=0.0, tool_z=0.02, n=5)
+    story.tell(opening=0.0, width=0.0, tool_z=0.2, n=5)
+    assert story.verdict is None
+    for _ in range(10):
+        if story.verdict is None:
+            story.tell(np.array([*GOAL[:2], REST]), opening=0.0, width=0.0, tool_z=0.1)
+    assert story.verdict.failure == FailureType.NONE

@@ -43,6 +43,7 @@ class Episode:
     number: int
     seed: int
     instruction: str
+    task: str
     difficulty: str
     fault_profile: str
     faults: tuple[Fault, ...]

@@ -6,7 +6,7 @@ from typing import Any
 from salus_core.episode_store.columns import ColumnSpec
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S, FailureType, Outcome
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 JOINT_NAMES = (
     *(f"panda_joint{i}" for i in range(1, 8)),
@@ -243,6 +243,7 @@ EPISODE_COLUMNS = (
     _episode("number", "u4", about="the world's count of resets"),
     _episode("seed", "u8"),
     _episode("instruction", "string"),
+    _episode("task", "string", about="what the instruction asks for; empty: unknown"),
     _episode("difficulty", "string"),
     _episode("fault_profile", "string"),
     _episode("faults", "string", about="JSON list of injected faults, in order of onset"),
@@ -282,6 +283,7 @@ class EpisodeStart:
     number: int
     seed: int = 0
     instruction: str = ""
+    task: str = ""
     difficulty: str = ""
     fault_profile: str = ""
     target_object: str = ""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from salus_msgs.msg import EpisodeSetup, EpisodeStatus, FailureEvent, WorldState
 from std_msgs.msg import Header
 
 from salus_core.failures import FailureType
+from salus_sim.nodes.referee_messages import make_referee, truth_of
 from salus_sim.referee import Referee, Verdict
 from salus_sim.scene import SceneError, load_scene
-from salus_sim.truth import GroundTruth
 from salus_util import qos
 from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
 from salus_util.managed_node import run
@@ -59,14 +58,7 @@ class RefereeNode(Node):
         if self._referee is not None:
             self._end(EpisodeStatus.STATE_ABORTED, self._last or WorldState())
         self._setup, self._last, self._stamps = setup, None, {}
-        goal = setup.goal_pose.position
-        self._referee = Referee(
-            self._scene,
-            setup.target_object,
-            np.array([goal.x, goal.y]),
-            setup.goal_radius,
-            setup.max_steps,
-        )
+        self._referee = make_referee(self._scene, setup)
         status = self._make_status(EpisodeStatus.STATE_RUNNING)
         status.header = setup.header
         self._status.publish(status)
@@ -96,7 +88,7 @@ class RefereeNode(Node):
                 throttle_duration_sec=5.0,
             )
             return
-        verdict = self._referee.update(_truth(state))
+        verdict = self._referee.update(truth_of(state))
         self._diagnostics.count()
         if verdict is None:
             return
@@ -144,31 +136,6 @@ class RefereeNode(Node):
             instruction=setup.instruction,
             seed=setup.seed,
         )
-
-
-def _truth(state: WorldState) -> GroundTruth:
-    """What the referee reads of a message."""
-    poses = {
-        name: np.array(
-            [
-                *(pose.position.x, pose.position.y, pose.position.z),
-                *(pose.orientation.x, pose.orientation.y),
-                *(pose.orientation.z, pose.orientation.w),
-            ]
-        )
-        for name, pose in zip(state.object_names, state.object_poses, strict=True)
-    }
-    tool = state.tool_pose.position
-    return GroundTruth(
-        step=state.step,
-        tool_position=np.array([tool.x, tool.y, tool.z]),
-        object_poses=poses,
-        gripper_width=state.gripper_width,
-        gripper_command=state.gripper_command,
-        grasped_object=state.grasped_object,
-        contact_force=state.contact_force,
-        contact_body=state.contact_body,
-    )
 
 
 def main() -> int:

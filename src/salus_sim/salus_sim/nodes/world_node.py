@@ -32,6 +32,7 @@ from salus_sim.nodes.world_messages import (
     pose_message,
     world_state_message,
 )
+from salus_sim.scenario import sample_scenario
 from salus_sim.scene import Scene, SceneError, load_scene
 from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 from salus_util import qos
@@ -57,6 +58,12 @@ class WorldParameters(DiagnosticsParameters):
     )
     difficulty: str = parameter("standard", "Difficulty of a reset that names none.")
     fault_profile: str = parameter("none", "Fault profile of a reset that names none.")
+    tasks: list[str] = parameter(
+        [""], "Tasks from which a seed draws: put_on, put_in, stack, push; empty: all."
+    )
+    wording: str = parameter(
+        "seen", "Instructions: 'seen' in training, or 'unseen' combinations of known words."
+    )
     lockstep: bool = parameter(
         True, "Wait for the command of each step; else 30 Hz by the wall clock.", read_only=True
     )
@@ -91,6 +98,8 @@ class WorldNode(Node):
             scene = load_scene(parameters.scene_file or None)
             scene.difficulty(parameters.difficulty)
             scene.profile(parameters.fault_profile)
+            tasks = tuple(task for task in parameters.tasks if task)
+            sample_scenario(scene, 0, parameters.difficulty, "", tasks, parameters.wording)
             world = self._open_world(scene)
             unknown = sorted(set(parameters.cameras) - set(world.cameras))
             if unknown:
@@ -146,7 +155,14 @@ class WorldNode(Node):
         profile = request.fault_profile or self._settings.fault_profile
         response.episode = self._episode
         try:
-            truth = self._world.reset(request.seed, difficulty, profile, request.instruction)
+            truth = self._world.reset(
+                request.seed,
+                difficulty,
+                profile,
+                request.instruction,
+                tuple(task for task in self._settings.tasks if task),
+                self._settings.wording,
+            )
         except (SceneError, WorldError) as error:
             self._running = False
             response.message = str(error)

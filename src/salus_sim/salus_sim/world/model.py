@@ -83,6 +83,7 @@ def build_model(scene: Scene) -> mujoco.MjModel:
       <geom name="obstacle" type="box" size="0.02 0.05 0.1" rgba="{_rgb(scene.obstacle["color"])}"
             contype="{WORLD_BITS}" conaffinity="{ARM_BITS | OBJECT_BITS}"/>
     </body>
+    <body name="tray" mocap="true" pos="0 0 {_HIDDEN_DEPTH}">{_tray(scene)}</body>
     {"".join(_cube(name, scene) for name in scene.objects["names"])}
     <camera name="front" {_look_at(cameras["front"])}/>
     <camera name="side" {_look_at(cameras["side"])}/>
@@ -109,13 +110,35 @@ def _rgb(color: list[float]) -> str:
     return " ".join(str(value) for value in [*color, 1.0])
 
 
+def _tray(scene: Scene) -> str:
+    tray = scene.tray
+    half, wall, high = tray["half_size"], tray["wall_thickness"] / 2, tray["wall_height"] / 2
+    outer, middle = half + 2 * wall, half + wall
+    color = _rgb(tray["color"])
+    floor = (
+        f'<geom name="tray" type="box" size="{half} {half} 0.0006" pos="0 0 0.0006" '
+        f'rgba="{color}" contype="0" conaffinity="0"/>'
+    )
+    walls = (
+        (wall, outer, middle, 0),
+        (wall, outer, -middle, 0),
+        (half, wall, 0, middle),
+        (half, wall, 0, -middle),
+    )
+    return floor + "".join(
+        f'<geom name="tray_wall_{i}" type="box" size="{x} {y} {high}" pos="{px} {py} {high}" '
+        f'rgba="{color}" contype="{WORLD_BITS}" conaffinity="{ARM_BITS | OBJECT_BITS}"/>'
+        for i, (x, y, px, py) in enumerate(walls)
+    )
+
+
 def _cube(name: str, scene: Scene) -> str:
     friction = scene.objects["friction"]
     return f"""
     <body name="{name}" pos="0 0 {_HIDDEN_DEPTH}">
       <freejoint name="{name}"/>
       <geom name="{name}" type="box" size="0.02 0.02 0.02" density="{scene.objects["density"]}"
-            condim="4" friction="{friction} 0.005 0.0001"
+            condim="4" friction="{friction} 0.005 0.0001" priority="1"
             contype="{OBJECT_BITS}" conaffinity="{ARM_BITS | OBJECT_BITS | WORLD_BITS}"
             rgba="{_rgb(scene.objects["colors"][name])}"/>
     </body>"""

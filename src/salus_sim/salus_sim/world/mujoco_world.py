@@ -10,6 +10,7 @@ import numpy as np
 from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, OBJECT_SLIP, Fault, FaultInjector
 from salus_sim.scenario import Scenario, sample_scenario
 from salus_sim.scene import Scene
+from salus_sim.tasks import PUSH, PUT_IN, PUT_ON
 from salus_sim.truth import GroundTruth
 from salus_sim.world.controller import CartesianController
 from salus_sim.world.model import build_model, hidden_position
@@ -67,7 +68,9 @@ class MujocoWorld:
             n: (model.camera(n).pos.copy(), model.camera(n).quat.copy()) for n in self.cameras
         }
         self._lamp = model.light("lamp").diffuse.copy()
-        self._friction = model.geom(scene.objects["names"][0]).friction.copy()
+        self._colors = {n: model.geom(n).rgba.copy() for n in scene.objects["names"]}
+        self._mocap = {n: int(model.body(n).mocapid[0]) for n in ("obstacle", "tray")}
+        self._target_friction = 1.0
         self._renderer: mujoco.Renderer | None = None
         self.scenario: Scenario | None = None
 
@@ -78,15 +81,22 @@ class MujocoWorld:
             self._renderer = None
 
     def reset(
-        self, seed: int, difficulty: str, fault_profile: str, instruction: str = ""
+        self,
+        seed: int,
+        difficulty: str,
+        fault_profile: str,
+        instruction: str = "",
+        tasks: tuple[str, ...] = (),
+        wording: str = "seen",
     ) -> WorldTruth:
-        """Start the episode of a seed.
+        """Start the episode of a seed; the arguments are those of `sample_scenario`.
 
         Raises:
-            SceneError: unknown difficulty, fault profile or instruction; the old episode stays.
+            SceneError: unknown difficulty, fault profile, instruction, task or wording; the old
+                episode stays.
             WorldError: the arm touches something at the start.
         """
-        scenario = sample_scenario(self.scene, seed, difficulty, instruction)
+        scenario = sample_scenario(self.scene, seed, difficulty, instruction, tasks, wording)
         self._faults = FaultInjector(self.scene, seed, fault_profile)
         self.scenario = scenario
         self.step_number = 0
@@ -162,7 +172,6 @@ class MujocoWorld:
             joint, geom = model.joint(name), model.geom(name)
             start = scenario.objects.get(name)
             address = joint.qposadr[0]
-            geom.friction[:] = self._friction
             present = start is not None
             geom.contype[:] = 2 if present else 0
             geom.conaffinity[:] = 7 if present else 0
@@ -171,6 +180,9 @@ class MujocoWorld:
                 data.qpos[address : address + 7] = [*hidden_position(index), 1, 0, 0, 0]
                 continue
             half = start.half_size
+            geom.friction[0] = start.friction
+            tint = self.scene.objects["slippery_tint"] if start.slippery else 0.0
+            geom.rgba[:3] = (1.0 - tint) * self._colors[name][:3] + tint
             geom.size[:] = half
             model.geom_rbound[geom.id] = half * np.sqrt(3.0)
             model.geom_aabb[geom.id, 3:] = half
@@ -182,8 +194,8 @@ class MujocoWorld:
             data.qpos[address : address + 7] = [*start.position, *turn]
         # Subtree masses and inverse weights follow from the bodies' masses.
         mujoco.mj_setConst(model, mujoco.MjData(model))
-        for name in ("goal", "goal_ring"):
-            model.geom(name).pos[:2] = scenario.goal
+        self._target_friction = scenario.objects[scenario.target].friction
+        self._place_goal(scenario)
         self._place_obstacle(scenario.obstacle)
         model.geom("table").rgba[:3] = np.clip(scenario.table_color, 0, 1)
         model.light("lamp").pos[:] = scenario.light_position
@@ -195,18 +207,29 @@ class MujocoWorld:
             mujoco.mju_quatIntegrate(turned, offset[3:], 1.0)
             camera.quat[:] = turned
 
+    def _place_goal(self, scenario: Scenario) -> None:
+        """Show the disc, the tray, or for stacking neither."""
+        x, y = scenario.goal[:2]
+        hidden = hidden_position(len(self._bodies) + 1)
+        tray = self._mocap["tray"]
+        self.data.mocap_pos[tray] = [x, y, 0.0] if scenario.task == PUT_IN else hidden
+        self.data.mocap_quat[tray] = [1, 0, 0, 0]
+        for name, height in (("goal", 0.0008), ("goal_ring", 0.0005)):
+            disc = self.model.geom(name)
+            disc.pos[:] = [x, y, height] if scenario.task in (PUT_ON, PUSH) else hidden
+
     def _place_obstacle(self, obstacle: np.ndarray | None) -> None:
-        geom = self.model.geom("obstacle")
+        geom, mocap = self.model.geom("obstacle"), self._mocap["obstacle"]
         if obstacle is None:
-            self.data.mocap_pos[0] = hidden_position(len(self._bodies))
-            self.data.mocap_quat[0] = [1, 0, 0, 0]
+            self.data.mocap_pos[mocap] = hidden_position(len(self._bodies))
+            self.data.mocap_quat[mocap] = [1, 0, 0, 0]
             return
         x, y, yaw, half_x, half_y, height = obstacle
         geom.size[:] = [half_x, half_y, height / 2]
         self.model.geom_rbound[geom.id] = np.linalg.norm(geom.size)
         self.model.geom_aabb[geom.id, 3:] = geom.size
-        self.data.mocap_pos[0] = [x, y, height / 2]
-        self.data.mocap_quat[0] = [np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
+        self.data.mocap_pos[mocap] = [x, y, height / 2]
+        self.data.mocap_quat[mocap] = [np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
 
     def _apply_faults(self) -> None:
         step, target = self.step_number, self.scenario.target
@@ -218,9 +241,7 @@ class MujocoWorld:
         if push:
             self.data.xfrc_applied[self._bodies[target], :3] = push.magnitude * push.direction
         slip = self._faults.active(OBJECT_SLIP, step)
-        for pad in self._pads:
-            self.model.geom_friction[pad, 0] = slip.magnitude if slip else self._friction[0]
-        self.model.geom(target).friction[0] = slip.magnitude if slip else self._friction[0]
+        self.model.geom(target).friction[0] = slip.magnitude if slip else self._target_friction
 
     def _arm_contact(self) -> tuple[float, str]:
         """Largest contact force of the arm on anything but the target [N], and on what."""

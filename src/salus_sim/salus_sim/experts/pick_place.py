@@ -1,15 +1,19 @@
-"""A scripted expert with privileged knowledge: the teacher of the embedded policy."""
+"""The teacher of picking and placing: on the disc, in the tray, on another cube."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from salus_sim.experts.geometry import limited, quarter_turn, yaw
 from salus_sim.scenario import Scenario
 from salus_sim.scene import Scene
-from salus_sim.truth import GroundTruth
+from salus_sim.tasks import STACK
+from salus_sim.world.mujoco_world import WorldTruth
 
 _GAIN = 0.35  # of the remaining way per step, before the limit
+_SLIPPERY_PACE = 0.7  # of the longest step while carrying something slippery
 _ALIGNED = 0.012  # the hand may close when it is this near to its aim [m]
+_CAREFUL, _TURNED = 0.006, 0.05  # and for a slippery target: so near [m] and so well turned [rad]
 _FUNNEL, _FUNNEL_RADIUS = 4.0, 0.006  # slope and neck [m] of the way down to the target
 _HOVER = 0.10  # above the target before coming down [m]
 _CARRY_MARGIN = 0.085  # of the tool point over the obstacle's top while carrying [m]
@@ -17,50 +21,59 @@ _NEAR_GOAL = 0.05  # here the way down begins [m]
 _LIFT_BLEND = 0.025  # below the carrying height sideways motion fades in over this [m]
 _CLOSING_STEPS = 8
 _OPENING_STEPS = 4
-PHASES = ("reach", "grasp", "lift", "carry", "lower", "release", "retreat")
+_PHASES = ("reach", "grasp", "lift", "carry", "lower", "release", "retreat")
 
 
-class Expert:
-    """Picks the target and places it on the goal, over the obstacle if there is one.
-
-    The action is a function of the present state and a small memory (the phase), so that it can
-    also label states that a student has reached by itself (DAgger, Ross et al. 2011).
-    """
+class PickPlaceExpert:
+    """Picks the target and sets it down on the goal, over the obstacle; see `experts.Expert`."""
 
     def __init__(self, scene: Scene, scenario: Scenario) -> None:
         self._scale = np.array(scene.control["action_scale"])
         self._scenario = scenario
-        self._half = scenario.objects[scenario.target].half_size
+        self._goal = scenario.goal[:2]
+        target = scenario.objects[scenario.target]
+        self._half = target.half_size
+        self._slippery = target.slippery
+        self._placed_height = scenario.goal[2] + self._half
+        # A cube on a cube must be set down nearer to its goal than one on the disc.
+        self._precision = 0.4 if scenario.task == STACK else 1.0
         top = scenario.obstacle[5] if scenario.obstacle is not None else 0.0
-        self._carry_height = max(0.12, top + _CARRY_MARGIN)
+        self._carry_height = max(
+            0.12, top + _CARRY_MARGIN, self._placed_height + self._half + _NEAR_GOAL
+        )
         self._closed_for = 0
         self._opened_for = 0
-        self.phase = "reach"
+        self._phase = "reach"
 
-    def act(self, truth: GroundTruth) -> np.ndarray:
+    @property
+    def progress(self) -> float:
+        """How far the task has come [0 .. 1]."""
+        return _PHASES.index(self._phase) / (len(_PHASES) - 1)
+
+    def act(self, truth: WorldTruth) -> np.ndarray:
         """The action (7,) for this step, in the units of ActionCommand."""
         target = truth.object_poses[self._scenario.target]
         tool = truth.tool_position
         held = truth.grasped_object == self._scenario.target
-        self.phase = self._next_phase(truth, target, held)
-        opening = 1.0 if self.phase in ("reach", "release", "retreat") else 0.0
-        aim = self._aim(tool, target)
-        way = aim - tool
-        step = np.clip(_GAIN * way, -self._scale[:3], self._scale[:3])
+        self._phase = self._next_phase(truth, target, held)
+        opening = 1.0 if self._phase in ("reach", "release", "retreat") else 0.0
+        limit = self._scale[:3]
+        if self._slippery and self._phase in ("lift", "carry", "lower"):
+            limit = _SLIPPERY_PACE * limit
+        step = limited(_GAIN * (self._aim(tool, target) - tool), limit)
         rotation = np.zeros(3)
-        if self.phase == "reach":
-            error = _smallest_turn(_yaw(target[3:]) - _tool_yaw(truth))
-            rotation[2] = np.clip(0.3 * error, -self._scale[5], self._scale[5])
+        if self._phase == "reach":
+            rotation[2] = np.clip(0.3 * _turn(truth, target), -self._scale[5], self._scale[5])
         return np.array([*step, *rotation, opening])
 
-    def _next_phase(self, truth: GroundTruth, target: np.ndarray, held: bool) -> str:
-        tool, phase = truth.tool_position, self.phase
-        goal = self._scenario.goal
+    def _next_phase(self, truth: WorldTruth, target: np.ndarray, held: bool) -> str:
+        tool, phase = truth.tool_position, self._phase
         aside = np.linalg.norm(tool[:2] - target[:2])
+        away = np.linalg.norm(target[:2] - self._goal)
         if phase == "reach":
             if held and truth.gripper_command < 0.5:
                 return "lift"
-            if aside < _ALIGNED and tool[2] < self._grasp_height() + 0.006:
+            if self._may_close(truth, target, aside):
                 self._closed_for = 0
                 return "grasp"
             return "reach"
@@ -74,19 +87,26 @@ class Expert:
             empty = truth.gripper_width < 1.2 * self._half or truth.gripper_command > 0.5
             if not held and empty:
                 return "reach"
-            away = np.linalg.norm(target[:2] - goal)
-            if target[2] < self._half + 0.008 and away < 0.03:
+            if target[2] < self._placed_height + 0.008 and away < 0.03 * self._precision:
                 self._opened_for = 0
                 return "release"
             if away < _NEAR_GOAL:
                 return "lower"
             return "carry" if tool[2] > self._carry_height - _LIFT_BLEND else "lift"
         if phase == "release":
-            if held and target[2] > self._half + 0.02:
+            if held and target[2] > self._placed_height + 0.02:
                 return "carry"
             self._opened_for += 1
             return "retreat" if self._opened_for >= _OPENING_STEPS else "release"
-        return phase
+        fallen = abs(target[2] - self._placed_height) > 0.01 or away > self._scenario.goal_radius
+        return "reach" if fallen and tool[2] > target[2] + 0.05 else phase
+
+    def _may_close(self, truth: WorldTruth, target: np.ndarray, aside: float) -> bool:
+        if truth.tool_position[2] > self._grasp_height() + 0.006:
+            return False
+        if not self._slippery:
+            return aside < _ALIGNED
+        return aside < _CAREFUL and abs(_turn(truth, target)) < _TURNED
 
     def _approach_height(self, tool: np.ndarray, target: np.ndarray) -> float:
         """A funnel above the target [m]: the nearer in the plane, the lower.
@@ -107,36 +127,26 @@ class Expert:
 
     def _aim(self, tool: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Where the tool point should go: (3,) [m]."""
-        goal, phase = self._scenario.goal, self.phase
+        phase = self._phase
         if phase == "reach":
             return np.array([*target[:2], self._approach_height(tool, target)])
         if phase == "grasp":
             return np.array([*tool[:2], self._grasp_height()])
-        way = goal - target[:2]
+        way = self._goal - target[:2]
         away = np.linalg.norm(way)
         if phase in ("lift", "carry"):
             risen = (tool[2] - self._carry_height + 2 * _LIFT_BLEND) / _LIFT_BLEND
             return np.array([*(tool[:2] + np.clip(risen, 0.0, 1.0) * way), self._carry_height])
         if phase == "lower":
-            down = self._half + 0.002 + tool[2] - target[2]
-            height = down + _FUNNEL * max(0.0, away - 2 * _FUNNEL_RADIUS)
+            down = self._placed_height + 0.002 + tool[2] - target[2]
+            neck = 2 * _FUNNEL_RADIUS * self._precision
+            height = down + _FUNNEL * max(0.0, away - neck)
             return np.array([*(tool[:2] + way), min(height, self._carry_height)])
         if phase == "release":
             return tool.copy()
-        return np.array([*tool[:2], 0.15])
+        return np.array([*tool[:2], self._placed_height + 0.13])
 
 
-def _yaw(quaternion: np.ndarray) -> float:
-    x, y, z, w = quaternion
-    return float(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
-
-
-def _tool_yaw(truth: GroundTruth) -> float:
-    """Yaw of the fingers' closing direction; the tool's z axis points down."""
-    x, y, z, w = truth.tool_quaternion
-    return float(np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z)))
-
-
-def _smallest_turn(angle: float) -> float:
-    """The equivalent turn of a cube, within a quarter turn: (-pi/4, pi/4]."""
-    return float((angle + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+def _turn(truth: WorldTruth, target: np.ndarray) -> float:
+    """How far the fingers must turn to lie flat on the target's sides [rad]."""
+    return quarter_turn(yaw(target[3:]) - yaw(truth.tool_quaternion))
