@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from salus_core.failures import FailureType
-from salus_sim.expert import PHASES, Expert
+from salus_sim.experts import expert_for
 from salus_sim.referee import Referee, Verdict
 from salus_sim.scenario import Scenario
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
@@ -16,6 +16,7 @@ from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.inputs import proprioception_vector, resize_area, tokenize
 
 _ENDED_BY_EXPERT = 12  # steps of rest after the goal is reached that are worth learning
+_GRASP_RANGE, _CLEARANCE_RANGE = 0.08, 0.15  # [m]
 
 
 @dataclass
@@ -130,6 +131,8 @@ def run_episode(
     act: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None,
     record: bool = True,
     fault_profile: str = "none",
+    tasks: tuple[str, ...] = (),
+    wording: str = "seen",
 ) -> tuple[Frames | None, Verdict]:
     """Run one episode and label each step by the expert.
 
@@ -143,16 +146,18 @@ def run_episode(
         record: keep the frames; a DAgger episode then goes on after a drop or a miss, so that the
             expert shows how to recover.
         fault_profile: faults to inject.
+        tasks: from which the seed draws; empty: all.
+        wording: 'seen' or 'unseen'; see `salus_sim.tasks`.
 
     Returns:
         The frames (None unless recorded) and the referee's first verdict.
     """
     scene, scale = world.scene, np.array(config.action_scale)
-    truth = world.reset(seed, difficulty, fault_profile)
+    truth = world.reset(seed, difficulty, fault_profile, tasks=tasks, wording=wording)
     scenario = world.scenario
     max_steps = scene.control["max_steps"]
-    referee = Referee(scene, scenario.target, scenario.goal, scene.goal["radius"], max_steps)
-    expert, reader = Expert(scene, scenario), InputReader(config, world)
+    referee = Referee.of(scene, scenario)
+    expert, reader = expert_for(scene, scenario), InputReader(config, world)
     noise = ActionNoise(np.random.default_rng([seed, 3]))
     tokens = tokenize(scenario.instruction, config)
     rows: list[tuple] = []
@@ -164,7 +169,9 @@ def run_episode(
         if record or act is not None:
             images, vector = reader.read(truth)
         if record:
-            rows.append((images, vector, label / scale, _scene_values(truth, scenario, expert)))
+            rows.append(
+                (images, vector, label / scale, _scene_values(truth, scenario, expert.progress))
+            )
         action = act(images, vector, tokens) if act else noise(label, scale)
         truth = world.step(action)
         if verdict is None:
@@ -191,12 +198,36 @@ def run_episode(
     return frames, verdict
 
 
-def _scene_values(truth: WorldTruth, scenario: Scenario, expert: Expert) -> np.ndarray:
+def _scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.ndarray:
     """The values named by `config.SCENE_TARGETS`; lengths in metres."""
-    obstacle = scenario.obstacle
-    nothing = [0.0, np.nan, np.nan, np.nan]
-    there = nothing if obstacle is None else [1.0, obstacle[0], obstacle[1], obstacle[5]]
-    held = float(truth.grasped_object == scenario.target)
-    progress = PHASES.index(expert.phase) / (len(PHASES) - 1)
     target = truth.object_poses[scenario.target][:3]
-    return np.array([*target, *scenario.goal, *there, held, progress])
+    tool, obstacle = truth.tool_position, scenario.obstacle
+    there = [0.0, np.nan, np.nan, np.nan]
+    if obstacle is not None:
+        there = [1.0, obstacle[0], obstacle[1], obstacle[5]]
+    others = [pose[:2] for name, pose in truth.object_poses.items() if name != scenario.target]
+    nearest = min(others, key=lambda p: np.linalg.norm(p - tool[:2]), default=(np.nan, np.nan))
+    return np.array(
+        [
+            *target,
+            *scenario.goal,
+            *there,
+            *nearest,
+            *np.clip(target - tool, -_GRASP_RANGE, _GRASP_RANGE),
+            _clearance(tool, obstacle),
+            float(truth.grasped_object == scenario.target),
+            float(scenario.objects[scenario.target].slippery),
+            progress,
+        ]
+    )
+
+
+def _clearance(tool: np.ndarray, obstacle: np.ndarray | None) -> float:
+    """Distance of the tool point from the obstacle's box, at most _CLEARANCE_RANGE [m]."""
+    if obstacle is None:
+        return _CLEARANCE_RANGE
+    x, y, yaw, half_x, half_y, height = obstacle
+    along, across = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
+    offset = tool[:2] - (x, y)
+    outside = [abs(offset @ along) - half_x, abs(offset @ across) - half_y, tool[2] - height]
+    return min(float(np.linalg.norm(np.maximum(outside, 0.0))), _CLEARANCE_RANGE)

@@ -61,20 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", default="runs/train_policy", help="folder of the stages")
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
-    parser.add_argument("--demos", type=int, default=300, help="expert episodes, shared")
-    parser.add_argument(
-        "--explorers",
-        type=int,
-        default=5,
-        help="members with DAgger rounds of their own; the others learn from those rounds",
-    )
-    parser.add_argument("--rounds", type=int, default=3, help="DAgger rounds per member")
-    parser.add_argument("--round-episodes", type=int, default=30)
+    parser.add_argument("--demos", type=int, default=400, help="expert episodes, shared")
+    parser.add_argument("--rounds", type=int, default=4, help="DAgger rounds per member")
+    parser.add_argument("--round-episodes", type=int, default=40)
     parser.add_argument(
         "--updates",
         type=int,
         nargs=3,
-        default=(1800, 700, 1200),
+        default=(2400, 900, 2200),
         help="of cloning, of each round, of the last stage",
     )
     parser.add_argument("--batch", type=int, default=64)
@@ -119,15 +113,9 @@ def train_member(
     network = EmbeddedNetwork(config)
     cloning, per_round, last = options.updates
     parts = [demos]
-    if member < options.explorers:
-        stages = [("clone", cloning, options.rate)]
-        stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
-        stages += [("last", last, 0.8 * options.rate)]
-    else:
-        stages = [("last", cloning + last, options.rate)]
-        for explorer in range(options.explorers):
-            rounds = sorted((work / f"member_{explorer}").glob("round_*.npz"))
-            parts += [Frames.load(path) for path in rounds]
+    stages = [("clone", cloning, options.rate)]
+    stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
+    stages += [("last", last, 0.8 * options.rate)]
     for number, (name, updates, rate) in enumerate(stages):
         done = folder / name
         data = folder / f"{name}.npz"
@@ -152,7 +140,7 @@ def train_member(
             world,
             EmbeddedEnsemble(network, torch.device("cpu"), torch.float32),
             "standard",
-            options.evaluate if name == "last" else options.evaluate // 2,
+            options.evaluate if name == "last" else options.evaluate // 4,
         )
         save_member(network, done)
         report = {

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.config import COLORS, SCENE_TARGETS, EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import prepare_images
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork, NetworkOutput
 from salus_vla_node.training.rollout import Frames
 
-_SCENE_UNIT = 0.1  # metres per unit of the auxiliary loss
-_COLORS = ("red", "green", "blue", "yellow")  # words that are never dropped
+_NEVER_DROPPED = (*COLORS, "push", "slide", "shove", "tray", "stack", "top")  # words
 
 
 @dataclass
@@ -37,7 +36,7 @@ class Batches:
         ends = np.append(np.flatnonzero(np.diff(frames.episode)), len(frames) - 1)
         self._last = ends[np.searchsorted(ends, np.arange(len(frames)))]
         self._droppable = [
-            i for i, word in enumerate(config.vocabulary) if i and word not in _COLORS
+            i for i, word in enumerate(config.vocabulary) if i and word not in _NEVER_DROPPED
         ]
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -84,9 +83,7 @@ def losses(output: NetworkOutput, action: Tensor, scene: Tensor) -> tuple[Tensor
     weight = torch.linspace(1.0, 0.5, action.shape[1])[:, None]
     action_loss = (nll * variance.detach().sqrt() * weight).mean()
     known = ~torch.isnan(scene)
-    unit = torch.ones(scene.shape[1])
-    unit[:5] = _SCENE_UNIT
-    unit[6:9] = _SCENE_UNIT
+    unit = torch.tensor(list(SCENE_TARGETS.values()))
     difference = (output.scene[:, 0].float() - torch.nan_to_num(scene)) / unit
     scene_loss = (difference**2)[known].mean()
     return action_loss, scene_loss, error[:, 0].abs().mean()

@@ -11,16 +11,22 @@ PROPRIOCEPTION = (
     *("gripper_width", "gripper_speed"),
     *(f"joint_{i}" for i in range(1, 8)),
 )
-SCENE_TARGETS = (  # what the auxiliary head reads off the latent
-    *("target_x", "target_y", "target_z"),
-    *("goal_x", "goal_y"),
-    *("obstacle_present", "obstacle_x", "obstacle_y", "obstacle_height"),
-    *("target_held", "progress"),
-)
+SCENE_TARGETS = {  # what the auxiliary head reads off the latent, and the unit of its error
+    **{"target_x": 0.1, "target_y": 0.1, "target_z": 0.1},  # [m]
+    **{"goal_x": 0.1, "goal_y": 0.1, "goal_z": 0.1},
+    **{"obstacle_present": 1.0, "obstacle_x": 0.1, "obstacle_y": 0.1, "obstacle_height": 0.1},
+    **{"other_x": 0.1, "other_y": 0.1},  # of the object nearest to the tool that is not the target
+    **{"grasp_x": 0.03, "grasp_y": 0.03, "grasp_z": 0.03},  # target minus tool, within 8 cm
+    "clearance": 0.05,  # between tool and obstacle, up to 15 cm
+    **{"target_held": 1.0, "target_slippery": 1.0, "progress": 1.0},
+}
 VOCABULARY = (
     *("<unk>", "pick", "up", "the", "cube", "and", "place", "it", "on", "goal", "put", "white"),
     *("disc", "move", "block", "to", "take", "set", "down", "red", "green", "blue", "yellow"),
+    *("in", "into", "tray", "lay", "stack", "top", "of", "push", "slide", "onto", "aside"),
+    "shove",
 )
+COLORS = ("red", "green", "blue", "yellow")
 
 
 @dataclass
@@ -47,7 +53,7 @@ class EmbeddedConfig:
     action_scale: tuple[float, ...] = (0.014, 0.014, 0.014, 0.1, 0.1, 0.1, 1.0)
     proprioception: tuple[str, ...] = PROPRIOCEPTION
     vocabulary: tuple[str, ...] = VOCABULARY
-    scene_targets: tuple[str, ...] = SCENE_TARGETS
+    scene_targets: tuple[str, ...] = tuple(SCENE_TARGETS)
     proprioception_mean: tuple[float, ...] = field(default=(0.0,) * len(PROPRIOCEPTION))
     proprioception_std: tuple[float, ...] = field(default=(1.0,) * len(PROPRIOCEPTION))
     control_period: float = 1.0 / 30.0

@@ -10,12 +10,13 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn, relu
+from torch import Tensor, nn, relu, relu_
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, layer_norm, pad
 
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 
 _STEM, _TRUNK, _KEYPOINTS, _MIDDLE, _DEEP = 16, 32, 16, 32, 48
-_WORD, _FUSED = 32, 256
+_WORD, _FUSED = 48, 256
 LOG_STD_RANGE = (-5.0, 1.0)  # of normalised action units
 
 
@@ -46,6 +47,9 @@ class StackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply each member's layer to its own features."""
+        if x.shape[0] == 1:
+            # One observation: a product per member without rearranging the weights.
+            return torch.baddbmm(self.bias[:, None], x.transpose(0, 1), self.weight).transpose(0, 1)
         return torch.einsum("bmi,mio->bmo", x, self.weight) + self.bias
 
 
@@ -59,50 +63,107 @@ class StackedNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each member's features."""
-        return nn.functional.layer_norm(x, x.shape[-1:]) * self.weight + self.bias
+        return layer_norm(x, x.shape[-1:]) * self.weight + self.bias
 
 
-class CameraEncoder(nn.Module):
-    """Language-modulated features of one camera for every member.
+class StackedConv(nn.Module):
+    """A convolution per camera and member, as one grouped convolution.
+
+    Its groups are the cameras, one after the other, and within each its members.
+    """
+
+    def __init__(
+        self, members: int, cameras: int, inputs: int, outputs: int, kernel: int, stride: int = 1
+    ) -> None:
+        super().__init__()
+        bound = 1.0 / math.sqrt(inputs * kernel**2)
+        shape = (members, cameras, outputs)
+        self.weight = nn.Parameter(
+            torch.empty(*shape, inputs, kernel, kernel).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self._stride, self._padding = stride, kernel // 2
+
+    def forward(self, x: Tensor, groups: int) -> Tensor:
+        """Convolve (B, groups * in, H, W).
+
+        Groups are the cameras (one image for all members), or cameras times members.
+        """
+        weight = self.weight.transpose(0, 1).flatten(0, 2)
+        bias = self.bias.transpose(0, 1).flatten()
+        return conv2d(x, weight, bias, self._stride, self._padding, groups=groups)
+
+
+class CameraEncoders(nn.Module):
+    """Language-modulated features of every camera for every member.
 
     Where things are comes from a spatial softmax (Levine et al. 2016, section 5.1) at half the
     image's resolution; what they look like from a coarser branch. The instruction modulates both
     (FiLM, Perez et al. 2018).
     """
 
-    def __init__(self, members: int, image_size: int) -> None:
+    def __init__(self, members: int, cameras: int, image_size: int) -> None:
         super().__init__()
-        m = members
-        self.members = m
-        self.stem = nn.Conv2d(3, m * _STEM, 5, stride=2, padding=2)
-        self.trunk = nn.Conv2d(m * _STEM, m * _TRUNK, 3, padding=1, groups=m)
-        self.film = StackedLinear(m, _WORD, 2 * _TRUNK)
-        self.heat = nn.Conv2d(m * _TRUNK, m * _KEYPOINTS, 1, groups=m)
-        self.middle = nn.Conv2d(m * _TRUNK, m * _MIDDLE, 3, stride=2, padding=1, groups=m)
-        self.deep = nn.Conv2d(m * _MIDDLE, m * _DEEP, 3, stride=2, padding=1, groups=m)
+        self._members, self._cameras = members, cameras
+        sizes = (members, cameras)
+        self.stem = StackedConv(*sizes, 3, _STEM, 5, stride=2)
+        self.trunk = StackedConv(*sizes, _STEM, _TRUNK, 3)
+        self.film = StackedLinear(members, _WORD, cameras * 2 * _TRUNK)
+        self.heat = StackedConv(*sizes, _TRUNK, _KEYPOINTS, 1)
+        self.middle = StackedConv(*sizes, _TRUNK, _MIDDLE, 3, stride=2)
+        self.deep = StackedConv(*sizes, _MIDDLE, _DEEP, 3, stride=2)
         edge = torch.linspace(-1.0, 1.0, image_size // 2)
         grid = torch.stack(torch.meshgrid(edge, edge, indexing="ij"), -1).reshape(-1, 2)
         self.register_buffer("grid", grid, persistent=False)
 
     @staticmethod
     def output_size() -> int:
-        """Features per member."""
+        """Features per camera and member."""
         return 2 * _KEYPOINTS + 16 * _DEEP
 
-    def forward(self, image: Tensor, words: Tensor) -> Tensor:
-        """Encode (B, 3, S, S) images in -1..1 under (B, M, W) instructions: (B, M, F)."""
-        batch, m = image.shape[0], self.members
-        x = relu(self.stem(image.contiguous(memory_format=torch.channels_last)))
-        x = self.trunk(x)
-        gain, offset = self.film(words).to(x.dtype)[..., None, None].chunk(2, 2)
-        shape = x.shape
-        x = x.reshape(batch, m, _TRUNK, *shape[2:]) * (1 + gain) + offset
-        x = relu(x).reshape(shape)
-        heat = self.heat(x).reshape(batch, m, _KEYPOINTS, -1).float()
+    def forward(self, images: Tensor, words: Tensor) -> Tensor:
+        """Encode (B, C, 3, S, S) images in -1..1 under (B, M, W) instructions: (B, M, C, F)."""
+        batch, m, cameras = images.shape[0], self._members, self._cameras
+        groups = cameras * m
+        x = images.flatten(1, 2)
+        if batch > 1:
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = self.trunk(relu_(self.stem(x, cameras)), groups)
+        film = self.film(words).to(x.dtype).reshape(batch, m, cameras, 2 * _TRUNK).transpose(1, 2)
+        gain, offset = film.chunk(2, -1)
+        gain, offset = (value.reshape(batch, -1, 1, 1) for value in (gain, offset))
+        x = relu_(torch.addcmul(offset, x, 1 + gain))
+        heat = self.heat(x, groups).reshape(batch, groups, _KEYPOINTS, -1).float()
         points = (heat.softmax(-1) @ self.grid).flatten(2)
-        deep = relu(self.deep(relu(self.middle(x))))
-        deep = nn.functional.adaptive_avg_pool2d(deep, 4).reshape(batch, m, -1)
-        return torch.cat([points, deep.float()], -1)
+        deep = relu_(self.deep(relu_(self.middle(x, groups)), groups))
+        deep = adaptive_avg_pool2d(deep, 4).reshape(batch, groups, -1)
+        features = torch.cat([points, deep.float()], -1)
+        return features.reshape(batch, cameras, m, -1).transpose(1, 2)
+
+
+class SentenceEncoder(nn.Module):
+    """One vector per instruction from its words, each seen with the two before it.
+
+    A mere mean of words could not tell 'the red cube on the blue' from 'the blue on the red'.
+    """
+
+    def __init__(self, members: int, vocabulary: int) -> None:
+        super().__init__()
+        self.words = nn.Parameter(0.3 * torch.randn(members, vocabulary, _WORD))
+        self.context = StackedLinear(members, 3 * _WORD, _WORD)
+        self.sentence = StackedLinear(members, _WORD, _WORD)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Encode (B, W) word numbers, -1 is padding: (B, M, E)."""
+        batch, length = tokens.shape
+        known = (tokens >= 0).float()[..., None]
+        words = self.words[:, tokens.clamp(min=0)] * known  # (M, B, W, E)
+        padded = pad(words, (0, 0, 2, 0))
+        context = torch.cat([padded[:, :, i : i + length] for i in range(3)], -1)
+        context = context.flatten(1, 2).transpose(0, 1)
+        read = relu(self.context(context)).transpose(0, 1).reshape(-1, batch, length, _WORD)
+        mean = (read * known).sum(2) / known.sum(1).clamp(min=1)
+        return relu(self.sentence(mean.transpose(0, 1)))
 
 
 class EmbeddedNetwork(nn.Module):
@@ -111,15 +172,12 @@ class EmbeddedNetwork(nn.Module):
     def __init__(self, config: EmbeddedConfig, members: int = 1) -> None:
         super().__init__()
         self.config, self.members = config, members
-        m, cameras = members, config.cameras
-        self.words = nn.Parameter(0.3 * torch.randn(m, len(config.vocabulary), _WORD))
-        self.sentence = StackedLinear(m, _WORD, _WORD)
-        self.encoders = nn.ModuleDict({c: CameraEncoder(m, config.image_size) for c in cameras})
-        self.squeeze = nn.ModuleDict(
-            {c: StackedLinear(m, CameraEncoder.output_size(), _FUSED // 2) for c in cameras}
-        )
+        m, cameras = members, len(config.cameras)
+        self.sentence = SentenceEncoder(m, len(config.vocabulary))
+        self.cameras = CameraEncoders(m, cameras, config.image_size)
+        self.squeeze = StackedLinear(m * cameras, CameraEncoders.output_size(), _FUSED // 2)
         self.body = StackedLinear(m, len(config.proprioception), _FUSED // 4)
-        fused = len(cameras) * (_FUSED // 2 + 1) + _FUSED // 4 + _WORD
+        fused = cameras * (_FUSED // 2 + 1) + _FUSED // 4 + _WORD
         self.fuse = StackedLinear(m, fused, _FUSED)
         self.latent = StackedLinear(m, _FUSED, config.latent_size)
         self.norm = StackedNorm(m, config.latent_size)
@@ -143,18 +201,15 @@ class EmbeddedNetwork(nn.Module):
             tokens: (B, W) word numbers, -1 is padding.
         """
         batch, m = proprioception.shape[0], self.members
-        known = (tokens >= 0).float()
-        words = self.words[:, tokens.clamp(min=0)]  # (M, B, W, E)
-        words = (words * known[..., None]).sum(2) / known.sum(1).clamp(min=1)[:, None]
-        sentence = relu(self.sentence(words.transpose(0, 1)))
-        parts = [sentence]
-        for i, name in enumerate(self.config.cameras):
-            there = present[:, i, None, None].expand(batch, m, 1)
-            features = relu(self.squeeze[name](self.encoders[name](images[:, i], sentence)))
-            parts += [features * there, there]
+        sentence = self.sentence(tokens)
+        features = self.cameras(images, sentence)  # (B, M, C, F)
+        cameras = features.shape[2]
+        seen = relu(self.squeeze(features.flatten(1, 2))).reshape(batch, m, cameras, -1)
+        there = present[:, None, :, None].expand(batch, m, cameras, 1)
+        seen = torch.cat([seen * there, there], -1).flatten(2)
         body = (proprioception - self.proprioception_mean) / self.proprioception_std
-        parts.append(relu(self.body(body[:, None].expand(batch, m, -1))))
-        fused = relu(self.fuse(torch.cat(parts, -1)))
+        body = relu(self.body(body[:, None].expand(batch, m, -1)))
+        fused = relu(self.fuse(torch.cat([sentence, seen, body], -1)))
         latent = self.norm(self.latent(fused))
         hidden = relu(self.head(latent))
         shape = (batch, m, self.config.chunk_length, 7)
