@@ -4,10 +4,7 @@ import torch
 
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import (
-    CheckpointError,
     EmbeddedEnsemble,
-    load_member,
-    save_member,
 )
 from salus_vla_node.backends.embedded.inputs import (
     executable_action,
@@ -16,6 +13,7 @@ from salus_vla_node.backends.embedded.inputs import (
     tokenize,
 )
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
+from salus_vla_node.backends.embedded.pretrained import CheckpointError
 
 CONFIG = EmbeddedConfig()
 
@@ -55,6 +53,27 @@ def test_the_instruction_changes_the_action(observation):
     assert np.abs(first - second).max() > 1e-4
 
 
+def test_the_order_of_words_changes_the_action(observation):
+    images, proprioception, _ = observation
+    policy = ensemble(member(1))
+    first, second = (
+        policy.act(images, proprioception, tokenize(sentence, CONFIG)).means
+        for sentence in ("stack the red cube on the blue", "stack the blue cube on the red")
+    )
+    assert np.abs(first - second).max() > 1e-4
+
+
+@pytest.mark.parametrize("cameras", [("wrist",), ("side", "front"), ("front", "wrist", "side")])
+def test_any_of_the_cameras_will_do(cameras):
+    config = EmbeddedConfig(cameras=cameras)
+    policy = ensemble(EmbeddedNetwork(config), EmbeddedNetwork(config))
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(0, 255, (256, 256, 3), np.uint8) for name in CONFIG.cameras}
+    images["side"] = images["front"][::-1]
+    output = policy.act(images, np.zeros(16, np.float32), tokenize("push the red cube", config))
+    assert output.means.shape == (2, config.chunk_length, 7)
+
+
 def test_every_camera_changes_the_action(observation):
     images, proprioception, tokens = observation
     policy = ensemble(member(1))
@@ -71,21 +90,21 @@ def test_without_any_camera_it_refuses(observation):
 
 
 def test_a_member_survives_its_folder(tmp_path, observation):
-    save_member(member(4), tmp_path / "m")
+    member(4).save_pretrained(tmp_path / "m")
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
         "config.json",
         "model.safetensors",
     ]
-    again = ensemble(load_member(tmp_path / "m")).act(*observation)
+    again = ensemble(EmbeddedNetwork.from_pretrained(tmp_path / "m")).act(*observation)
     assert np.array_equal(again.means, ensemble(member(4)).act(*observation).means)
 
 
 def test_weights_of_another_shape_are_refused_by_name(tmp_path):
-    save_member(member(4), tmp_path)
+    member(4).save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(text.replace('"latent_size": 128', '"latent_size": 64'))
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
-        load_member(tmp_path)
+        EmbeddedNetwork.from_pretrained(tmp_path)
 
 
 def test_area_averaging_is_the_mean_of_each_block():

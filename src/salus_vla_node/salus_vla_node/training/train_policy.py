@@ -24,9 +24,7 @@ from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import (
     STATISTICS_FILE,
     EmbeddedEnsemble,
-    load_member,
     save_ensemble,
-    save_member,
 )
 from salus_vla_node.backends.embedded.inputs import executable_action
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
@@ -122,7 +120,7 @@ def train_member(
         if name.startswith("round"):
             parts.append(_dagger_round(world, data, network, member, number, options))
         if (done / "report.json").exists():
-            network = load_member(done)
+            network = EmbeddedNetwork.from_pretrained(done)
             continue
         start = time.process_time()
         frames = Frames.join(parts) if len(parts) > 1 else demos
@@ -142,7 +140,7 @@ def train_member(
             "standard",
             options.evaluate if name == "last" else options.evaluate // 4,
         )
-        save_member(network, done)
+        network.save_pretrained(done)
         report = {
             "frames": len(frames),
             "updates": updates,
@@ -212,9 +210,9 @@ def finish(world: MujocoWorld, work: Path, demos: Frames, options: argparse.Name
     output = work / "ensemble"
     output.mkdir(exist_ok=True)
     names = [f"member_{i}" for i in range(options.members)]
-    networks = [load_member(work / name / "last") for name in names]
+    networks = [EmbeddedNetwork.from_pretrained(work / name / "last") for name in names]
     for name, network in zip(names, networks, strict=True):
-        save_member(network, output / name)
+        network.save_pretrained(output / name)
     save_ensemble(names, output)
     ensemble = EmbeddedEnsemble.from_pretrained(output)
     rounds = [Frames.load(p) for name in names for p in sorted((work / name).glob("round_*.npz"))]

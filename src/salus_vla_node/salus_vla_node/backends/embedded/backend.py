@@ -16,14 +16,14 @@ from salus_vla_node.backends.base import (
     PolicyOutputError,
     hash_files,
 )
+from salus_vla_node.backends.checkpoints import resolve
 from salus_vla_node.backends.embedded.ensemble import (
     ENSEMBLE_FILE,
     STATISTICS_FILE,
-    WEIGHTS_FILE,
-    CheckpointError,
     EmbeddedEnsemble,
 )
 from salus_vla_node.backends.embedded.inputs import executable_action, proprioception_vector
+from salus_vla_node.backends.embedded.pretrained import WEIGHTS_FILE, CheckpointError
 
 DEFAULT_FOLDER = Path(__file__).parent / "weights"
 CAMERA_SIZE = 256
@@ -52,8 +52,8 @@ class EmbeddedBackend(PolicyBackend):
 
     @classmethod
     def load(cls, checkpoint: str, options: LoadOptions) -> "EmbeddedBackend":
-        """Loads "default" or an ensemble's folder; see PolicyBackend.load."""
-        folder = DEFAULT_FOLDER if checkpoint == "default" else Path(checkpoint).expanduser()
+        """Loads "default", an ensemble's folder or hub id; see PolicyBackend.load."""
+        folder = DEFAULT_FOLDER if checkpoint == "default" else resolve(checkpoint, "embedded")
         if not (folder / ENSEMBLE_FILE).is_file():
             raise BackendError(
                 f"no embedded policy '{checkpoint}': {folder / ENSEMBLE_FILE} does not exist; use "

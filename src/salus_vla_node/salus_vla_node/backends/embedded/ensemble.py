@@ -12,20 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.inputs import resize_area, tokenize
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
+from salus_vla_node.backends.embedded.pretrained import CheckpointError, read_json
 
 FORMAT = "salus-embedded-ensemble"
-ENSEMBLE_FILE, CONFIG_FILE, WEIGHTS_FILE = "ensemble.json", "config.json", "model.safetensors"
+ENSEMBLE_FILE = "ensemble.json"
 STATISTICS_FILE = "latent_statistics.safetensors"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be read; the message names the file and what is wrong with it."""
 
 
 class EnsembleOutput(NamedTuple):
@@ -42,33 +36,6 @@ class EnsembleOutput(NamedTuple):
     stds: np.ndarray
     latents: np.ndarray
     scene: np.ndarray
-
-
-def save_member(network: EmbeddedNetwork, folder: Path) -> None:
-    """Write one member in Hugging Face form."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_text(json.dumps(network.config.to_dict(), indent=1) + "\n")
-    state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    save_file(state, folder / WEIGHTS_FILE)
-
-
-def load_member(folder: Path) -> EmbeddedNetwork:
-    """Read one member.
-
-    Raises:
-        CheckpointError: a file is missing or does not fit.
-    """
-    config = _read_json(folder / CONFIG_FILE)
-    try:
-        network = EmbeddedNetwork(EmbeddedConfig.from_dict(config))
-    except TypeError as error:
-        raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
-    weights = folder / WEIGHTS_FILE
-    try:
-        network.load_state_dict(load_file(weights))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{weights}: {error}") from error
-    return network
 
 
 def save_ensemble(members: list[str], folder: Path) -> None:
@@ -101,14 +68,16 @@ class EmbeddedEnsemble:
             CheckpointError: a file is missing, does not fit, or the members differ in shape.
         """
         folder = Path(folder)
-        listing = _read_json(folder / ENSEMBLE_FILE)
+        listing = read_json(folder / ENSEMBLE_FILE)
         names = listing.get("members")
         if listing.get("format") != FORMAT or not names:
             raise CheckpointError(
                 f'{folder / ENSEMBLE_FILE}: expected "format": "{FORMAT}" and a list "members"'
             )
         return cls(
-            cls.stack([load_member(folder / name) for name in names]), torch.device(device), dtype
+            cls.stack([EmbeddedNetwork.from_pretrained(folder / name) for name in names]),
+            torch.device(device),
+            dtype,
         )
 
     @staticmethod
@@ -181,15 +150,3 @@ class EmbeddedEnsemble:
 def prepare_images(images: torch.Tensor) -> torch.Tensor:
     """(B, C, S, S, 3) uint8 to (B, C, 3, S, S) in -1..1."""
     return images.movedim(-1, -3).float().mul_(2.0 / 255.0).sub_(1.0)
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        value = json.loads(path.read_text())
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: expected a JSON object")
-    return value

@@ -14,6 +14,7 @@ from torch import Tensor, nn, relu, relu_
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, layer_norm, pad
 
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.pretrained import PretrainedMixin
 
 _STEM, _TRUNK, _KEYPOINTS, _MIDDLE, _DEEP = 16, 32, 16, 32, 48
 _WORD, _FUSED = 48, 256
@@ -166,7 +167,7 @@ class SentenceEncoder(nn.Module):
         return relu(self.sentence(mean.transpose(0, 1)))
 
 
-class EmbeddedNetwork(nn.Module):
+class EmbeddedNetwork(nn.Module, PretrainedMixin):
     """Cameras, proprioception and an instruction to action chunks, for M members."""
 
     def __init__(self, config: EmbeddedConfig, members: int = 1) -> None:
