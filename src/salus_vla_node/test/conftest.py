@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import pytest
-import rclpy
 
 # A domain of their own: tests never meet the nodes of a running suite.
 os.environ["ROS_DOMAIN_ID"] = os.environ.get("SALUS_TEST_DOMAIN_ID", "64")
@@ -22,6 +21,8 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def ros():
+    import rclpy  # not at the top: tests of foreign policies run where there is no ROS
+
     rclpy.init(args=[])
     yield
     rclpy.try_shutdown()
@@ -29,6 +30,8 @@ def ros():
 
 @pytest.fixture
 def executor(ros):
+    import rclpy
+
     executor = rclpy.executors.SingleThreadedExecutor()
     yield executor
     executor.shutdown()
@@ -57,6 +60,7 @@ def spin_for(executor):
 
 @pytest.fixture
 def make_node(executor, checkpoint):
+    import rclpy
     from robot import Robot
 
     from salus_vla_node.vla_node import VlaNode

@@ -12,6 +12,8 @@ import numpy as np
 from salus_core.signals import MEMBER_KINDS, LatentStatistics
 
 if TYPE_CHECKING:
+    import torch
+
     from salus_vla_node.robot import RobotDescription
 
 ACTION_SIZE = 7
@@ -19,6 +21,10 @@ MAX_EMBEDDING = 1024
 """Bound of VlaSignals.embedding."""
 MAX_CHUNK = 8192
 """Bound of VlaSignals.chunk: members x chunk length x 7."""
+
+ACTION_NAMES = ("x", "y", "z", "rotation_x", "rotation_y", "rotation_z", "gripper")
+ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
+"""Of ActionCommand: the change of the tool pose, and the gripper's opening."""
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
@@ -280,3 +286,41 @@ def hash_files(folder: Path, paths: Iterable[Path]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def torch_device(name: str) -> str:
+    """Gives the device of LoadOptions for torch.
+
+    Args:
+        name: One of DEVICES.
+
+    Returns:
+        "cpu" or "cuda".
+
+    Raises:
+        BackendError: There is no GPU.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BackendError("device 'cuda' was asked for, but torch sees no GPU; use device:=auto")
+    return name
+
+
+def torch_precision(name: str, device: str) -> "torch.dtype":
+    """Gives the precision of LoadOptions for torch.
+
+    Args:
+        name: One of PRECISIONS.
+        device: From `torch_device`.
+
+    Returns:
+        With "auto" bfloat16 on a GPU and float32 elsewhere.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.bfloat16 if device == "cuda" else torch.float32
+    return getattr(torch, name)

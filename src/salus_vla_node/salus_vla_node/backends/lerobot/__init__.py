@@ -1,0 +1,1 @@
+"""What backends of LeRobot's policies share."""
