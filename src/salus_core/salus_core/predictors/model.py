@@ -23,6 +23,8 @@ from salus_core.predictors.features import (
 )
 from salus_core.predictors.network import Network, NetworkShape
 from salus_core.predictors.registry import kind_of
+from salus_core.predictors.stepping import Stepper, TcnStepper, TorchStepper, finish
+from salus_core.predictors.temporal import TemporalConfig
 
 _ROWS_AT_ONCE = 8192
 
@@ -169,7 +171,7 @@ class NeuralPredictor:
                     torch.from_numpy(columns[rows]).to(weight),
                     torch.from_numpy(embedding).to(weight),
                 ).outputs
-                found[rows[present]] = self._finish(outputs).float().cpu().numpy()[present]
+                found[rows[present]] = finish(self.network, outputs).float().cpu().numpy()[present]
         return found
 
     def stream(self) -> PredictorStream:
@@ -202,11 +204,6 @@ class NeuralPredictor:
             "failure_names": list(FAILURE_NAMES),
         }
 
-    def _finish(self, outputs: torch.Tensor) -> torch.Tensor:
-        if self.network.head is None:
-            return outputs[..., 0]
-        return self.network.head.probabilities(outputs)
-
 
 class PredictorStream:
     """Forecasts of one episode, step by step, equal to `NeuralPredictor.scores`.
@@ -218,13 +215,13 @@ class PredictorStream:
     def __init__(self, predictor: NeuralPredictor):
         self._predictor = predictor
         self._features = FeatureStream(predictor.layout, predictor.normaliser)
-        self._dtype = next(predictor.network.parameters()).dtype
+        self._stepper = self._make_stepper()
         self.reset()
 
     def reset(self) -> None:
         """Begin an episode."""
         self._features.reset()
-        self._state = self._predictor.network.start()
+        self._stepper.reset()
         self.steps = 0
 
     @property
@@ -234,17 +231,10 @@ class PredictorStream:
 
     def update(self, step: StepInputs) -> np.ndarray:
         """Probabilities (H, K), or a risk (), of the next step."""
-        predictor = self._predictor
-        with torch.inference_mode():
-            columns, embedding = self._features.update(step)
-            outputs, self._state = predictor.network.advance(
-                torch.from_numpy(columns).to(self._dtype),
-                torch.from_numpy(embedding).to(self._dtype),
-                self._state,
-            )
-            raw = predictor._finish(outputs).float().numpy()[0]
+        raw = self._stepper.advance(*self._features.update(step))
         self.steps += 1
-        return raw if predictor.calibration is None else predictor.calibration.apply(raw)
+        calibration = self._predictor.calibration
+        return raw if calibration is None else calibration.apply(raw)
 
     def skip(self) -> None:
         """Pass a step of which nothing is known."""
@@ -260,6 +250,17 @@ class PredictorStream:
                 embedding=np.full(layout.embedding_size, np.nan, np.float32),
             )
         )
+
+    def _make_stepper(self) -> Stepper:
+        predictor = self._predictor
+        if isinstance(predictor.config, TemporalConfig) and predictor.config.core == "tcn":
+            return TcnStepper(
+                predictor.network.state_dict(),
+                predictor.config.dilations,
+                predictor.shape.horizon_steps,
+                predictor.shape.types,
+            )
+        return TorchStepper(predictor.network)
 
 
 def _batches(data: StepData, by_episode: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:

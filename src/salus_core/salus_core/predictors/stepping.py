@@ -1,0 +1,132 @@
+"""One step after the other: what a network computes live, without the overhead of batches."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from salus_core.predictors.network import Network
+
+
+class Stepper(Protocol):
+    """The state of one episode."""
+
+    def reset(self) -> None:
+        """Begin an episode."""
+        ...
+
+    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+        """Probabilities (H, K), or a risk (), of the next step of columns (1, F) and (1, D)."""
+        ...
+
+
+class TorchStepper:
+    """Steps of any network, with its own `advance`."""
+
+    def __init__(self, network: Network):
+        self._network = network
+        self._dtype = next(network.parameters()).dtype
+        self.reset()
+
+    def reset(self) -> None:
+        """See Stepper."""
+        self._state: Any = self._network.start()
+
+    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+        """See Stepper."""
+        with torch.inference_mode():
+            outputs, self._state = self._network.advance(
+                torch.from_numpy(columns).to(self._dtype),
+                torch.from_numpy(embedding).to(self._dtype),
+                self._state,
+            )
+            return finish(self._network, outputs).float().numpy()[0]
+
+
+def finish(network: Network, outputs: Tensor) -> Tensor:
+    """Outputs (..., O) to probabilities (..., H, K), or risks (...)."""
+    return outputs[..., 0] if network.head is None else network.head.probabilities(outputs)
+
+
+class TcnStepper:
+    """Steps of `temporal` with core "tcn", in numpy.
+
+    Its layers are so small that torch spends the time on the calls, not on the numbers: at batch 1
+    numpy takes a fraction of it (benchmarks/predictor_latency.py).
+
+    Args:
+        weights: the network's state by name.
+        dilations: of its layers.
+        horizon_steps: horizons in steps, ascending.
+        types: K.
+    """
+
+    def __init__(
+        self,
+        weights: dict[str, Tensor],
+        dilations: tuple[int, ...],
+        horizon_steps: tuple[int, ...],
+        types: int,
+    ):
+        self._weights = {
+            name: tensor.detach().cpu().double().numpy() for name, tensor in weights.items()
+        }
+        self._dilations = dilations
+        self._ends = np.array(horizon_steps) - 1
+        self._shape = (horizon_steps[-1], types)
+        self._layers = [
+            (
+                dilation,
+                self._pair(f"layers.{index}.norm"),
+                self._pair(f"layers.{index}.linear"),
+            )
+            for index, dilation in enumerate(dilations)
+        ]
+        self._first, self._norm = self._pair("first"), self._pair("norm")
+        self._last = self._pair("last")
+        self._projects = "projection.linear.weight" in self._weights
+        if self._projects:
+            self._projection = self._pair("projection.linear")
+        self.reset()
+
+    def _pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        return self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+
+    def reset(self) -> None:
+        """See Stepper."""
+        zeros = np.zeros(len(self._norm[0]))
+        self._past = [[zeros] * (2 * dilation) for dilation in self._dilations]
+
+    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+        """See Stepper."""
+        inputs = columns[0].astype(np.float64)
+        if self._projects:
+            projected = _linear(embedding[0].astype(np.float64), self._projection)
+            inputs = np.concatenate([inputs, projected])
+        hidden = np.maximum(_linear(inputs, self._first), 0.0)
+        for (dilation, norm, linear), past in zip(self._layers, self._past, strict=True):
+            now = _normalised(hidden, norm)
+            joined = np.concatenate([past[0], past[dilation], now])
+            past.append(now)
+            past.pop(0)
+            hidden = hidden + np.maximum(_linear(joined, linear), 0.0)
+        logits = _linear(_normalised(hidden, self._norm), self._last).reshape(self._shape)
+        # As HazardHead: hazards of competing risks, then their cumulative incidence.
+        odds = np.exp(logits)
+        survive = 1.0 / (1.0 + odds.sum(axis=1))
+        survived = np.cumprod(survive)
+        incidence = np.cumsum(odds * survived[:, None], axis=0)
+        return incidence[self._ends].astype(np.float32)
+
+
+def _linear(values: np.ndarray, layer: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    return layer[0] @ values + layer[1]
+
+
+def _normalised(values: np.ndarray, norm: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Layer normalisation, with torch's epsilon."""
+    centred = values - values.sum() / len(values)
+    return centred / np.sqrt(centred @ centred / len(values) + 1e-5) * norm[0] + norm[1]
