@@ -27,6 +27,7 @@ from salus_core.episode_store import (
     recover_root,
 )
 from salus_core.failures import FailureType
+from salus_sim.scenario import sample_scenario
 from salus_sim.scene import SceneError, load_scene
 
 SUCCESS = "success"
@@ -43,6 +44,7 @@ class Tally:
         steps: rows.
         new_steps: rows written by this call, by worker.
         seconds: that they took, by worker.
+        cpu_seconds: processor time that they took, by worker.
         refused: seeds that the world cannot start.
     """
 
@@ -51,6 +53,7 @@ class Tally:
     steps: int = 0
     new_steps: Counter[int] = field(default_factory=Counter)
     seconds: Counter[int] = field(default_factory=Counter)
+    cpu_seconds: Counter[int] = field(default_factory=Counter)
     refused: list[int] = field(default_factory=list)
 
     def add(self, failure: FailureType, fault_before: bool, steps: int) -> None:
@@ -76,8 +79,12 @@ class Tally:
             lines.append(f"{name:<12}{count:>9}{share:>8}{natural}")
         lines.append(f"{'all':<12}{total:>9}{'':>8}   {self.steps} steps")
         for worker in sorted(self.seconds):
-            rate = self.new_steps[worker] / self.seconds[worker]
-            lines.append(f"worker {worker}: {self.new_steps[worker]} steps, {rate:.1f} steps/s")
+            steps = self.new_steps[worker]
+            rate = steps / self.seconds[worker]
+            cpu = 1000 * self.cpu_seconds[worker] / steps
+            lines.append(
+                f"worker {worker}: {steps} steps, {rate:.1f} steps/s, {cpu:.1f} ms of CPU per step"
+            )
         if self.refused:
             lines.append(
                 f"{len(self.refused)} seeds that the world cannot start: "
@@ -147,8 +154,8 @@ def settings_of(options: argparse.Namespace) -> tuple[Settings, range]:
         raise DatasetError(f"split '{options.split}' has {limit} seeds, not {options.episodes}")
     scene = load_scene()
     try:
-        scene.difficulty(difficulty)
         scene.profile(profile)
+        sample_scenario(scene, first, difficulty, tasks=tasks)
     except SceneError as error:
         raise DatasetError(str(error)) from error
     settings = Settings(
@@ -290,6 +297,7 @@ def _take(news, processes: dict, tally: Tally, errors: list[str], bar: tqdm) -> 
         tally.add(report.failure, report.fault_before, report.steps)
         tally.new_steps[item.index] += report.steps
         tally.seconds[item.index] += item.seconds
+        tally.cpu_seconds[item.index] += item.cpu_seconds
         bar.set_postfix_str(tally.short, refresh=False)
         bar.update()
 

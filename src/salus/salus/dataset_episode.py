@@ -56,6 +56,7 @@ from salus_vla_node.inputs import JOINT_STATES, TOOL_POSE, build_observation, ca
 from salus_vla_node.messages import info_message, signals_message
 from salus_vla_node.parameters import VlaParameters
 from salus_vla_node.policy import MonitoredPolicy
+from salus_vla_node.robot import RobotDescription, read_urdf
 
 T = TypeVar("T")
 
@@ -105,14 +106,11 @@ class EpisodeCollector:
     Raises:
         DatasetError: there is no such camera.
         BackendError: the policy cannot be loaded.
-        SceneError: there is no such difficulty or fault profile.
     """
 
     def __init__(self, settings: Settings, output: Path, env: str, metadata: dict[str, Any]):
         self._settings = settings
         self._scene = load_scene()
-        self._scene.difficulty(settings.difficulty)
-        self._scene.profile(settings.profile)
         self._world = MujocoWorld(self._scene)
         unknown = sorted(set(settings.cameras) - set(self._world.cameras))
         if unknown:
@@ -123,10 +121,19 @@ class EpisodeCollector:
         self._policy = MonitoredPolicy.load(
             settings.policy,
             settings.checkpoint,
-            LoadOptions("cpu", self._vla.precision, self._vla.threads),
+            LoadOptions(
+                self._vla.device, self._vla.precision, self._vla.threads, self._vla.policy_config
+            ),
             self._vla.window,
             self._vla.joint_lower,
             self._vla.joint_upper,
+            RobotDescription(
+                tuple(self._vla.joint_names),
+                tuple(self._vla.joint_lower),
+                tuple(self._vla.joint_upper),
+                read_urdf(self._vla.robot_description),
+                self._vla.tool_link,
+            ),
         )
         self._info = info_message(self._policy.info, self._vla.window, True, Time())
         self._cameras = camera_topics(self._policy.info.cameras, self._vla.camera_topics)
@@ -168,8 +175,7 @@ class EpisodeCollector:
             StoreWriteError: the disk refused.
         """
         settings = self._settings
-        tasks = {"tasks": settings.tasks} if settings.tasks else {}
-        truth = self._world.reset(seed, settings.difficulty, settings.profile, **tasks)
+        truth = self._world.reset(seed, settings.difficulty, settings.profile, tasks=settings.tasks)
         self._episode += 1
         self._ticks += 1
         setup = over_the_wire(

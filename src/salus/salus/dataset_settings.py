@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
-SCHEMA = 1
-_KEYS = {"first_seed", "profile", "difficulty"}
-_OPTIONAL = {"tasks"}
+from salus_core import data
+
+_KEYS = {"first_seed", "seeds", "runs", "profile", "difficulty", "tasks"}
 
 
 class DatasetError(ValueError):
@@ -88,37 +87,27 @@ def load_splits(path: Path | None = None) -> dict[str, Split]:
     """
     path = path or splits_file()
     try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise DatasetError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise DatasetError(f"{path}: expected 'schema: {SCHEMA}'")
-    size = content.get("seeds_per_split")
-    if not isinstance(size, int) or size < 1:
-        raise DatasetError(f"{path}: seeds_per_split must be a positive integer, got {size!r}")
-    if not isinstance(content.get("splits"), dict):
-        raise DatasetError(f"{path}: lacks the section 'splits'")
-    splits = {name: _split(name, entry, size, path) for name, entry in content["splits"].items()}
-    ordered = sorted(splits.values(), key=lambda split: split.seeds.start)
-    for one, other in pairwise(ordered):
-        if other.seeds.start < one.seeds.stop:
-            raise DatasetError(f"{path}: splits '{one.name}' and '{other.name}' share seeds")
-    return splits
+        seeds = data.load_splits(path)
+    except data.SplitError as error:
+        raise DatasetError(str(error)) from error
+    content = yaml.safe_load(path.read_text())
+    return {name: _split(content["splits"][name], seeds[name], path) for name in seeds}
 
 
-def _split(name: str, entry: Any, size: int, path: Path) -> Split:
-    if not isinstance(entry, dict) or not _KEYS <= entry.keys() <= _KEYS | _OPTIONAL:
-        wanted = ", ".join(sorted(_KEYS))
-        raise DatasetError(f"{path}: split '{name}' must have {wanted} and may have tasks")
-    first = entry["first_seed"]
-    if not isinstance(first, int) or first < 0:
-        raise DatasetError(f"{path}: first_seed of split '{name}' must be an integer >= 0")
+def _split(entry: dict[str, Any], seeds: data.Split, path: Path) -> Split:
+    unknown = sorted(entry.keys() - _KEYS)
+    if unknown:
+        raise DatasetError(f"{path}: split '{seeds.name}' has an unknown key '{unknown[0]}'")
+    missing = sorted({"profile", "difficulty"} - entry.keys())
+    if missing:
+        raise DatasetError(f"{path}: split '{seeds.name}' lacks '{missing[0]}'")
+    tasks = entry.get("tasks", [])
+    if not isinstance(tasks, list):
+        raise DatasetError(f"{path}: tasks of split '{seeds.name}' must be a list, got {tasks!r}")
     return Split(
-        name=name,
-        seeds=range(first, first + size),
+        name=seeds.name,
+        seeds=range(seeds.first, seeds.last + 1),
         profile=str(entry["profile"]),
         difficulty=str(entry["difficulty"]),
-        tasks=tuple(entry.get("tasks", ())),
+        tasks=tuple(tasks),
     )

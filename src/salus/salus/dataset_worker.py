@@ -40,11 +40,19 @@ class Share:
 
 @dataclass(frozen=True)
 class Finished:
-    """An episode is committed."""
+    """An episode is committed.
+
+    Attributes:
+        index: of the worker.
+        report: on the episode.
+        seconds: that it took, by the clock.
+        cpu_seconds: processor time that it took.
+    """
 
     index: int
     report: EpisodeReport
     seconds: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -118,12 +126,13 @@ def _collect(share: Share, news: Queue, stopped: Any) -> None:
                 "--checkpoint, or another --output"
             )
         for seed in share.seeds:
-            started = time.monotonic()
+            started, cpu = time.monotonic(), time.process_time()
             try:
                 report = collector.collect(seed, stopped)
             except WorldError as error:
                 news.put(Refused(share.index, seed, str(error)))
                 continue
-            news.put(Finished(share.index, report, time.monotonic() - started))
+            seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu
+            news.put(Finished(share.index, report, seconds, cpu_seconds))
     finally:
         collector.close()
