@@ -1,0 +1,101 @@
+"""Scores of one method on one data set, in the form that every figure starts from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from salus_core.calibration import ProbabilityCalibration, fit_calibration
+from salus_core.data import StepData
+from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, FailureType
+from salus_core.predictors.interface import ALARM_TYPES, Detector, Predictor, risk
+
+TARGETS: dict[str, tuple[FailureType, ...]] = {
+    "any_but_timeout": ALARM_TYPES,
+    "any": FAILURE_TYPES,
+    **{name: (failure,) for name, failure in zip(FAILURE_NAMES, FAILURE_TYPES, strict=True)},
+}
+"""What a step's figure is about: failures of these types."""
+
+MAIN_TARGET = "any_but_timeout"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of N steps.
+
+    Attributes:
+        name: of the method, in tables.
+        score: (N,) what its alarm looks at.
+        probabilities: (N, H, K), or None of a method without horizons and types.
+    """
+
+    name: str
+    score: np.ndarray
+    probabilities: np.ndarray | None = None
+
+    def of_target(self, types: Sequence[FailureType], horizon: int) -> np.ndarray:
+        """Score for failures of some types within a horizon, (N,).
+
+        A method without horizons and types has the same one for all.
+        """
+        if self.probabilities is None:
+            return self.score
+        return risk(self.probabilities, types, horizon)
+
+
+def positives(data: StepData, types: Sequence[FailureType], horizon: int) -> np.ndarray:
+    """Whether a failure of some types comes within a horizon, (N,) bool."""
+    columns = [FAILURE_TYPES.index(failure) for failure in types]
+    return data.labels[:, horizon][:, columns].any(axis=1)
+
+
+def scored(detector: Detector | Predictor, data: StepData, name: str = "") -> Scored:
+    """Run a predictor or detector over data.
+
+    Raises:
+        ValueError: a score is not finite; the message names the method and the first such step.
+    """
+    found = np.asarray(detector.scores(data))
+    result = Scored(name or detector.name, found)
+    if found.ndim == 3:
+        result = Scored(result.name, risk(found, ALARM_TYPES), found)
+    wrong = np.flatnonzero(~np.isfinite(result.score))
+    if len(wrong):
+        episode, step = data.episode[wrong[0]], data.step[wrong[0]]
+        raise ValueError(
+            f"'{result.name}' gives no finite score for {len(wrong)} steps, first for step {step} "
+            f"of the episode with seed {data.episodes.seed[episode]}"
+        )
+    return result
+
+
+def calibration_halves(data: StepData) -> tuple[StepData, StepData]:
+    """The calibration split in two: for probabilities, and for the band.
+
+    The band's episodes must be such that nothing else was fitted on, so every second episode, in
+    order of the seeds, goes to each.
+    """
+    order = np.argsort(data.episodes.seed, kind="stable")
+    return data.select(order[::2]), data.select(order[1::2])
+
+
+class CalibratedBaseline:
+    """A baseline with probabilities, calibrated as the predictors are.
+
+    Args:
+        baseline: with a method `probabilities`.
+        method: of calibration.
+        data: first half of the calibration split.
+    """
+
+    def __init__(self, baseline: object, method: str, data: StepData):
+        self.name: str = baseline.name
+        self._baseline = baseline
+        self._calibration: ProbabilityCalibration = fit_calibration(
+            method, baseline.probabilities(data), data.labels, data.label_valid
+        )
+
+    def scores(self, data: StepData) -> np.ndarray:
+        """Calibrated probabilities, (N, H, K)."""
+        return self._calibration.apply(self._baseline.probabilities(data))
