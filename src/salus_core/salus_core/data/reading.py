@@ -123,7 +123,7 @@ def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: b
             if into.size:
                 _read_rows(run, keys.get(name, name), rows, into[at : at + len(rows)])
         at += len(rows)
-    _blank_gaps(arrays)
+    _blank_gaps(arrays, state_names)
     start = np.cumsum(lengths) - lengths
     labels = np.zeros((number, len(HORIZONS_S), len(FAILURE_TYPES)), bool)
     label_valid = np.zeros((number, len(HORIZONS_S)), bool)
@@ -165,14 +165,18 @@ def _read_rows(run: Run, key: str, rows: np.ndarray, into: np.ndarray) -> None:
         into[low:high] = block if limit is None else np.clip(block, -limit, limit)
 
 
-def _blank_gaps(arrays: dict[str, np.ndarray]) -> None:
-    """Blank steps of which a message is missing: the live node has nothing of them either."""
-    if not np.isnan(arrays["action"]).all():
-        gap = np.isnan(arrays["action"]).any(axis=1)
-        gap |= np.isnan(arrays["proprioception"]).any(axis=1)
-        for name in ("signals", "proprioception", "action", "action_std", "embedding"):
-            arrays[name][gap] = np.nan
-        arrays["valid"][gap] = False
+def _blank_gaps(arrays: dict[str, np.ndarray], state_names: Sequence[str]) -> None:
+    """Blank what goes with a missing message: the live node has nothing of it either.
+
+    Without the policy's message there is no step at all; without the body's, no proprioception.
+    Velocities may be missing throughout: not every robot measures them.
+    """
+    needed = [not name.startswith("velocity.") for name in state_names]
+    arrays["proprioception"][np.isnan(arrays["proprioception"][:, needed]).any(axis=1)] = np.nan
+    gap = np.isnan(arrays["action"]).any(axis=1)
+    for name in ("signals", "proprioception", "action", "action_std", "embedding"):
+        arrays[name][gap] = np.nan
+    arrays["valid"][gap] = False
 
 
 def _table(chosen: Sequence[Episode], start: np.ndarray, lengths: np.ndarray) -> EpisodeTable:

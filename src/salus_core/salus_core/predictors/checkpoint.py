@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from salus_core.calibration.band import ConformalBand
+from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import calibration_from_dict
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 from salus_core.predictors.features import InputLayout, Normaliser
@@ -65,6 +66,7 @@ def save_checkpoint(
         "weights_sha256": predictor.hash,
         "calibration": None if predictor.calibration is None else predictor.calibration.to_dict(),
         "band": None if predictor.band is None else predictor.band.to_dict(),
+        "drift": None if predictor.drift is None else predictor.drift.to_dict(),
         "code_version": _version(),
         "torch_version": torch.__version__,
         **(about or {}),
@@ -172,6 +174,8 @@ def _build(manifest: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> 
         predictor.calibration = calibration_from_dict(manifest["calibration"])
     if manifest["band"] is not None:
         predictor.band = ConformalBand.from_dict(manifest["band"])
+    if manifest["drift"] is not None:
+        predictor.drift = DriftReference.from_dict(manifest["drift"])
     return predictor
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from salus_core.calibration.band import ConformalBand
+from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import ProbabilityCalibration
 from salus_core.data.step_data import StepData
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S
@@ -84,6 +85,15 @@ class Source:
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 found.append(f"{name} is {_short(theirs)}, trained with {_short(ours)}")
+        if "embedding" in layout.inputs:
+            # A latent means something else in every policy, whatever its size.
+            ours = dict.fromkeys(policy_hash for _, policy_hash in self.policies)
+            for policy, policy_hash in other.policies:
+                if policy_hash not in ours:
+                    known = ", ".join(name[:12] for name in ours)
+                    found.append(
+                        f"policy_hash is {policy_hash[:12]} ('{policy}'), trained with {known}"
+                    )
         return found
 
 
@@ -100,6 +110,7 @@ class NeuralPredictor:
         source: what it was trained on.
         calibration: of its probabilities; None: they are the network's own.
         band: of its alarm; None: it gives no alarm.
+        drift: what signals are like where it was calibrated; None: not known.
         hash: SHA-256 over its weights; empty: not saved yet.
     """
 
@@ -119,6 +130,7 @@ class NeuralPredictor:
         self.source = source
         self.calibration: ProbabilityCalibration | None = None
         self.band: ConformalBand | None = None
+        self.drift: DriftReference | None = None
         self.hash = ""
         self.shape = NetworkShape(
             columns=len(layout.columns),

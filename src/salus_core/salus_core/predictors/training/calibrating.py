@@ -7,23 +7,25 @@ from typing import Any
 import numpy as np
 
 from salus_core.calibration.band import ConformalBand
+from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import fit_calibration
 from salus_core.data.step_data import StepData
 from salus_core.predictors.interface import ALARM_TYPES, risk
 from salus_core.predictors.model import NeuralPredictor
 from salus_core.predictors.training.configuration import CalibrationSettings
+from salus_core.signals import SIGNAL_NAMES
 
 
 def calibrate(
     predictor: NeuralPredictor, data: StepData, settings: CalibrationSettings
 ) -> dict[str, Any]:
-    """Give a predictor its calibration and band, from disjoint halves of the episodes.
+    """Give a predictor its calibration and band, from disjoint halves, and its drift reference.
 
     The band needs episodes that nothing else was fitted on; so the probabilities are calibrated on
-    every second episode (in order of their seeds) and the band is made from the others.
+    every second episode and the band is made from the others.
 
     Args:
-        predictor: gets both.
+        predictor: gets all three.
         data: of the calibration split.
         settings: of both.
 
@@ -33,7 +35,8 @@ def calibrate(
     Raises:
         ValueError: too few successful episodes for so small a false-alarm rate.
     """
-    order = np.argsort(data.episodes.seed, kind="stable")
+    # Both halves get their share of successful episodes.
+    order = np.lexsort((data.episodes.seed, data.episodes.succeeded))
     first, second = data.select(order[::2]), data.select(order[1::2])
     predictor.calibration = fit_calibration(
         settings.method, predictor.raw_scores(first), first.labels, first.label_valid
@@ -48,6 +51,7 @@ def calibrate(
         int(table.max_steps.max()) or None,
         settings.shape,
     )
+    predictor.drift = DriftReference.fit(data.signals, data.episode, SIGNAL_NAMES)
     return {
         "method": settings.method,
         "calibration_episodes": len(first.episodes),

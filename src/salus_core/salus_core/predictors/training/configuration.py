@@ -23,7 +23,7 @@ class DataSettings:
 
     Attributes:
         runs: runs, folders of runs, or glob patterns; a split may name its own instead.
-        splits: YAML file with the splits' seeds.
+        splits: YAML file with the splits' seeds, relative to where the command is run.
         train: name of the split to learn from.
         validation: name of the split that rates, schedule and stopping look at.
         calibration: name of the split of calibration and band; empty: neither is made.
@@ -31,7 +31,7 @@ class DataSettings:
     """
 
     runs: tuple[str, ...] = ()
-    splits: str = ""
+    splits: str = "config/dataset.yaml"
     train: str = "train"
     validation: str = "validation"
     calibration: str = "calibration"

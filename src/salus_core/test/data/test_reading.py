@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+
+from salus_core.data import DataError, Split, make_windows, read_steps, task_word
+from salus_core.data.scene import SCENE_NAMES
+from salus_core.data.testing import make_steps
+from salus_core.episode_store import EpisodeEnd, EpisodeStart, EpisodeWriter, Fault, RunSchema
+from salus_core.failures import FailureType, Outcome
+from salus_core.signals import SIGNAL_NAMES
+
+CHUNK = (2, 4, 7)
+
+
+def make_schema():
+    return RunSchema(
+        control_period=1 / 30,
+        signal_names=SIGNAL_NAMES,
+        signal_units=("",) * 12,
+        signal_definitions=("",) * 12,
+        signal_available=(True,) * 12,
+        object_names=("red_cube", "blue_cube"),
+        action_scale=(0.1,) * 7,
+        embedding_size=6,
+        chunk_shape=CHUNK,
+        policy="test",
+        policy_hash="00",
+        members=2,
+        schema_hash="11",
+    )
+
+
+def make_row(step, gap=""):
+    state = np.full(25, 0.1 * step)
+    poses = np.full((2, 7), np.nan)
+    poses[0, :3] = [0.5, 0.1, 0.02]
+    poses[1, :3] = [0.5, 0.4, 0.02]
+    row = {
+        "timestamp": float(step),
+        "step": step,
+        "complete": not gap,
+        "action": np.full(7, float(step)),
+        "action_std": np.full(7, 0.5, "f4"),
+        "state": state,
+        "signals": np.where(np.arange(12) < 4, np.nan, step).astype("f4"),
+        "signals_valid": np.arange(12) >= 4,
+        "embedding": np.full(6, step, "f4"),
+        "chunk": np.full(CHUNK, step, "f4"),
+        "object_pose": poses,
+        "grasped_object": np.int16(0 if step > 5 else -1),
+    }
+    if gap == "signals":
+        row["action"] = np.full(7, np.nan)
+    if gap == "body":
+        row["state"] = np.full(25, np.nan)
+    return row
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Seeds 10 success, 11 collision at 20 of 20 after a fault, 12 drop at 15, 13 aborted."""
+    writer = EpisodeWriter(tmp_path, make_schema())
+    ends = [
+        EpisodeEnd(20, Outcome.SUCCEEDED),
+        EpisodeEnd(
+            20, Outcome.FAILED, FailureType.COLLISION, 20, (Fault("arm_force", 9.0, "N", 12, 3),)
+        ),
+        EpisodeEnd(
+            20, Outcome.FAILED, FailureType.DROP, 15, (Fault("arm_force", 9.0, "N", 18, 3),)
+        ),
+        EpisodeEnd(20, Outcome.ABORTED),
+    ]
+    for number, end in enumerate(ends):
+        writer.begin_episode(
+            EpisodeStart(
+                number=number,
+                seed=10 + number,
+                instruction="push the red cube to the goal",
+                target_object="red_cube",
+                goal_pose=(0.6, 0.0, 0, 0, 0, 0, 1),
+                max_steps=200,
+            )
+        )
+        for step in range(20):
+            gap = {3: "signals", 4: "body"}.get(step, "") if number == 0 else ""
+            writer.append(make_row(step, gap))
+        writer.commit(end)
+    writer.close()
+    return tmp_path
+
+
+def test_steps_come_end_to_end_with_labels_from_the_outcome(root):
+    data = read_steps(root, chunks=True)
+    assert len(data) == 80
+    assert data.episodes.seed.tolist() == [10, 11, 12, 13]
+    assert data.labels[:20].sum() == 0
+    collision = data.labels[20:40, 0, 0]
+    assert np.flatnonzero(collision).tolist() == list(range(14, 20))
+    assert not data.label_valid[40 + 15 : 60].any()
+    assert data.censored[60 + 5 : 80].all()
+    assert data.chunk.shape == (80, *CHUNK)
+    assert data.embedding.dtype == np.float16
+    assert data.members == 2
+
+
+def test_a_failure_is_injected_only_if_a_fault_had_begun(root):
+    table = read_steps(root).episodes
+    assert table.injected.tolist() == [False, True, False, False]
+    assert table.faults[2] == ("arm_force",)
+    assert set(table.task) == {"push"}
+
+
+def test_a_missing_message_blanks_what_the_live_node_lacks_too(root):
+    data = read_steps(root)
+    assert np.isnan(data.action[3]).all()
+    assert np.isnan(data.embedding[3]).all()
+    assert not data.valid[3].any()
+    assert np.isnan(data.proprioception[4]).all()
+    assert np.isfinite(data.action[4]).all()
+
+
+def test_splits_pick_episodes_by_seed_and_say_when_none_is_left(root):
+    assert read_steps(root, Split("train", 11, 12)).episodes.seed.tolist() == [11, 12]
+    with pytest.raises(DataError, match=r"no episode with seeds 90 to 99 \(split 'test'\)"):
+        read_steps(root, Split("test", 90, 99))
+
+
+def test_a_run_given_twice_is_read_once(root):
+    run = next(path for path in root.iterdir() if path.is_dir())
+    assert len(read_steps([root, run, str(run) + "*"])) == 80
+
+
+def test_ground_truth_is_relative_to_the_tool(root):
+    data = read_steps(root, scene=True)
+    scene = dict(zip(SCENE_NAMES, data.scene[21], strict=True))
+    assert scene["target.x"] == pytest.approx(0.5 - 0.1)
+    assert scene["goal.x"] == pytest.approx(0.6 - 0.1)
+    assert scene["neighbour.y"] == pytest.approx(0.4 - 0.1)
+    assert scene["grasped"] == 0
+    assert data.scene[27, SCENE_NAMES.index("grasped")] == 1
+
+
+def test_windows_stay_within_the_episode():
+    data = make_steps(4)
+    windows = make_windows(data, 5)
+    second = data.episodes.start[1]
+    assert windows.present[second].tolist() == [False] * 4 + [True]
+    assert (data.episode[windows.rows[second]] == 1).all()
+    values = windows.of(data.step[:, None].astype(float), slice(second + 1, second + 2))
+    assert values[0, :, 0].tolist() == [0, 0, 0, 0, 1]
+
+
+def test_selecting_keeps_episodes_whole():
+    data = make_steps(6)
+    part = data.select(data.episodes.failed)
+    assert len(part.episodes) == data.episodes.failed.sum()
+    assert part.episodes.failed.all()
+    for new, old in enumerate(np.flatnonzero(data.episodes.failed)):
+        np.testing.assert_array_equal(part.signals[part.rows(new)], data.signals[data.rows(old)])
+        assert (part.episode[part.rows(new)] == new).all()
+
+
+@pytest.mark.parametrize(
+    ("instruction", "task"),
+    [
+        ("shove the red cube onto the disc", "push"),
+        ("put the blue block into the tray", "put_in"),
+        ("pick up the red cube and place it on the blue cube", "stack"),
+        ("take the blue cube and set it down on the goal", "put_on"),
+        ("open the drawer", "open the drawer"),
+    ],
+)
+def test_tasks_are_grouped_without_colours(instruction, task):
+    assert task_word(instruction) == task

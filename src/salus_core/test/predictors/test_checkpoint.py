@@ -1,0 +1,116 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from salus_core.predictors.features import StepInputs
+from salus_core.predictors.model import MismatchError
+
+
+def inputs_of(data, row):
+    return StepInputs(
+        data.signals[row],
+        data.valid[row],
+        data.proprioception[row],
+        data.action[row],
+        data.action_std[row],
+        data.embedding[row].astype(np.float32),
+    )
+
+
+@pytest.fixture(scope="session")
+def saved(temporal, tmp_path_factory):
+    return save_checkpoint(temporal, tmp_path_factory.mktemp("saved"), {"metrics": {"a": 1}})
+
+
+def test_what_is_loaded_gives_the_same_forecasts(temporal, saved, steps):
+    loaded, manifest = load_checkpoint(saved)
+    np.testing.assert_allclose(loaded.scores(steps[1]), temporal.scores(steps[1]), atol=1e-5)
+    assert loaded.hash == manifest["weights_sha256"] == temporal.hash
+    assert loaded.band.edge(3) == temporal.band.edge(3)
+    assert manifest["metrics"] == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["temporal", "gru", "mlp", "mvp", "safe_mlp", "safe_lstm"])
+def test_step_by_step_gives_the_same_numbers_as_all_at_once(name, train, saved, steps, tmp_path):
+    if name == "temporal":
+        folder = saved
+    else:
+        small = [part.select(np.arange(16)) for part in steps[:2]]
+        kind = "temporal" if name == "gru" else name
+        network = {"core": "gru"} if name == "gru" else {}
+        predictor, _ = train(kind, 1, small, network=network)
+        folder = save_checkpoint(predictor, tmp_path)
+    predictor, _ = load_checkpoint(folder)
+    data = steps[1].select(np.arange(4))
+    data.signals[5:8] = np.nan
+    data.valid[5:8] = False
+    data.embedding[30] = np.nan
+    offline = predictor.scores(data)
+    stream = predictor.stream()
+    for _, rows in data.iterate():
+        stream.reset()
+        for row in range(rows.start, rows.stop):
+            np.testing.assert_allclose(
+                stream.update(inputs_of(data, row)), offline[row], rtol=0, atol=1e-6
+            )
+
+
+def test_a_skipped_step_is_one_of_which_nothing_is_known(saved, steps):
+    predictor, _ = load_checkpoint(saved)
+    data = steps[1].select(np.arange(1))
+    for array in (data.signals, data.proprioception, data.action, data.action_std, data.embedding):
+        array[20] = np.nan
+    data.valid[20] = False
+    stream = predictor.stream()
+    for row in range(30):
+        found = stream.skip() if row == 20 else stream.update(inputs_of(data, row))
+    np.testing.assert_allclose(found, predictor.scores(data)[29], atol=1e-6)
+    assert not stream.warming_up
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_hash": "another"}, "schema_hash is another, trained with made up"),
+        ({"members": 3}, "members is 3, trained with 2"),
+        ({"control_period": 0.05}, "control_period is 0.05"),
+        ({"policies": (("new", "ff"),)}, r"policy_hash is ff \('new'\), trained with 00"),
+    ],
+)
+def test_data_of_another_policy_are_refused_with_the_difference(saved, steps, change, message):
+    predictor, _ = load_checkpoint(saved)
+    with pytest.raises(MismatchError, match=message):
+        predictor.scores(dataclasses.replace(steps[1], **change))
+
+
+def test_a_predictor_without_latent_takes_any_policy_of_the_same_schema(train, steps):
+    small = [part.select(np.arange(16)) for part in steps[:2]]
+    predictor, _ = train("mlp", 1, small)
+    predictor.scores(dataclasses.replace(small[1], policies=(("new", "ff"),)))
+
+
+def test_damaged_or_foreign_checkpoints_are_refused(saved, temporal, tmp_path):
+    with pytest.raises(CheckpointError, match="not found"):
+        load_checkpoint(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match=r"no manifest.json"):
+        load_checkpoint(tmp_path)
+    folder = save_checkpoint(temporal, tmp_path / "copy")
+    weights = folder / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is not the file that"):
+        load_checkpoint(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 9}))
+    with pytest.raises(CheckpointError, match="has format 9"):
+        load_checkpoint(folder)
+
+
+def test_the_alarm_of_calibration_episodes_is_rare(temporal, steps):
+    assert temporal.band.alpha == 0.05
+    assert temporal.band.episodes > 10
+    assert temporal.drift.names[0] == "action_volatility"

@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+
+from salus_core.data.testing import make_steps
+from salus_core.failures import Outcome
+from salus_core.predictors.checkpoint import CheckpointError
+from salus_core.predictors.settings import SettingsError, override
+from salus_core.predictors.training.batches import TrainingSet
+from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.targets import make_targets
+from salus_core.predictors.training.trainer import make_predictor, validation_figures
+
+
+def test_a_failure_that_the_latent_shows_is_foreseen(temporal, steps):
+    figures = validation_figures(temporal.raw_scores(steps[2]), steps[2])
+    assert figures["auroc"] > 0.9
+    assert figures["average_precision"] > 0.5
+
+
+def test_it_knows_which_failure_it_will_be(temporal, steps):
+    data = steps[2]
+    scores = temporal.scores(data)
+    soon = data.labels[:, 0, :3].any(axis=1)
+    right = scores[soon, -1, :3].argmax(1) == data.labels[soon, 0, :3].argmax(1)
+    assert right.mean() > 0.7
+
+
+def test_from_shuffled_labels_nothing_is_learned(train):
+    data = [make_steps(n, seed=s, shuffled=True) for n, s in ((80, 4), (40, 5))]
+    predictor, _ = train("temporal", epochs=3, data=data)
+    test = make_steps(300, seed=6, shuffled=True)
+    figures = validation_figures(predictor.raw_scores(test), test)
+    assert figures["auroc"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_mlp_learns_what_one_signal_tells(train, steps):
+    predictor, _ = train("mlp", epochs=6)
+    assert validation_figures(predictor.raw_scores(steps[2]), steps[2])["auroc"] > 0.7
+
+
+@pytest.mark.parametrize("name", ["mvp", "mlp", "safe_mlp", "safe_lstm"])
+def test_every_predictor_trains_and_lowers_its_loss(train, steps, name):
+    small = [part.select(np.arange(24)) for part in steps[:2]]
+    how = {"batch": 64 if name in ("mvp", "mlp") else 8}
+    _, trainer = train(name, epochs=3, data=small, training=how)
+    assert trainer.history[-1]["train_loss"] < trainer.history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("loss", ["bce", "focal"])
+def test_other_losses_and_all_augmentations_work_with_hazards(train, steps, loss):
+    small = [part.select(np.arange(24)) for part in steps[:2]]
+    how = {
+        "loss": loss,
+        "jitter": 0.2,
+        "late_start": 0.3,
+        "signal_noise": 0.1,
+        "signal_dropout": 0.2,
+        "balance": 0.5,
+        "monitor": "average_precision",
+    }
+    _, trainer = train("temporal", epochs=3, data=small, training=how)
+    assert trainer.history[-1]["train_loss"] < trainer.history[0]["train_loss"]
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(train, steps, tmp_path):
+    small = [part.select(np.arange(24)) for part in steps[:2]]
+    whole, _ = train("temporal", epochs=4, data=small, output=tmp_path / "whole")
+    train("temporal", epochs=2, data=small, output=tmp_path / "parts")
+    resumed, trainer = train("temporal", 4, small, resume=True, output=tmp_path / "parts")
+    assert [figures["epoch"] for figures in trainer.history] == [0, 1, 2, 3]
+    np.testing.assert_allclose(
+        resumed.raw_scores(small[1]), whole.raw_scores(small[1]), rtol=1e-4, atol=1e-7
+    )
+
+
+def test_there_must_be_something_to_resume_from(train, tmp_path):
+    with pytest.raises(CheckpointError, match="not found"):
+        train("mvp", resume=True, output=tmp_path / "nowhere")
+
+
+def test_periodic_checkpoints_and_figures_are_kept(train, steps, tmp_path):
+    small = [part.select(np.arange(24)) for part in steps[:2]]
+    train("mvp", 2, small, output=tmp_path, training={"keep_every": 1})
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {"best", "last", "epoch_001", "epoch_002", "metrics.json"}
+
+
+def test_targets_count_down_to_the_onset_and_stop_where_nothing_is_known():
+    data = make_steps(10)
+    failed = int(np.flatnonzero(data.episodes.failed)[0])
+    onset = int(data.episodes.onset_step[failed])
+    rows = data.rows(failed)
+    targets = make_targets(data)
+    assert targets.ahead[rows][:onset].tolist() == list(range(onset, 0, -1))
+    assert (targets.known[rows][onset:] == 0).all()
+    data.episodes.outcome[failed] = Outcome.ABORTED
+    data.episodes.failure[failed] = 0
+    known = make_targets(data).known[rows]
+    assert known[-1] == 0
+    assert known[-3] == 2
+
+
+def test_jitter_shows_each_step_with_its_own_label():
+    data = make_steps(10)
+    settings = RunSettings.from_mapping(
+        {"predictor": "temporal", "training": {"jitter": 0.5, "late_start": 0.5}}
+    )
+    batches = TrainingSet(make_predictor(settings, data), data)
+    batch = batches.batch(np.arange(10), settings.training, np.random.default_rng(0))
+    present = batch["present"].numpy()
+    seen = {
+        (tuple(columns), bool(label.any()))
+        for columns, label in zip(
+            batch["columns"].numpy()[present][:, 24:27],
+            batch["labels"].numpy()[present],
+            strict=True,
+        )
+    }
+    known = {
+        (tuple(columns), bool(label.any()))
+        for columns, label in zip(batches.columns[:, 24:27], data.labels, strict=True)
+    }
+    assert seen <= known
+    assert 0.3 < len(seen) / len(known) < 0.95
+
+
+def test_balanced_batches_hold_the_share_that_is_asked_for():
+    data = make_steps(100, failing=0.1)
+    settings = RunSettings.from_mapping({"predictor": "temporal", "training": {"balance": 0.5}})
+    units = np.concatenate(
+        TrainingSet(make_predictor(settings, data), data).passes(settings.training, 0)
+    )
+    assert data.episodes.failed[units].mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_processes_share_the_batches_evenly():
+    data = make_steps(50)
+    settings = RunSettings.from_mapping({"predictor": "temporal", "training": {"batch": 7}})
+    batches = TrainingSet(make_predictor(settings, data), data)
+    parts = [batches.passes(settings.training, 3, rank, 2) for rank in (0, 1)]
+    assert len(parts[0]) == len(parts[1]) == 4
+    shown = np.concatenate([np.concatenate(part) for part in parts])
+    assert len(set(shown.tolist())) == len(shown)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["training.epoch=3"], "unknown setting 'settings.training.epoch': did you mean 'epochs'"),
+        (["training.epochs=many"], "settings.training.epochs must be of type int"),
+        (["network.wdith=3"], "unknown setting 'network.wdith'"),
+        (["predictor=oracle"], "unknown predictor 'oracle'"),
+        (["training.loss=mse"], "loss must be one of"),
+        (["epochs"], "not of the form key=value"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(assignments, message):
+    with pytest.raises(SettingsError, match=message):
+        RunSettings.from_mapping(override({"predictor": "temporal"}, assignments))
+
+
+def test_overrides_replace_nested_values():
+    content = override({"predictor": "mlp"}, ["training.rate=3e-4", "network.hidden=[8, 8]"])
+    settings = RunSettings.from_mapping(content)
+    assert settings.training.rate == 3e-4
+    assert settings.network_config().hidden == (8, 8)
+    assert settings.training.batch == 256
