@@ -30,9 +30,9 @@ def ros():
 
 @pytest.fixture
 def executor(ros):
-    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
 
-    executor = rclpy.executors.SingleThreadedExecutor()
+    executor = SingleThreadedExecutor()
     yield executor
     executor.shutdown()
 

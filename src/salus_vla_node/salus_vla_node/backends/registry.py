@@ -6,6 +6,7 @@ from salus_vla_node.backends.base import BackendError, PolicyBackend
 
 BACKENDS: dict[str, str] = {
     "embedded": "salus_vla_node.backends.embedded.backend:EmbeddedBackend",
+    "remote": "salus_vla_node.backends.remote.backend:RemoteBackend",
     "smolvla": "salus_vla_node.backends.smolvla.backend:SmolVlaBackend",
 }
 """Import path, "module:class", by name."""

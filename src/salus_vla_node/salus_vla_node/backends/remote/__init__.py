@@ -1,0 +1,1 @@
+"""A policy in another interpreter or on another machine."""
