@@ -6,7 +6,7 @@ Ends by itself after `episodes` episodes; a node that fails ends everything with
 from launch import LaunchDescription
 from launch.actions import GroupAction, OpaqueFunction
 from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import PushRosNamespace
 
 from salus.launch_common import (
@@ -22,12 +22,15 @@ from salus.launch_common import (
     switch,
     typed,
 )
+from salus_sim.isaac import preflight
 
 ARGUMENTS = [
     argument("episodes", "3", "Episodes to collect."),
     argument("seed", "0", "Seed of the first episode; each next one counts up."),
     argument("output", "runs", "Folder of runs; relative to the current one."),
     argument("simulator", "mujoco", "World.", ["mujoco", "isaac"]),
+    switch("headless", "true", "Isaac Sim: whether to run without a window."),
+    argument("gpu", "0", "Isaac Sim: number of the GPU that renders and simulates."),
     argument("policy", "embedded", "Policy backend, by name."),
     argument("checkpoint", "default", "Checkpoint of the policy: name, folder or hub id."),
     argument("predictor", "", "Checkpoint of the predictor; empty: no forecasts."),
@@ -49,11 +52,16 @@ ARGUMENTS = [
 
 
 def check_simulator(context) -> None:
-    """Refuse what this version does not have."""
+    """Refuse Isaac Sim where it cannot start, with what to install."""
     if context.perform_substitution(LaunchConfiguration("simulator")) == "isaac":
-        raise LaunchError(
-            "simulator:=isaac is not available yet in this version: use simulator:=mujoco"
-        )
+        problems = preflight.missing()
+        if problems:
+            raise LaunchError(preflight.report(problems))
+
+
+def simulator_is(name: str) -> IfCondition:
+    """Whether `simulator` has this value."""
+    return IfCondition(PythonExpression(["'", LaunchConfiguration("simulator"), f"' == '{name}'"]))
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -68,17 +76,24 @@ def generate_launch_description() -> LaunchDescription:
             "record": typed("record", bool),
         },
     )
+    world = {
+        "use_sim_time": False,  # it makes the time
+        "difficulty": typed("difficulty", str),
+        "fault_profile": typed("faults", str),
+        "lockstep": typed("lockstep", bool),
+    }
     nodes = [
+        node("salus_sim", "world_node", "world", world, condition=simulator_is("mujoco")),
         node(
             "salus_sim",
-            "world_node",
+            "isaac_world",
             "world",
-            {
-                "use_sim_time": False,  # it makes the time
-                "difficulty": typed("difficulty", str),
-                "fault_profile": typed("faults", str),
-                "lockstep": typed("lockstep", bool),
-            },
+            world,
+            arguments=[
+                *("--headless", LaunchConfiguration("headless")),
+                *("--gpu", LaunchConfiguration("gpu")),
+            ],
+            condition=simulator_is("isaac"),
         ),
         node("salus_sim", "referee_node", "referee", {}),
         node(
@@ -107,7 +122,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *ARGUMENTS,
             check_arguments("collect.launch.py", ARGUMENTS),
-            check_numbers("episodes", "seed"),
+            check_numbers("episodes", "seed", "gpu"),
             check_paths("params_file"),
             OpaqueFunction(function=check_simulator),
             end_together(last=runner),

@@ -15,18 +15,17 @@ from salus_sim.isaac import preflight
 
 
 def _arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Own options, and what is ROS's."""
     parser = argparse.ArgumentParser(prog="isaac_world", description=__doc__)
     parser.add_argument(
-        "--headless",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="Whether to run without a window.",
+        "--headless", choices=["true", "false"], default="true", help="Without a window or with."
     )
     parser.add_argument("--gpu", type=int, default=0, help="Number of the GPU.")
     parser.add_argument(
         "--check", action="store_true", help="Only say whether Isaac Sim could be started."
     )
-    return parser.parse_known_args(arguments)
+    own = arguments.index("--ros-args") if "--ros-args" in arguments else len(arguments)
+    return parser.parse_args(arguments[:own]), arguments[own:]
 
 
 def run_elsewhere(command: list[str]) -> int:
@@ -67,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         return run_elsewhere([python, "-m", "salus_sim.isaac.main", *given])
     from salus_sim.isaac.bridge import run_bridge
 
-    return run_bridge(options.headless, options.gpu, ros_arguments)
+    return run_bridge(options.headless == "true", options.gpu, ros_arguments)
 
 
 if __name__ == "__main__":

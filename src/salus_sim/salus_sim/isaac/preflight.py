@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 
 PYTHON_VARIABLE = "SALUS_ISAAC_PYTHON"
-"""Environment variable: an installation's python.sh, where Isaac Sim is not in this interpreter."""
+"""Environment variable: the interpreter that has Isaac Sim, or an installation's python.sh."""
 VERSION = "6.0.1"
 PYTHON_VERSION = [3, 12]
 ROS_DISTROS = ("jazzy", "humble")
@@ -42,13 +42,14 @@ def missing(environment: Mapping[str, str] | None = None) -> list[str]:
     try:
         version, absent = _probe(python, environment)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        return [f"{python} does not run ({error}): set {PYTHON_VARIABLE} to Isaac Sim's python.sh"]
+        return [f"{python} does not run ({error}): correct {PYTHON_VARIABLE}"]
     problems = []
     if "isaacsim" in absent:
         problems.append(
             f"Isaac Sim {VERSION} is not installed for {python}: in an environment of Python "
             f"{'.'.join(map(str, PYTHON_VERSION))} run\n    {INSTALL}\n"
-            f"or set {PYTHON_VARIABLE} to the python.sh of an installation"
+            f"and set {PYTHON_VARIABLE} to that environment's python, or to the python.sh of an "
+            "installation"
         )
     if version != PYTHON_VERSION:
         problems.append(
