@@ -24,6 +24,7 @@ setup(
         "console_scripts": [
             "vla_node = salus_vla_node.vla_node:main",
             "train_policy = salus_vla_node.training.train_policy:main",
+            "study_policy = salus_vla_node.training.study_policy:main",
         ],
     },
 )
