@@ -3,14 +3,18 @@ import json
 import numpy as np
 import pytest
 
+from salus_sim.scene import load_scene
+from salus_sim.world.mujoco_world import MujocoWorld
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import EmbeddedEnsemble
 from salus_vla_node.training import train_policy
-from salus_vla_node.training.rollout import Frames
+from salus_vla_node.training.frames import Frames, chunks_of
+from salus_vla_node.training.glimpses import glimpse
 from salus_vla_node.training.trainer import Batches
 
 TINY = [
     *("--members", "2", "--demos", "2", "--rounds", "1", "--round-episodes", "1"),
+    *("--glimpses", "8", "--round-glimpses", "4"),
     *("--updates", "30", "20", "20", "--batch", "16", "--evaluate", "2"),
 ]  # fmt: skip
 
@@ -22,26 +26,43 @@ def frames(lengths):
         images=np.zeros((count, 2, size, size, 3), np.uint8),
         proprioception=np.zeros((count, len(config.proprioception)), np.float32),
         tokens=np.ones((count, 16), np.int64),
-        action=np.repeat(np.arange(count, dtype=np.float32)[:, None], 7, 1),
+        chunk=np.zeros((count, config.chunk_length, 7), np.float32),
         scene=np.zeros((count, len(config.scene_targets)), np.float32),
         episode=np.repeat(np.arange(len(lengths)), lengths),
     )
 
 
-def test_chunks_repeat_an_episodes_last_action_and_never_reach_into_the_next():
-    data = frames([5, 30])
-    _, _, _, _, chunks, _ = Batches(data, EmbeddedConfig(), seed=0, size=200).draw()
-    first = chunks[:, 0, 0].numpy()
-    ends = np.where(first < 5, 4, 34)
-    expected = np.minimum(first[:, None] + np.arange(8), ends[:, None])
-    assert np.array_equal(chunks[:, :, 0].numpy(), expected)
+def test_chunks_repeat_an_episodes_last_action():
+    actions = np.repeat(np.arange(5.0)[:, None], 7, 1)
+    chunks = chunks_of(actions, 3)
+    assert chunks[:, :, 0].tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 4], [4, 4, 4]]
+
+
+def test_a_glimpse_is_drawn_more_often_than_a_step_of_an_episode():
+    data = frames([1, 1, 98])
+    data.chunk[:2] = 1.0
+    _, _, _, _, chunks, _ = Batches(data, EmbeddedConfig(), seed=0, size=4000).draw()
+    share = float((chunks[:, 0, 0] > 0).float().mean())
+    assert 2.5 * 0.02 < share < 0.2
+
+
+def test_glimpses_show_the_target_in_and_out_of_the_hand_and_are_repeatable():
+    world = MujocoWorld(load_scene())
+    views = [glimpse(world, EmbeddedConfig(), seed, "standard") for seed in range(12)]
+    again = glimpse(world, EmbeddedConfig(), 3, "standard")
+    world.close()
+    views = [view for view in views if view is not None]
+    names = EmbeddedConfig().scene_targets
+    held = {float(view.scene[0, names.index("target_held")]) for view in views}
+    assert held == {0.0, 1.0}
+    assert any(np.array_equal(again.images, view.images) for view in views)
 
 
 def test_joined_frames_keep_their_episodes_apart(tmp_path):
     joined = Frames.join([frames([3, 4]), frames([2])])
     assert joined.episode.tolist() == [0] * 3 + [1] * 4 + [2] * 2
     joined.save(tmp_path / "f.npz")
-    assert np.array_equal(Frames.load(tmp_path / "f.npz").action, joined.action)
+    assert np.array_equal(Frames.load(tmp_path / "f.npz").chunk, joined.chunk)
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ import numpy as np
 
 from salus_sim.scene import Scene
 
+_AIM_PARTS = 12  # of the way to a far pose, one iteration each
+
 
 class CartesianController:
     """Follows the commanded tool pose, which each action moves by a bounded step.
@@ -59,6 +61,21 @@ class CartesianController:
         self.opening = float(np.clip(action[6], 0.0, 1.0))
         for _ in range(self._control["ik_iterations"]):
             self._iterate()
+
+    def aim(self, position: np.ndarray, turn: float) -> None:
+        """Solve for a tool pose far from the present one, from the rest pose.
+
+        Args:
+            position: (3,) of the tool point [m].
+            turn: yaw of the hand, from the rest pose [rad].
+        """
+        self.reset(self._rest)
+        self.rotation = _rotation(np.array([0.0, 0.0, turn])) @ self.rotation
+        start = self.position
+        for part in np.linspace(0.1, 1.0, _AIM_PARTS):
+            self.position = start + part * (np.asarray(position) - start)
+            self._iterate()
+        self._iterate()
 
     def _iterate(self) -> None:
         self._forward()

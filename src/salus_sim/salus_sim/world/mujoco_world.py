@@ -136,6 +136,39 @@ class MujocoWorld:
         mujoco.mj_forward(model, data)
         return self._observe(largest, hit)
 
+    def move_to(
+        self, position: np.ndarray, turn: float, opening: float, holding: bool
+    ) -> WorldTruth | None:
+        """Put the arm elsewhere without moving there: for training data from anywhere in a task.
+
+        Args:
+            position: (3,) of the tool point [m].
+            turn: yaw of the hand, from the rest pose [rad].
+            opening: of the gripper [0 closed .. 1 open].
+            holding: put the target between the fingers.
+
+        Returns:
+            The observation, or None if the arm would touch something there.
+        """
+        controller, target = self.controller, self.scenario.target
+        controller.aim(position, turn)
+        controller.opening = opening
+        half = self.scenario.objects[target].half_size
+        finger = half if holding else opening * self.scene.arm["finger_travel"]
+        self.data.qpos[self._qpos] = [*controller.joint_target, finger, finger]
+        self.data.qvel[:] = 0.0
+        mujoco.mj_forward(self.model, self.data)
+        if holding:
+            address = self.model.joint(target).qposadr[0]
+            place = self.data.site_xpos[self._site] + (0.0, 0.0, half - 0.016)
+            closing = np.arctan2(*self.data.site_xmat[self._site].reshape(3, 3)[[0, 1], 1])
+            turned = [np.cos(-closing / 2), 0.0, 0.0, np.sin(-closing / 2)]
+            self.data.qpos[address : address + 7] = [*place, *turned]
+            mujoco.mj_forward(self.model, self.data)
+        if self._arm_contact()[0] > 0:
+            return None
+        return self._observe(0.0, "")
+
     def render(self, camera: str) -> np.ndarray:
         """The camera's image of the present step: (H, W, 3) uint8.
 

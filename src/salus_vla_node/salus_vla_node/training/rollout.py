@@ -3,68 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 
 import numpy as np
 
 from salus_core.failures import FailureType
 from salus_sim.experts import expert_for
 from salus_sim.referee import Referee, Verdict
-from salus_sim.scenario import Scenario
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.inputs import proprioception_vector, resize_area, tokenize
+from salus_vla_node.training.frames import Frames, chunks_of
+from salus_vla_node.training.scene_values import scene_values
 
 _ENDED_BY_EXPERT = 12  # steps of rest after the goal is reached that are worth learning
-_GRASP_RANGE, _CLEARANCE_RANGE = 0.08, 0.15  # [m]
-
-
-@dataclass
-class Frames:
-    """Steps of one or many episodes; the first dimension of every array is the step.
-
-    Attributes:
-        images: (N, C, S, S, 3) uint8.
-        proprioception: (N, P) float32.
-        tokens: (N, W) int64.
-        action: (N, 7) float32, the expert's, normalised action units.
-        scene: (N, S) float32, named by `EmbeddedConfig.scene_targets`; NaN where not defined.
-        episode: (N,) int64, numbers of the episodes in rising order.
-    """
-
-    images: np.ndarray
-    proprioception: np.ndarray
-    tokens: np.ndarray
-    action: np.ndarray
-    scene: np.ndarray
-    episode: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.episode)
-
-    @classmethod
-    def join(cls, parts: list[Frames]) -> Frames:
-        """Lay parts end to end, giving every episode a number of its own."""
-        offset, numbers = 0, []
-        for part in parts:
-            numbers.append(part.episode + offset)
-            offset += int(part.episode.max()) + 1
-        joined = {
-            f.name: np.concatenate([getattr(part, f.name) for part in parts])
-            for f in fields(cls)
-            if f.name != "episode"
-        }
-        return cls(**joined, episode=np.concatenate(numbers))
-
-    def save(self, path) -> None:
-        """Write to a compressed NumPy archive."""
-        np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
-
-    @classmethod
-    def load(cls, path) -> Frames:
-        """Read what `save` wrote."""
-        with np.load(path) as archive:
-            return cls(**{f.name: archive[f.name] for f in fields(cls)})
 
 
 class InputReader:
@@ -170,7 +121,7 @@ def run_episode(
             images, vector = reader.read(truth)
         if record:
             rows.append(
-                (images, vector, label / scale, _scene_values(truth, scenario, expert.progress))
+                (images, vector, label / scale, scene_values(truth, scenario, expert.progress))
             )
         action = act(images, vector, tokens) if act else noise(label, scale)
         truth = world.step(action)
@@ -191,43 +142,8 @@ def run_episode(
         images,
         vectors.astype(np.float32),
         np.repeat(tokens[None], count, 0),
-        actions.astype(np.float32),
+        chunks_of(actions.astype(np.float32), config.chunk_length),
         scenes.astype(np.float32),
         np.zeros(count, dtype=np.int64),
     )
     return frames, verdict
-
-
-def _scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.ndarray:
-    """The values named by `config.SCENE_TARGETS`; lengths in metres."""
-    target = truth.object_poses[scenario.target][:3]
-    tool, obstacle = truth.tool_position, scenario.obstacle
-    there = [0.0, np.nan, np.nan, np.nan]
-    if obstacle is not None:
-        there = [1.0, obstacle[0], obstacle[1], obstacle[5]]
-    others = [pose[:2] for name, pose in truth.object_poses.items() if name != scenario.target]
-    nearest = min(others, key=lambda p: np.linalg.norm(p - tool[:2]), default=(np.nan, np.nan))
-    return np.array(
-        [
-            *target,
-            *scenario.goal,
-            *there,
-            *nearest,
-            *np.clip(target - tool, -_GRASP_RANGE, _GRASP_RANGE),
-            _clearance(tool, obstacle),
-            float(truth.grasped_object == scenario.target),
-            float(scenario.objects[scenario.target].slippery),
-            progress,
-        ]
-    )
-
-
-def _clearance(tool: np.ndarray, obstacle: np.ndarray | None) -> float:
-    """Distance of the tool point from the obstacle's box, at most _CLEARANCE_RANGE [m]."""
-    if obstacle is None:
-        return _CLEARANCE_RANGE
-    x, y, yaw, half_x, half_y, height = obstacle
-    along, across = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
-    offset = tool[:2] - (x, y)
-    outside = [abs(offset @ along) - half_x, abs(offset @ across) - half_y, tool[2] - height]
-    return min(float(np.linalg.norm(np.maximum(outside, 0.0))), _CLEARANCE_RANGE)

@@ -28,10 +28,13 @@ from salus_vla_node.backends.embedded.ensemble import (
 )
 from salus_vla_node.backends.embedded.inputs import executable_action
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
-from salus_vla_node.training.rollout import Frames, run_episode
+from salus_vla_node.training.frames import Frames
+from salus_vla_node.training.glimpses import glimpse
+from salus_vla_node.training.rollout import run_episode
 from salus_vla_node.training.trainer import train_stage
 
-DEMO_SEED, DAGGER_SEED, VALIDATION_SEED = 1_000_000, 2_000_000, 3_000_000
+DEMO_SEED, GLIMPSE_SEED = 1_000_000, 1_500_000
+DAGGER_SEED, VALIDATION_SEED = 2_000_000, 3_000_000
 SEEDS_PER_MEMBER = 100_000
 EASY_SHARE = 0.25  # of the training episodes; the others are 'standard'
 
@@ -43,13 +46,18 @@ def main(argv: list[str] | None = None) -> int:
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
     world = MujocoWorld(load_scene())
-    demos = collect_demos(world, work, options.demos)
+    shared = Frames.join(
+        [
+            collect_demos(world, work, options.demos),
+            collect_glimpses(world, work / "glimpses.npz", GLIMPSE_SEED, options.glimpses),
+        ]
+    )
     if options.only != "ensemble":
         members = range(options.members) if options.only is None else [int(options.only)]
         for member in members:
-            train_member(world, work, demos, member, options)
+            train_member(world, work, shared, member, options)
     if options.only in (None, "ensemble"):
-        finish(world, work, demos, options)
+        finish(world, work, shared, options)
     world.close()
     return 0
 
@@ -60,13 +68,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
     parser.add_argument("--demos", type=int, default=400, help="expert episodes, shared")
-    parser.add_argument("--rounds", type=int, default=4, help="DAgger rounds per member")
+    parser.add_argument(
+        "--glimpses", type=int, default=11_000, help="single views of scenes, shared"
+    )
+    parser.add_argument(
+        "--round-glimpses", type=int, default=500, help="further ones of each round"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="DAgger rounds per member")
     parser.add_argument("--round-episodes", type=int, default=40)
     parser.add_argument(
         "--updates",
         type=int,
         nargs=3,
-        default=(2400, 900, 2200),
+        default=(2400, 700, 1600),
         help="of cloning, of each round, of the last stage",
     )
     parser.add_argument("--batch", type=int, default=64)
@@ -90,27 +104,40 @@ def collect_demos(world: MujocoWorld, work: Path, episodes: int) -> Frames:
         frames, verdict = run_episode(world, EmbeddedConfig(), seed, _difficulty(seed), None)
         if verdict.failure == FailureType.NONE:
             parts.append(frames)
-    frames = Frames.join(parts)
-    part = path.with_name("part-demos.npz")
+    return _keep(Frames.join(parts), path)
+
+
+def collect_glimpses(world: MujocoWorld, path: Path, first_seed: int, count: int) -> Frames:
+    """Single views of scenes; see `training.glimpses`."""
+    if path.exists():
+        return Frames.load(path)
+    seeds = tqdm(range(first_seed, first_seed + count), path.stem, unit="view", mininterval=5)
+    views = (glimpse(world, EmbeddedConfig(), seed, _difficulty(seed)) for seed in seeds)
+    return _keep(Frames.join([view for view in views if view is not None]), path)
+
+
+def _keep(frames: Frames, path: Path) -> Frames:
+    """Write frames so that the file is either whole or not there."""
+    part = path.with_name(f"part-{path.name}")
     frames.save(part)
     part.rename(path)
     return frames
 
 
 def train_member(
-    world: MujocoWorld, work: Path, demos: Frames, member: int, options: argparse.Namespace
+    world: MujocoWorld, work: Path, shared: Frames, member: int, options: argparse.Namespace
 ) -> None:
     """All stages of one member; finished stages are read back instead of run again."""
     folder = work / f"member_{member}"
     folder.mkdir(exist_ok=True)
     torch.manual_seed(7919 * (member + 1))
     config = EmbeddedConfig(
-        proprioception_mean=tuple(demos.proprioception.mean(0).tolist()),
-        proprioception_std=tuple((demos.proprioception.std(0) + 1e-3).tolist()),
+        proprioception_mean=tuple(shared.proprioception.mean(0).tolist()),
+        proprioception_std=tuple((shared.proprioception.std(0) + 1e-3).tolist()),
     )
     network = EmbeddedNetwork(config)
     cloning, per_round, last = options.updates
-    parts = [demos]
+    parts = [shared]
     stages = [("clone", cloning, options.rate)]
     stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
     stages += [("last", last, 0.8 * options.rate)]
@@ -123,7 +150,7 @@ def train_member(
             network = EmbeddedNetwork.from_pretrained(done)
             continue
         start = time.process_time()
-        frames = Frames.join(parts) if len(parts) > 1 else demos
+        frames = Frames.join(parts) if len(parts) > 1 else shared
         with tqdm(total=updates, desc=f"member {member} {name}", unit="up", mininterval=5) as bar:
 
             def progress(update: int, loss: float, bar=bar) -> None:
@@ -163,18 +190,16 @@ def _dagger_round(
 ) -> Frames:
     if path.exists():
         return Frames.load(path)
-    first = DAGGER_SEED + SEEDS_PER_MEMBER * member + 1000 * number
+    first = DAGGER_SEED + SEEDS_PER_MEMBER * member + 10_000 * number
     act = actor(EmbeddedEnsemble(network, torch.device("cpu"), torch.float32))
     parts = []
     seeds = range(first, first + options.round_episodes)
     for seed in tqdm(seeds, f"member {member} round {number}", unit="ep", mininterval=5):
         frames, _ = run_episode(world, network.config, seed, _difficulty(seed), act)
         parts.append(frames)
-    frames = Frames.join(parts)
-    part = path.with_name(f"part-{path.name}")
-    frames.save(part)
-    part.rename(path)
-    return frames
+    views = path.with_name(path.name.replace("round", "glimpses"))
+    parts.append(collect_glimpses(world, views, first + 500, options.round_glimpses))
+    return _keep(Frames.join(parts), path)
 
 
 def actor(ensemble: EmbeddedEnsemble):
@@ -205,7 +230,7 @@ def evaluate(
     return outcomes.get(FailureType.NONE.name, 0) / max(episodes, 1), outcomes
 
 
-def finish(world: MujocoWorld, work: Path, demos: Frames, options: argparse.Namespace) -> None:
+def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Namespace) -> None:
     """Write the ensemble, its latent statistics and the report."""
     output = work / "ensemble"
     output.mkdir(exist_ok=True)
@@ -216,7 +241,7 @@ def finish(world: MujocoWorld, work: Path, demos: Frames, options: argparse.Name
     save_ensemble(names, output)
     ensemble = EmbeddedEnsemble.from_pretrained(output)
     rounds = [Frames.load(p) for name in names for p in sorted((work / name).glob("round_*.npz"))]
-    frames = Frames.join([demos, *rounds])
+    frames = Frames.join([shared, *rounds])
     rows = np.random.default_rng(0).choice(len(frames), min(len(frames), 20_000), replace=False)
     latents = []
     for start in tqdm(range(0, len(rows), 64), "latent statistics"):
@@ -228,7 +253,12 @@ def finish(world: MujocoWorld, work: Path, demos: Frames, options: argparse.Name
         latents.append(result.latents.reshape(len(part), -1))
     fit_latent_statistics(np.concatenate(latents)).save(output / STATISTICS_FILE)
     report = {
-        "seeds": {"demos": DEMO_SEED, "dagger": DAGGER_SEED, "validation": VALIDATION_SEED},
+        "seeds": {
+            "demos": DEMO_SEED,
+            "glimpses": GLIMPSE_SEED,
+            "dagger": DAGGER_SEED,
+            "validation": VALIDATION_SEED,
+        },
         "members": {
             name: {
                 stage.parent.name: json.loads(stage.read_text())

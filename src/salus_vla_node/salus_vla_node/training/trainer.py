@@ -12,8 +12,9 @@ from torch import Tensor
 from salus_vla_node.backends.embedded.config import COLORS, SCENE_TARGETS, EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import prepare_images
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork, NetworkOutput
-from salus_vla_node.training.rollout import Frames
+from salus_vla_node.training.frames import Frames
 
+_LENGTH_EXPONENT = -0.3  # of an episode's length, in the weight of its steps
 _NEVER_DROPPED = (*COLORS, "push", "slide", "shove", "tray", "stack", "top")  # words
 
 
@@ -33,8 +34,10 @@ class Batches:
         self._frames, self._config, self._size = frames, config, size
         self._rng = np.random.default_rng(seed)
         self._torch = torch.Generator().manual_seed(seed)
-        ends = np.append(np.flatnonzero(np.diff(frames.episode)), len(frames) - 1)
-        self._last = ends[np.searchsorted(ends, np.arange(len(frames)))]
+        # The longer an episode, the less each of its steps says: a glimpse shows its own scene.
+        lengths = np.bincount(frames.episode)
+        weights = lengths[frames.episode].astype(float) ** _LENGTH_EXPONENT
+        self._cumulated = np.cumsum(weights / weights.sum())
         self._droppable = [
             i for i, word in enumerate(config.vocabulary) if i and word not in _NEVER_DROPPED
         ]
@@ -42,8 +45,8 @@ class Batches:
     def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Images, present, proprioception, tokens, action chunks and scene values of a batch."""
         frames, config = self._frames, self._config
-        rows = self._rng.integers(len(frames), size=self._size)
-        chunk = np.minimum(rows[:, None] + np.arange(config.chunk_length), self._last[rows, None])
+        rows = np.searchsorted(self._cumulated, self._rng.uniform(size=self._size))
+        rows = np.minimum(rows, len(frames) - 1)
         images = self._spoil(prepare_images(torch.from_numpy(frames.images[rows])))
         present = torch.ones(self._size, len(config.cameras))
         if len(config.cameras) > 1:
@@ -58,7 +61,7 @@ class Batches:
             present,
             torch.from_numpy(frames.proprioception[rows]),
             torch.from_numpy(tokens),
-            torch.from_numpy(frames.action[chunk]),
+            torch.from_numpy(frames.chunk[rows]),
             torch.from_numpy(frames.scene[rows]),
         )
 

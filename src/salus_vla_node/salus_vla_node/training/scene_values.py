@@ -1,0 +1,45 @@
+"""What the auxiliary head learns to read off the latent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from salus_sim.scenario import Scenario
+from salus_sim.world.mujoco_world import WorldTruth
+
+_GRASP_RANGE, _CLEARANCE_RANGE = 0.08, 0.15  # [m]
+
+
+def scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.ndarray:
+    """The values (S,) named by `config.SCENE_TARGETS`; lengths in metres, NaN: not defined."""
+    target = truth.object_poses[scenario.target][:3]
+    tool, obstacle = truth.tool_position, scenario.obstacle
+    there = [0.0, np.nan, np.nan, np.nan]
+    if obstacle is not None:
+        there = [1.0, obstacle[0], obstacle[1], obstacle[5]]
+    others = [pose[:2] for name, pose in truth.object_poses.items() if name != scenario.target]
+    nearest = min(others, key=lambda p: np.linalg.norm(p - tool[:2]), default=(np.nan, np.nan))
+    return np.array(
+        [
+            *target,
+            *scenario.goal,
+            *there,
+            *nearest,
+            *np.clip(target - tool, -_GRASP_RANGE, _GRASP_RANGE),
+            _clearance(tool, obstacle),
+            float(truth.grasped_object == scenario.target),
+            float(scenario.objects[scenario.target].slippery),
+            progress,
+        ]
+    )
+
+
+def _clearance(tool: np.ndarray, obstacle: np.ndarray | None) -> float:
+    """Distance of the tool point from the obstacle's box, at most _CLEARANCE_RANGE [m]."""
+    if obstacle is None:
+        return _CLEARANCE_RANGE
+    x, y, yaw, half_x, half_y, height = obstacle
+    along, across = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
+    offset = tool[:2] - (x, y)
+    outside = [abs(offset @ along) - half_x, abs(offset @ across) - half_y, tool[2] - height]
+    return min(float(np.linalg.norm(np.maximum(outside, 0.0))), _CLEARANCE_RANGE)
