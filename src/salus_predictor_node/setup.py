@@ -10,11 +10,16 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
-    install_requires=["setuptools"],
+    install_requires=["setuptools", "numpy", "torch", "PyYAML", "tqdm"],
     zip_safe=True,
     maintainer="SALUS maintainers",
     maintainer_email="maintainers@salus.invalid",
     description="Forecasts of failures from the signals of a VLA policy.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["predictor_node = salus_predictor_node.predictor_node:main"]},
+    entry_points={
+        "console_scripts": [
+            "predictor_node = salus_predictor_node.predictor_node:main",
+            "train = salus_predictor_node.commands.train:main",
+        ],
+    },
 )

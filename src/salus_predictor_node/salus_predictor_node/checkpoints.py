@@ -1,28 +1,104 @@
-"""Opening of predictor checkpoints."""
+"""Opening of predictor checkpoints for the node, and what their numbers mean."""
 
-from pathlib import Path
-from typing import NoReturn
+from array import array
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from salus_msgs.msg import FailureForecast, ForecastInfo, SignalInfo, VlaSignals
+
+from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, HORIZONS_S, FailureType
+from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
+from salus_core.predictors.interface import ALARM_TYPES, risk
+from salus_core.predictors.model import NeuralPredictor, Source
+
+__all__ = ["CheckpointError", "fill_forecast", "info_message", "open_checkpoint", "source_of"]
 
 
-class CheckpointError(Exception):
-    """A checkpoint cannot be used; the message says which and why."""
-
-
-def open_checkpoint(checkpoint: str) -> NoReturn:
-    """Open a predictor's checkpoint. This version has no kind of predictor, so none can be opened.
+def open_checkpoint(checkpoint: str) -> NeuralPredictor:
+    """Open a predictor's checkpoint.
 
     Args:
-        checkpoint: a file or folder.
+        checkpoint: its folder, or its manifest.
 
     Raises:
-        CheckpointError: always, with the reason.
+        CheckpointError: it cannot be used, with the reason.
     """
-    if not Path(checkpoint).expanduser().exists():
+    try:
+        predictor, _ = load_checkpoint(checkpoint)
+    except CheckpointError as error:
         raise CheckpointError(
-            f"predictor checkpoint '{checkpoint}' not found: no such file or folder; leave "
-            "'checkpoint' empty to run without forecasts"
+            f"{error}; leave 'checkpoint' empty to run without forecasts"
+        ) from error
+    if not predictor.gives_forecasts:
+        raise CheckpointError(
+            f"predictor checkpoint '{checkpoint}' is a '{predictor.name}', which gives a risk "
+            "without failure types and horizons: it is a baseline for evaluate, not for the node"
         )
-    raise CheckpointError(
-        f"predictor checkpoint '{checkpoint}' cannot be loaded: this version has no predictor yet; "
-        "leave 'checkpoint' empty to run without forecasts"
+    return predictor
+
+
+def source_of(info: SignalInfo, predictor: NeuralPredictor) -> Source:
+    """What a live policy gives, to be compared with what a predictor was trained on."""
+    return Source(
+        schema_hash=info.schema_hash,
+        policies=((info.policy, info.policy_hash),),
+        embedding_size=info.embedding_size,
+        members=info.members,
+        # The body's state does not come from the policy: it is checked message by message.
+        proprioception_names=predictor.source.proprioception_names,
+        control_period=info.control_period,
     )
+
+
+def info_message(predictor: NeuralPredictor | None, name: str, stamp: Time) -> ForecastInfo:
+    """What forecasts will mean.
+
+    Args:
+        predictor: None: there are none.
+        name: of its checkpoint.
+        stamp: of the message.
+    """
+    info = ForecastInfo()
+    info.header.stamp = stamp
+    if predictor is None:
+        return info
+    info.predictor = name
+    info.predictor_hash = predictor.hash
+    info.horizons = array("f", HORIZONS_S)
+    info.failure_names = list(FAILURE_NAMES)
+    info.failure_types = bytes(FAILURE_TYPES)
+    info.schema_hash = predictor.source.schema_hash
+    if predictor.band is not None:
+        info.alarm_rate = predictor.band.alpha
+        info.calibration_episodes = predictor.band.episodes
+    return info
+
+
+def fill_forecast(
+    forecast: FailureForecast,
+    predictor: NeuralPredictor,
+    signals: VlaSignals,
+    probabilities: np.ndarray,
+) -> None:
+    """Put the numbers of a step into its forecast.
+
+    Args:
+        forecast: gets them.
+        predictor: whose band gives the alarm.
+        signals: of the step.
+        probabilities: (H, K).
+    """
+    forecast.probabilities = array("f", probabilities.ravel().tolist())
+    forecast.risk = float(risk(probabilities))
+    forecast.score = float(risk(probabilities, ALARM_TYPES))
+    kind = int(np.argmax(probabilities[-1]))
+    forecast.likeliest_failure = int(FailureType(FAILURE_TYPES[kind]))
+    forecast.likeliest_horizon = HORIZONS_S[-1]
+    if predictor.band is None:
+        return
+    edge = float(predictor.band.edge(signals.step))
+    forecast.band = edge if np.isfinite(edge) else float(np.finfo(np.float32).max)
+    forecast.alarm = forecast.score > edge
+    passing = np.flatnonzero(probabilities[:, kind] > edge)
+    if passing.size:
+        forecast.likeliest_horizon = HORIZONS_S[passing[0]]

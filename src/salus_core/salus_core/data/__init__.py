@@ -1,6 +1,6 @@
 """Recorded episodes as arrays in memory: reading, splits, windows."""
 
-from salus_core.data.reading import DataError, read_steps, task_word
+from salus_core.data.reading import DataError, read_steps
 from salus_core.data.scene import SCENE_NAMES
 from salus_core.data.splits import Split, SplitError, load_splits, require_disjoint
 from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
@@ -19,5 +19,4 @@ __all__ = [
     "make_windows",
     "read_steps",
     "require_disjoint",
-    "task_word",
 ]

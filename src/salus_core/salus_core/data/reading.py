@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from salus_core.data.scene import SCENE_NAMES, scene_of
+from salus_core.data.scene import SCENE_KEYS, SCENE_NAMES, scene_of
 from salus_core.data.splits import Split
 from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
 from salus_core.episode_store.reader import Episode, Run, open_dataset
@@ -18,22 +17,9 @@ from salus_core.signals import SIGNAL_NAMES
 _BLOCK = 16_384
 """Rows that are read at a time, so that nothing is held twice in full precision."""
 
-_TASKS = (
-    ("push", r"\b(push|slide|shove)\b"),
-    ("put_in", r"\btray\b"),
-    ("stack", r"\bstack\b|\bon top of\b|\bon the \w+ (cube|block)\b"),
-    ("put_on", r"\b(goal|disc)\b"),
-)
-
 
 class DataError(ValueError):
     """Recorded runs cannot be used as asked for; the message names run and field."""
-
-
-def task_word(instruction: str) -> str:
-    """What an instruction asks for, for grouping: a task of the embedded world, or the sentence."""
-    sentence = instruction.lower()
-    return next((task for task, words in _TASKS if re.search(words, sentence)), instruction)
 
 
 def read_steps(
@@ -133,6 +119,8 @@ def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: b
         label_valid[first : first + len(episode)] = found.valid
     if scene:
         arrays["scene"] = np.empty((number, len(SCENE_NAMES)), np.float32)
+        for run in runs:
+            run.load(SCENE_KEYS)
         tool = [state_names.index(f"tool.{axis}") for axis in "xyz"]
         for first, episode in zip(start, chosen, strict=True):
             steps = slice(first, first + len(episode))
@@ -198,7 +186,7 @@ def _table(chosen: Sequence[Episode], start: np.ndarray, lengths: np.ndarray) ->
         difficulty=texts(episode.difficulty for episode in chosen),
         fault_profile=texts(episode.fault_profile for episode in chosen),
         instruction=texts(episode.instruction for episode in chosen),
-        task=texts(task_word(episode.instruction) for episode in chosen),
+        task=texts(episode.task or episode.instruction for episode in chosen),
         target=texts(episode.target_object for episode in chosen),
         max_steps=np.array([episode.max_steps for episode in chosen], np.int64),
         run=texts(str(episode.run.path) for episode in chosen),

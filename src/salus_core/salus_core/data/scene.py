@@ -21,6 +21,11 @@ SCENE_NAMES: tuple[str, ...] = (
 """Columns: the target's and goal's centre and the nearest other object's, minus the tool point [m];
 that object's distance [m]; whether the target is grasped [1]; height of the tool point [m]."""
 
+SCENE_KEYS = ("object_pose", "grasped_object")
+"""Arrays of a run that it is made of."""
+
+_REACH = 2.0  # an object further away has fallen out of the world [m]
+
 
 def scene_of(episode: Episode, tool: np.ndarray) -> np.ndarray:
     """Ground truth of an episode's steps.
@@ -40,6 +45,7 @@ def scene_of(episode: Episode, tool: np.ndarray) -> np.ndarray:
         return found
     target = names.index(episode.target_object)
     centres = episode["object_pose"][:, :, :3] - tool[:, None]
+    centres[np.linalg.norm(centres, axis=2) > _REACH] = np.nan
     found[:, :3] = centres[:, target]
     found[:, 9] = episode["grasped_object"] == target
     others = np.delete(centres, target, axis=1)

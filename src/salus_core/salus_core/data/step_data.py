@@ -32,7 +32,7 @@ class EpisodeTable:
         difficulty: (E,) object, str.
         fault_profile: (E,) object, str.
         instruction: (E,) object, str.
-        task: (E,) object, str: what the instruction asks for, without colours; see `task_word`.
+        task: (E,) object, str: what the instruction asks for ("stack"), else the instruction.
         target: (E,) object, str: the target object ("red_cube"); "": not known.
         max_steps: (E,) int64, after which the episode fails by timeout; 0: not known.
         run: (E,) object, str: folder of the run it comes from.

@@ -1,0 +1,91 @@
+"""The body's state that belongs to signals: joint states and tool pose by stamp."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import JointState
+
+from salus_util.stepsync import nanoseconds
+from salus_util.validity import require_joint_state, require_pose
+
+JOINT_STATES, TOOL_POSE = "joint_states", "tool_pose"
+_POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
+
+
+class BodyBuffer:
+    """Keeps the last messages of each kind and finds those of a stamp.
+
+    Args:
+        names: columns of proprioception, as in a run's `state_names`: `position.JOINT`,
+            `velocity.JOINT`, `tool.x` and so on.
+        capacity: messages kept of each kind.
+
+    Raises:
+        ValueError: a name is of none of these forms.
+    """
+
+    def __init__(self, names: Sequence[str], capacity: int = 200):
+        self.names = tuple(names)
+        for name in self.names:
+            kind, _, rest = name.partition(".")
+            if kind not in ("position", "velocity", "tool") or (
+                kind == "tool" and rest not in _POSE
+            ):
+                raise ValueError(f"the checkpoint reads '{name}', which no message has")
+        self._joints = list(
+            dict.fromkeys(n.partition(".")[2] for n in self.names if not n.startswith("tool."))
+        )
+        self._messages: dict[str, deque[tuple[int, Any]]] = {
+            JOINT_STATES: deque(maxlen=capacity),
+            TOOL_POSE: deque(maxlen=capacity),
+        }
+
+    def add(self, topic: str, message: JointState | PoseStamped) -> None:
+        """Keep a message."""
+        self._messages[topic].append((nanoseconds(message.header.stamp), message))
+
+    def clear(self) -> None:
+        """Forget all messages."""
+        for messages in self._messages.values():
+            messages.clear()
+
+    def find(self, stamp: int, tolerance: int) -> tuple[JointState, PoseStamped] | None:
+        """Both messages of a stamp, or None.
+
+        Args:
+            stamp: [ns].
+            tolerance: largest difference [ns].
+        """
+        found = []
+        for messages in self._messages.values():
+            nearest = min(messages, key=lambda entry: abs(entry[0] - stamp), default=None)
+            if nearest is None or abs(nearest[0] - stamp) > tolerance:
+                return None
+            found.append(nearest[1])
+        return found[0], found[1]
+
+    def values(self, joints: JointState, pose: PoseStamped) -> np.ndarray:
+        """Proprioception (P,) float32; velocities that are not sent are NaN, as recorded.
+
+        Raises:
+            InvalidInputError: a message lacks a joint or holds NaN; names which.
+        """
+        require_joint_state(joints, JOINT_STATES, self._joints)
+        require_pose(pose.pose, TOOL_POSE)
+        position, turn = pose.pose.position, pose.pose.orientation
+        known = {
+            f"tool.{axis}": value
+            for axis, value in zip(
+                _POSE,
+                (position.x, position.y, position.z, turn.x, turn.y, turn.z, turn.w),
+                strict=True,
+            )
+        }
+        for quantity in ("position", "velocity"):
+            values = getattr(joints, quantity)
+            for name, value in zip(joints.name, values, strict=False):
+                known[f"{quantity}.{name}"] = value
+        return np.array([known.get(name, np.nan) for name in self.names], np.float32)

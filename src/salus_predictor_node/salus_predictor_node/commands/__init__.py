@@ -1,0 +1,1 @@
+"""Commands of this package that need no ROS graph."""

@@ -1,0 +1,228 @@
+"""ros2 run salus_predictor_node train: a predictor from recorded runs, to a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from tqdm import tqdm
+
+from salus_core.calibration.band import fewest_episodes
+from salus_core.data import DataError, Split, SplitError, StepData, load_splits, read_steps
+from salus_core.episode_store import NotARunError
+from salus_core.failures import FailureType
+from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from salus_core.predictors.features import InputError
+from salus_core.predictors.model import MismatchError
+from salus_core.predictors.registry import KINDS
+from salus_core.predictors.settings import SettingsError, load_yaml, override
+from salus_core.predictors.training.calibrating import calibrate
+from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.processes import Processes, processes
+from salus_core.predictors.training.trainer import BEST, Trainer, validation_figures
+
+CHECKPOINT = "checkpoint"
+"""Folder below the output that a node loads."""
+
+_REFUSALS = (
+    CheckpointError,
+    DataError,
+    InputError,
+    MismatchError,
+    NotARunError,
+    SettingsError,
+    SplitError,
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parser().parse_args(argv)
+    try:
+        settings = read_settings(options.settings, options.assignments)
+        with processes(settings.training.device) as workers:
+            torch.set_num_threads(settings.training.threads)
+            train(settings, workers, options.resume)
+    except _REFUSALS as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="train",
+        description="Train a failure predictor on recorded runs; see docs/predictor.md.",
+        epilog="Example: train temporal data.runs='[data/train/*]' training.epochs=20",
+    )
+    parser.add_argument("settings", help=f"YAML file, or a predictor: {', '.join(KINDS)}")
+    parser.add_argument(
+        "assignments", nargs="*", metavar="KEY=VALUE", help="settings that replace the file's"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from OUTPUT/last with the same settings"
+    )
+    return parser
+
+
+def read_settings(name: str, assignments: list[str]) -> RunSettings:
+    """Settings of a YAML file or of a predictor's name, with overrides.
+
+    Raises:
+        SettingsError: a setting is unknown or unusable.
+    """
+    content = {"predictor": name} if name in KINDS else load_yaml(name)
+    return RunSettings.from_mapping(override(content, assignments))
+
+
+def train(settings: RunSettings, workers: Processes, resume: bool = False) -> Path | None:
+    """Train, calibrate, save.
+
+    Args:
+        settings: of the run.
+        workers: processes that train together.
+        resume: go on from the checkpoint `last`.
+
+    Returns:
+        Folder of the finished checkpoint; None in all processes but the first.
+
+    Raises:
+        DataError, SplitError, InputError, CheckpointError, SettingsError: see main.
+    """
+    data = read_data(settings)
+    calibration = data.get("calibration")
+    if calibration is not None:
+        _require_enough(calibration, settings)
+    output = Path(settings.output)
+    if workers.first:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "config.yaml").write_text(settings_text(settings))
+        for name, part in data.items():
+            print(f"{name}: {describe(part)['summary']}")
+    with _bar(settings.training.epochs, workers.first) as (progress, record):
+        trainer = Trainer(settings, data["train"], data["validation"], workers, progress, record)
+        trainer.run(resume)
+    if not workers.first:
+        return None
+    predictor, manifest = load_checkpoint(output / BEST)
+    about: dict[str, Any] = {
+        "training": {**manifest["training"], "settings": dataclasses.asdict(settings)},
+        "metrics": {
+            "validation": validation_figures(
+                predictor.raw_scores(data["validation"]), data["validation"]
+            )
+        },
+        "data": {name: describe(part) for name, part in data.items()},
+    }
+    if calibration is not None and predictor.gives_forecasts:
+        about["calibrated"] = calibrate(predictor, calibration, settings.calibration)
+    folder = save_checkpoint(predictor, output / CHECKPOINT, about)
+    figures = ", ".join(f"{k} {v:.3f}" for k, v in about["metrics"]["validation"].items())
+    print(f"{settings.predictor}, {predictor.parameters} parameters; validation: {figures}")
+    print(f"checkpoint: {folder}")
+    return folder
+
+
+def read_data(settings: RunSettings) -> dict[str, StepData]:
+    """Data of training, validation and, unless it is left out, calibration.
+
+    Raises:
+        DataError, SplitError, NotARunError: there are no such runs, splits or episodes.
+    """
+    given = settings.data
+    splits = load_splits(given.splits)
+    found = {}
+    for role in ("train", "validation", "calibration"):
+        name = getattr(given, role)
+        if not name and role == "calibration":
+            continue
+        if name not in splits:
+            raise SplitError(f"{given.splits} has no split '{name}': use {', '.join(splits)}")
+        split: Split = splits[name]
+        if not (split.runs or given.runs):
+            raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
+        found[role] = read_steps(
+            split.runs or given.runs,
+            split,
+            scene=role != "calibration" and settings.training.auxiliary_weight > 0,
+            limit=given.limit if role == "train" and given.limit else None,
+        )
+    return found
+
+
+def describe(data: StepData) -> dict[str, Any]:
+    """Counts of a data set, for the manifest and for people."""
+    table = data.episodes
+    counts = {
+        kind.name.lower(): int((table.failure == kind).sum()) for kind in list(FailureType)[1:]
+    }
+    summary = f"{len(table)} episodes, {len(data)} steps, {int(table.succeeded.sum())} succeeded, "
+    return {
+        "summary": summary + ", ".join(f"{number} {name}" for name, number in counts.items()),
+        "episodes": len(table),
+        "steps": len(data),
+        "succeeded": int(table.succeeded.sum()),
+        "failures": counts,
+        "seeds": [int(table.seed.min()), int(table.seed.max())],
+        "runs": sorted(set(table.run.tolist())),
+        "policies": [list(policy) for policy in data.policies],
+    }
+
+
+def settings_text(settings: RunSettings) -> str:
+    """Settings as YAML that `train` reads again."""
+    return yaml.safe_dump(_plain(dataclasses.asdict(settings)), sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def _require_enough(calibration: StepData, settings: RunSettings) -> None:
+    """Fail before training rather than after it."""
+    wanted = 2 * fewest_episodes(settings.calibration.alpha, settings.calibration.shape)
+    there = int((calibration.episodes.succeeded & ~calibration.episodes.intervened).sum())
+    if there < wanted:
+        raise DataError(
+            f"a false-alarm rate of {settings.calibration.alpha} needs about {wanted} successful "
+            f"calibration episodes, there are {there}: collect more, allow a larger "
+            "calibration.alpha, or leave calibration out with data.calibration=''"
+        )
+
+
+class _bar:  # noqa: N801 (a context manager, used like a function)
+    """A progress bar over the epochs, and figures after each."""
+
+    def __init__(self, epochs: int, shown: bool):
+        self._bar = tqdm(total=epochs, unit="epoch", disable=not shown, mininterval=1.0)
+        self._done = 0
+
+    def __enter__(
+        self,
+    ) -> tuple[Callable[[float, float], None], Callable[[Mapping[str, float]], None]]:
+        return self._progress, self._record
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def _progress(self, share: float, loss: float) -> None:
+        self._bar.n = self._done + share
+        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        self._bar.update(0)
+
+    def _record(self, figures: Mapping[str, float]) -> None:
+        self._done = int(figures["epoch"]) + 1
+        text = " ".join(f"{k} {v:.4g}" for k, v in figures.items() if k != "epoch")
+        self._bar.write(f"epoch {int(figures['epoch'])}: {text}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

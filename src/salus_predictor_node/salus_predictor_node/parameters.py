@@ -1,0 +1,47 @@
+"""Parameters of the predictor."""
+
+from dataclasses import dataclass
+
+from salus_util.managed_node import ManagedParameters
+from salus_util.parameters import parameter
+
+
+@dataclass
+class PredictorParameters(ManagedParameters):
+    """Parameters of the predictor."""
+
+    checkpoint: str = parameter(
+        "",
+        "Checkpoint (folder); empty: forecasts carry the status 'no checkpoint' "
+        "and no numbers. Another one can be loaded with the service ~/load_checkpoint.",
+        read_only=True,
+    )
+    info_wait: float = parameter(
+        1.0,
+        "Wait so long for signal_info when configuring, to refuse a checkpoint that does not fit "
+        "the policy [s]; a policy that appears later is checked then. Only with a checkpoint.",
+        minimum=0.0,
+        maximum=600.0,
+        read_only=True,
+    )
+    stale_after: float = parameter(
+        0.5,
+        "An episode without signals for so long, by the node's clock, is reported once with the "
+        "status 'stale input' [s]; 0: never.",
+        minimum=0.0,
+        maximum=600.0,
+    )
+    stamp_tolerance: float = parameter(
+        0.0,
+        "Largest difference between the stamps of signals and of the body's state that belong to "
+        "them [s]; 0: equal, as SALUS's worlds send them. Only for predictors that read the body.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    threads: int = parameter(
+        1,
+        "Threads of torch; the shipped predictor gains nothing by more.",
+        minimum=1,
+        maximum=64,
+        read_only=True,
+    )

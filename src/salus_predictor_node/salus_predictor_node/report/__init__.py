@@ -1,0 +1,1 @@
+"""Reports of evaluations: reading the splits, figures of each method, tables, pictures."""

@@ -1,0 +1,119 @@
+"""Which episodes an evaluation reads."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from salus_core.data import DataError, SplitError, StepData, load_splits, read_steps
+
+HELD_OUT = ("heldout_fault", "heldout_task")
+"""Splits that are evaluated apart where the file of splits and the runs have them."""
+
+
+class SourceError(ValueError):
+    """It is not known what to read; the message says which option would tell."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Data of an evaluation, disjoint by seed.
+
+    Attributes:
+        test: what the figures are about.
+        train: what baselines learn from; None: baselines that learn are left out.
+        validation: what thresholds are chosen on; None: no figures that need one.
+        calibration: what calibration and bands of other methods are made from; None: likewise.
+        held_out: further test data by name: a fault or task that training has not seen.
+    """
+
+    test: StepData
+    train: StepData | None = None
+    validation: StepData | None = None
+    calibration: StepData | None = None
+    held_out: Mapping[str, StepData] = field(default_factory=dict)
+
+    def items(self) -> list[tuple[str, StepData]]:
+        """Name and data of each part that is there."""
+        named = [
+            ("train", self.train),
+            ("validation", self.validation),
+            ("calibration", self.calibration),
+            ("test", self.test),
+            *self.held_out.items(),
+        ]
+        return [(name, data) for name, data in named if data is not None]
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is read."""
+    parser.add_argument(
+        "--runs",
+        nargs="+",
+        metavar="PATH",
+        help="runs, folders of runs or patterns; default: those the checkpoint was trained with",
+    )
+    parser.add_argument(
+        "--splits", metavar="FILE", help="YAML file of splits; default: the checkpoint's"
+    )
+    parser.add_argument("--split", default="test", help="split to evaluate; default: test")
+    parser.add_argument(
+        "--held-out",
+        nargs="*",
+        metavar="SPLIT",
+        help=f"splits evaluated apart; default: {', '.join(HELD_OUT)}, as far as they are there",
+    )
+
+
+def data_settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint was trained with: runs, splits and the names of the roles."""
+    return dict(manifest.get("training", {}).get("settings", {}).get("data", {}))
+
+
+def read_parts(
+    options: argparse.Namespace, trained: Mapping[str, Any], chunks: bool = False
+) -> Parts:
+    """Read all parts.
+
+    Args:
+        options: of `add_source_options`.
+        trained: of `data_settings`.
+        chunks: read the action chunks, too.
+
+    Raises:
+        SourceError: neither options nor checkpoint say what to read.
+        SplitError: the file of splits lacks a split.
+        DataError: a split has no episodes.
+        NotARunError: a path holds no run.
+    """
+    runs = options.runs or trained.get("runs")
+    file = options.splits or trained.get("splits")
+    if not file:
+        raise SourceError("the checkpoint does not say which splits it used: give --splits FILE")
+    splits = load_splits(file)
+
+    def read(name: str) -> StepData:
+        if name not in splits:
+            raise SplitError(f"{file} has no split '{name}': use {', '.join(splits)}")
+        paths = splits[name].runs or runs
+        if not paths:
+            raise SourceError("the checkpoint does not say which runs it used: give --runs PATH")
+        return read_steps(paths, splits[name], chunks=chunks)
+
+    held_out = {}
+    for name in HELD_OUT if options.held_out is None else options.held_out:
+        if options.held_out is None and name not in splits:
+            continue
+        try:
+            held_out[name] = read(name)
+        except DataError:
+            if options.held_out is not None:
+                raise
+    roles = {role: trained.get(role, role) for role in ("train", "validation", "calibration")}
+    return Parts(
+        test=read(options.split),
+        held_out=held_out,
+        **{role: read(name) for role, name in roles.items() if name},
+    )

@@ -1,0 +1,187 @@
+"""The node with a checkpoint, over DDS."""
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from rig import Rig
+from salus_msgs.msg import EpisodeStatus, FailureForecast, SignalInfo
+
+from salus_core.predictors.checkpoint import load_checkpoint
+from salus_core.predictors.interface import ALARM_TYPES, risk
+
+pytestmark = pytest.mark.ros
+
+OK, WARMING_UP = FailureForecast.STATUS_OK, FailureForecast.STATUS_WARMING_UP
+INVALID, STALE = FailureForecast.STATUS_INVALID_INPUT, FailureForecast.STATUS_STALE_INPUT
+
+
+@pytest.fixture(scope="module")
+def folder(checkpoint):
+    return checkpoint()
+
+
+def signal_info(**changes):
+    fields = {
+        "policy": "made up",
+        "policy_hash": "00",
+        "schema_hash": "made up",
+        "embedding_size": 16,
+        "members": 2,
+        "control_period": 1 / 30,
+    }
+    return SignalInfo(**{**fields, **changes})
+
+
+@pytest.fixture
+def rig(ros, folder):
+    rig = Rig(checkpoint=str(folder), info_wait=0.0, stale_after=0.0)
+    yield rig
+    rig.close()
+
+
+def play(rig, data, rows, **given):
+    for row in rows:
+        expected = len(rig.forecasts) + 1
+        rig.send_step(data, row, **given)
+        rig.until(lambda expected=expected: len(rig.forecasts) == expected)
+
+
+def numbers(forecasts):
+    return np.array([forecast.probabilities for forecast in forecasts]).reshape(-1, 4, 4)
+
+
+def test_live_forecasts_equal_those_of_the_recording(rig, data, folder):
+    predictor, _ = load_checkpoint(folder)
+    offline = predictor.scores(data)
+    rows = [*range(data.rows(0).start, data.rows(0).start + 30)]
+    rows += range(data.rows(1).start, data.rows(1).start + 20)
+    for episode in (0, 1):
+        mine = [row for row in rows if data.episode[row] == episode]
+        play(rig, data, mine, episode=7 + episode)
+    np.testing.assert_allclose(numbers(rig.forecasts), offline[rows], rtol=0, atol=1e-6)
+    context = predictor.network.context
+    assert [f.status for f in rig.forecasts[:30]] == [WARMING_UP] * (context - 1) + [OK] * (
+        31 - context
+    )
+    assert rig.forecasts[30].status == WARMING_UP
+    for forecast, row in zip(rig.forecasts, rows, strict=True):
+        step = int(data.step[row])
+        assert (forecast.episode, forecast.step) == (7 + data.episode[row], step)
+        assert forecast.score == pytest.approx(risk(offline[row], ALARM_TYPES), abs=1e-6)
+        assert forecast.risk == pytest.approx(risk(offline[row]), abs=1e-6)
+        assert forecast.band == pytest.approx(float(predictor.band.edge(step)), rel=1e-6)
+        assert forecast.alarm == (forecast.score > predictor.band.edge(step))
+        kind = offline[row, -1].argmax()
+        assert forecast.likeliest_failure == kind + 1
+        assert forecast.likeliest_horizon in [np.float32(h) for h in (0.2, 0.3, 0.4, 0.5)]
+    assert forecast.header.stamp == Time(sec=1000 * 8 + 19)
+
+
+def test_the_info_names_the_checkpoint_and_its_guarantee(rig, folder):
+    predictor, _ = load_checkpoint(folder)
+    info = rig.info[0]
+    assert (info.predictor, info.predictor_hash) == (str(folder), predictor.hash)
+    assert info.failure_names == ["collision", "drop", "miss", "timeout"]
+    assert list(info.failure_types) == [1, 2, 3, 4]
+    assert info.alarm_rate == pytest.approx(0.1)
+    assert info.calibration_episodes == predictor.band.episodes
+    assert info.schema_hash == "made up"
+
+
+def test_a_step_without_its_body_is_answered_without_numbers_and_in_order(rig, data, folder):
+    blank = data.select(np.arange(1))
+    blank.proprioception[3] = np.nan
+    play(rig, data, range(3))
+    rig.send_step(data, 3, body=False)
+    rig.pause(0.2)
+    assert len(rig.forecasts) == 3
+    rig.send_step(data, 4)
+    rig.until(lambda: len(rig.forecasts) == 5)
+    assert [f.status for f in rig.forecasts[3:]] == [INVALID, WARMING_UP]
+    assert len(rig.forecasts[3].probabilities) == 0
+    offline = load_checkpoint(folder)[0].scores(blank)
+    np.testing.assert_allclose(numbers(rig.forecasts[4:]), offline[4:5], rtol=0, atol=1e-6)
+
+
+def test_a_body_that_comes_after_the_signals_is_waited_for(rig, data):
+    rig.send_step(data, 0, body=False)
+    rig.pause(0.2)
+    assert not rig.forecasts
+    rig.send_step(data, 0, signals=False)
+    rig.until(lambda: rig.forecasts)
+    assert rig.forecasts[0].status == WARMING_UP
+
+
+def test_steps_that_never_came_are_passed_as_unknown(rig, data, folder):
+    blank = data.select(np.arange(1))
+    for name in ("signals", "proprioception", "action", "action_std", "embedding"):
+        getattr(blank, name)[20:22] = np.nan
+    blank.valid[20:22] = False
+    play(rig, data, [*range(20), *range(22, 26)])
+    offline = load_checkpoint(folder)[0].scores(blank)
+    np.testing.assert_allclose(numbers(rig.forecasts[20:]), offline[22:26], rtol=0, atol=1e-6)
+
+
+def test_signals_without_the_latent_give_no_numbers(rig, data):
+    rig.send_step(data, 0, signals=False)
+    rig.send(0)
+    rig.until(lambda: rig.forecasts or (rig.pause(0.1) is None and rig.send(1) is None))
+    rig.until(lambda: rig.forecasts)
+    assert rig.forecasts[0].status == INVALID
+    assert rig.forecasts[0].risk == 0.0
+
+
+def test_a_checkpoint_for_other_signals_refuses_to_configure(ros, folder, capfd):
+    rig = Rig(signal_info(schema_hash="another"), checkpoint=str(folder), info_wait=10.0)
+    assert not rig.started
+    assert "schema_hash is another, trained with made up" in capfd.readouterr().err
+    rig.close()
+
+
+def test_a_policy_that_does_not_fit_and_appears_later_stops_forecasts(rig, data):
+    play(rig, data, [0])
+    rig.signal_info.publish(signal_info(policy_hash="ff"))
+    rig.until(lambda: b"policy_hash is ff" in rig.predictor.diagnostics.status().message.encode())
+    play(rig, data, [1])
+    rig.signal_info.publish(signal_info())
+    rig.until(lambda: rig.predictor.diagnostics.status().message == "running")
+    play(rig, data, [2])
+    assert [f.status for f in rig.forecasts] == [WARMING_UP, INVALID, WARMING_UP]
+
+
+def test_signals_that_stop_within_an_episode_are_reported_once(ros, data, folder):
+    rig = Rig(checkpoint=str(folder), info_wait=0.0, stale_after=0.3)
+    rig.episode.publish(EpisodeStatus(episode=1, state=EpisodeStatus.STATE_RUNNING))
+    play(rig, data, range(2))
+    rig.until(lambda: len(rig.forecasts) == 3)
+    rig.pause(0.6)
+    assert [f.status for f in rig.forecasts] == [WARMING_UP, WARMING_UP, STALE]
+    assert rig.forecasts[2].step == 1
+    assert len(rig.forecasts[2].probabilities) == 0
+    play(rig, data, [2])
+    rig.episode.publish(EpisodeStatus(episode=1, step=3, state=EpisodeStatus.STATE_SUCCEEDED))
+    rig.pause(0.6)
+    assert len(rig.forecasts) == 4
+    rig.close()
+
+
+def test_a_checkpoint_is_exchanged_while_running(ros, data, checkpoint, tmp_path):
+    rig = Rig(stale_after=0.0)
+    play(rig, data, [0])
+    assert rig.forecasts[0].status == FailureForecast.STATUS_NO_CHECKPOINT
+    loaded = rig.load(folder := checkpoint("mlp"))
+    assert loaded.success
+    assert loaded.hash == load_checkpoint(folder)[0].hash
+    rig.until(lambda: rig.info[-1].predictor == str(folder))
+    play(rig, data, [1], body=False)  # mlp does not read it
+    assert rig.forecasts[1].status == OK
+    refused = rig.load(checkpoint("safe_mlp"))
+    assert not refused.success
+    assert "gives a risk without failure types" in refused.message
+    assert refused.hash == loaded.hash
+    rig.signal_info.publish(signal_info(schema_hash="another"))
+    rig.until(lambda: "another" in rig.predictor.diagnostics.status().message)
+    refused = rig.load(checkpoint())
+    assert not refused.success
+    assert "schema_hash is another" in refused.message
+    rig.close()
