@@ -8,6 +8,7 @@ from salus_core.calibration.band import (
     fewest_episodes,
 )
 from salus_core.calibration.drift import DriftMonitor, DriftReference
+from salus_core.calibration.halves import calibration_halves
 from salus_core.calibration.probabilities import (
     CALIBRATIONS,
     IsotonicCalibration,
@@ -28,6 +29,7 @@ __all__ = [
     "ProbabilityCalibration",
     "ScalingCalibration",
     "calibration_from_dict",
+    "calibration_halves",
     "false_alarm_rate",
     "fewest_episodes",
     "fit_calibration",

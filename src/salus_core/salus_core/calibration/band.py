@@ -17,6 +17,11 @@ from salus_core.curves import pad_curves
 FLOOR = 0.1
 """Least modulation, relative to its mean: where no curve varies, a ripple is no alarm."""
 
+SMOOTHING = 5.0
+"""Standard deviation of the smoothing of mean and modulation [steps]. Episodes go through the same
+phases at different times, and the largest of a few curves is rough; whatever is made of the first
+half alone keeps the guarantee."""
+
 SHAPES = ("functional", "constant")
 
 
@@ -149,7 +154,7 @@ class ConformalBand:
         else:
             order = np.random.default_rng(seed).permutation(len(curves))
             first, second = curves[order[::2]], curves[order[1::2]]
-            mean = first.mean(axis=0)
+            mean = _smooth(first.mean(axis=0))
             modulation = _modulation(first - mean, alpha)
         deviations = np.sort(((second - mean) / modulation).max(axis=1))
         return cls(alpha, mean, modulation, deviations, len(curves), shape)
@@ -160,9 +165,16 @@ def _modulation(deviation: np.ndarray, alpha: float) -> np.ndarray:
     largest = np.abs(deviation).max(axis=1)
     index = min(rank(alpha, len(largest)), len(largest))
     usual = largest <= np.sort(largest)[index - 1]
-    modulation = np.abs(deviation[usual]).max(axis=0)
+    modulation = _smooth(np.abs(deviation[usual]).max(axis=0))
     floor = FLOOR * modulation.mean()
     return np.maximum(modulation, floor) if floor > 0.0 else np.ones_like(modulation)
+
+
+def _smooth(curve: np.ndarray) -> np.ndarray:
+    """Gaussian mean over steps; at the ends over the steps that there are."""
+    distance = np.arange(len(curve))[:, None] - np.arange(len(curve))
+    kernel = np.exp(-0.5 * (distance / SMOOTHING) ** 2)
+    return kernel @ curve / kernel.sum(axis=1)
 
 
 def rank(alpha: float, n: int) -> int:

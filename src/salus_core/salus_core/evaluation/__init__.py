@@ -21,7 +21,6 @@ from salus_core.evaluation.scored import (
     TARGETS,
     CalibratedBaseline,
     Scored,
-    calibration_halves,
     positives,
     scored,
 )
@@ -45,7 +44,6 @@ __all__ = [
     "Thresholds",
     "alarm_figures",
     "alpha_figures",
-    "calibration_halves",
     "clock_warnings",
     "episode_figures",
     "fit_band",

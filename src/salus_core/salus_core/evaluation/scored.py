@@ -70,16 +70,6 @@ def scored(detector: Detector | Predictor, data: StepData, name: str = "") -> Sc
     return result
 
 
-def calibration_halves(data: StepData) -> tuple[StepData, StepData]:
-    """The calibration split in two: for probabilities, and for the band.
-
-    The band's episodes must be such that nothing else was fitted on, so every second episode, in
-    order of the seeds, goes to each.
-    """
-    order = np.argsort(data.episodes.seed, kind="stable")
-    return data.select(order[::2]), data.select(order[1::2])
-
-
 class CalibratedBaseline:
     """A baseline with probabilities, calibrated as the predictors are.
 

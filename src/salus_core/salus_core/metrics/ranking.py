@@ -40,7 +40,7 @@ def auroc(
     above, below = _histograms(score, positive, episode, bootstrap.episodes)
     whole = _binned_auroc(above.sum(0)[None], below.sum(0)[None])[0]
     replicates = _binned_auroc(bootstrap.total(above), bootstrap.total(below))
-    return estimate(value, replicates + (value - whole), level)
+    return estimate(value, np.clip(replicates + (value - whole), 0.0, 1.0), level)
 
 
 def average_precision(
@@ -70,7 +70,7 @@ def average_precision(
     above, below = _histograms(score, positive, episode, bootstrap.episodes)
     whole = _binned_precision(above.sum(0)[None], below.sum(0)[None])[0]
     replicates = _binned_precision(bootstrap.total(above), bootstrap.total(below))
-    return estimate(value, replicates + (value - whole), level)
+    return estimate(value, np.clip(replicates + (value - whole), 0.0, 1.0), level)
 
 
 def _undefined(bootstrap: EpisodeBootstrap) -> Estimate:

@@ -10,7 +10,7 @@ import numpy as np
 
 from salus_core import evaluation
 from salus_core.baselines import Baseline, BaselineError
-from salus_core.calibration import ConformalBand
+from salus_core.calibration import ConformalBand, calibration_halves
 from salus_core.data import StepData
 from salus_core.evaluation import MAIN_TARGET, TIMEOUTS, Scored, Thresholds
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S
@@ -20,10 +20,17 @@ from salus_predictor_node.report.sources import Parts
 
 LONGEST = len(HORIZONS_S) - 1
 
-MAIN_PAIRS: tuple[tuple[str, int], ...] = (
-    *((MAIN_TARGET, horizon) for horizon in range(len(HORIZONS_S))),
-    *((target, LONGEST) for target in ("any", *FAILURE_NAMES)),
+HORIZON_PAIRS: tuple[tuple[str, int], ...] = tuple(
+    (MAIN_TARGET, horizon) for horizon in range(len(HORIZONS_S))
 )
+"""(target, horizon index) of all horizons of the main target."""
+
+TYPE_PAIRS: tuple[tuple[str, int], ...] = tuple(
+    (target, LONGEST) for target in (MAIN_TARGET, *FAILURE_NAMES, "any")
+)
+"""(target, horizon index) of all targets within the longest horizon."""
+
+MAIN_PAIRS: tuple[tuple[str, int], ...] = (*HORIZON_PAIRS, *TYPE_PAIRS[1:])
 """(target, horizon index) of methods beside the one that is evaluated."""
 
 
@@ -90,7 +97,7 @@ def assess(
         thresholds = evaluation.validation_thresholds(validation, parts.validation, pairs)
     half: StepData | None = None
     if parts.calibration is not None:
-        _, half = evaluation.calibration_halves(parts.calibration)
+        _, half = calibration_halves(parts.calibration)
         calibrated = evaluation.scored(detector, half)
         if band is None or band.alpha != settings.alpha:
             band = evaluation.fit_band(calibrated, half, settings.alpha, settings.shape)
@@ -174,7 +181,7 @@ def fitted_baselines(
             left_out.append(str(error))
             continue
         if hasattr(baseline, "probabilities") and parts.calibration is not None:
-            half, _ = evaluation.calibration_halves(parts.calibration)
+            half, _ = calibration_halves(parts.calibration)
             fitted.append(evaluation.CalibratedBaseline(baseline, settings.calibration, half))
         else:
             fitted.append(baseline)

@@ -14,8 +14,9 @@ from salus_core.metrics import Estimate
 from salus_core.predictors.checkpoint import write_json
 from salus_predictor_node.report import tables
 from salus_predictor_node.report.assess import (
+    HORIZON_PAIRS,
     LONGEST,
-    MAIN_PAIRS,
+    TYPE_PAIRS,
     Assessed,
     episode_difference,
     step_differences,
@@ -136,7 +137,8 @@ class Report:
             f"`{self.method.name}`, all episodes of the test part:",
             tables.step_table(figures["steps"]["all"]),
             "Beside methods that look at nothing of the policy:",
-            tables.method_table(self.methods, "all", MAIN_PAIRS),
+            tables.method_table(self.methods, "all", HORIZON_PAIRS),
+            tables.method_table(self.methods, "all", TYPE_PAIRS[1:]),
             *self._gains(),
         ]
         for group in ("natural", "injected"):
@@ -144,7 +146,7 @@ class Report:
                 words = "without an injected fault" if group == "natural" else "with one"
                 parts += [
                     f"### Episodes {words} ({group})",
-                    tables.method_table(self.methods, group, MAIN_PAIRS),
+                    tables.method_table(self.methods, group, TYPE_PAIRS),
                 ]
         parts += ["## Episodes", tables.episode_table(self.methods)]
         parts += self._alarm()

@@ -256,7 +256,9 @@ def _band(method: Assessed, data: StepData) -> Figure:
         linewidth=1.8,
         label=f"edge, false-alarm rate {method.band.alpha:g}",
     )
-    axis.set(xlabel="time in the episode [s]", ylabel=f"score of '{method.name}'", xlim=(0, None))
+    top = 1.1 * max(method.scores.score.max(), np.quantile(method.band.edge(steps), 0.8))
+    axis.set(xlabel="time in the episode [s]", ylabel=f"score of '{method.name}'")
+    axis.set(xlim=(0, None), ylim=(None, top))
     axis.set_title("dots: alarm; cross: onset of the failure", fontsize=10)
     axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from salus_core.calibration.band import ConformalBand
 from salus_core.calibration.drift import DriftReference
+from salus_core.calibration.halves import calibration_halves
 from salus_core.calibration.probabilities import fit_calibration
 from salus_core.data.step_data import StepData
 from salus_core.predictors.interface import ALARM_TYPES, risk
@@ -35,9 +34,7 @@ def calibrate(
     Raises:
         ValueError: too few successful episodes for so small a false-alarm rate.
     """
-    # Both halves get their share of successful episodes.
-    order = np.lexsort((data.episodes.seed, data.episodes.succeeded))
-    first, second = data.select(order[::2]), data.select(order[1::2])
+    first, second = calibration_halves(data)
     predictor.calibration = fit_calibration(
         settings.method, predictor.raw_scores(first), first.labels, first.label_valid
     )
