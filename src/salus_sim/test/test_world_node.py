@@ -197,6 +197,29 @@ def test_real_time_advances_by_the_wall_clock_and_takes_late_commands(ros):
     rig.until(moved)
 
 
+def test_real_time_gives_the_first_command_a_whole_period(ros):
+    rig = Rig(lockstep=False)
+    observed = []
+    publish = rig.world._publish
+    rig.world._publish = lambda: (publish(), observed.append(time.monotonic()))
+    for episode in range(1, 6):
+        observed.clear()
+        rig.reset(seed=3)
+        rig.until(lambda: len(observed) > 1)
+        assert observed[1] - observed[0] >= 0.033
+        rig.settle(0.007 * episode)  # elsewhere between two periods each time
+
+
+def test_camera_info_is_sent_to_those_who_listen_only(rig):
+    sent = []
+    for camera, publisher in rig.world._infos.items():
+        publish = publisher.publish
+        publisher.publish = lambda m, c=camera, p=publish: (sent.append(c), p(m))
+    rig.reset(seed=3)
+    rig.until(lambda: rig.got["camera/front/camera_info"])
+    assert sent == ["front"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -141,8 +141,8 @@ class EpisodeRunner(Node):
         time.sleep(parameters.settle_time)
         for index in range(parameters.episodes):
             seed = parameters.seed + index
-            started = time.monotonic()
             episode = self._start_episode(seed)
+            started = time.monotonic()
             status = self._wait(
                 lambda episode=episode: self._outcome(episode),
                 parameters.episode_timeout,

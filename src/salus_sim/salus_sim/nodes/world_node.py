@@ -144,9 +144,10 @@ class WorldNode(Node):
         self.create_service(ResetEpisode, "reset_episode", self._on_reset)
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         if self._settings.lockstep:
-            self.create_timer(0.1, self._on_watch, clock=wall)
+            self._timer = self.create_timer(0.1, self._on_watch, clock=wall)
         else:
-            self.create_timer(self._world.scene.control_period, self._on_period, clock=wall)
+            period = self._world.scene.control_period
+            self._timer = self.create_timer(period, self._on_period, clock=wall)
 
     def _on_reset(
         self, request: ResetEpisode.Request, response: ResetEpisode.Response
@@ -181,6 +182,8 @@ class WorldNode(Node):
             )
         )
         self._publish()
+        # The first command has a whole period to come, as every later one.
+        self._timer.reset()
         response.success, response.episode = True, self._episode
         return response
 
@@ -288,9 +291,10 @@ class WorldNode(Node):
         for name, publisher in self._images.items():
             # At once, so that receivers unpack it while the next one is being rendered.
             publisher.publish(to_message(self._world.render(name), stamp, optical_frame(name)))
-            info = self._info_messages[name]
-            info.header.stamp = stamp
-            self._infos[name].publish(info)
+            if self._infos[name].get_subscription_count():
+                info = self._info_messages[name]
+                info.header.stamp = stamp
+                self._infos[name].publish(info)
         self._diagnostics.count(time.monotonic() - started)
 
 
