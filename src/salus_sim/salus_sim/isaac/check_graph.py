@@ -131,6 +131,8 @@ def _nodes(graph: Graph, table: NodeTable) -> Iterator[Problem]:
             if extension.startswith("isaacsim.") and extension not in enabled:
                 text = f"'{node_type}' is of {extension}, which {BRIDGE_EXTENSION} does not enable"
                 yield Problem("extension-not-enabled", name, text)
+    if not graph.path.startswith("/") or graph.path.endswith("/"):
+        yield Problem("graph-path", graph.path, "the graph's path is no absolute prim path")
     if graph.evaluator != "execution":
         text = f"the evaluator is '{graph.evaluator}': an action graph needs 'execution'"
         yield Problem("evaluator", graph.path, text)

@@ -57,6 +57,7 @@ MISTAKES = {
         lambda g: g.nodes.append(("Read-It", "isaacsim.core.nodes.IsaacReadSimulationTime")),
         "node-name",
     ),
+    "relative path of the graph": (lambda g: setattr(g, "path", "SalusGraph"), "graph-path"),
     "evaluator": (lambda g: setattr(g, "evaluator", "push"), "evaluator"),
     "misspelt attribute of a value": (
         lambda g: g.values.append(("PublishClock.inputs:topicname", "isaac/clock")),
