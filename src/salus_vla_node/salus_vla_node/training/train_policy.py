@@ -30,6 +30,7 @@ from salus_vla_node.backends.embedded.inputs import executable_action
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.training.frames import Frames
 from salus_vla_node.training.glimpses import glimpse
+from salus_vla_node.training.report_figure import draw_report
 from salus_vla_node.training.rollout import run_episode
 from salus_vla_node.training.trainer import train_stage
 
@@ -272,6 +273,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
         },
     }
     (output / "training_report.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw_report(report, output / "training_report.png")
     print(json.dumps(report["ensemble"]))
 
 

@@ -52,6 +52,7 @@ class EmbeddedEnsemble:
         self.members = network.members
         self._device, self._dtype = device, dtype
         self._network = network.to(device).eval().requires_grad_(False)
+        self._network.cameras.pack()
 
     @classmethod
     def from_pretrained(

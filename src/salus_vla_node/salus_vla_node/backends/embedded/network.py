@@ -84,15 +84,24 @@ class StackedConv(nn.Module):
         )
         self.bias = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self._stride, self._padding = stride, kernel // 2
+        self._packed: tuple[Tensor, Tensor] | None = None
+
+    def pack(self) -> None:
+        """Lay the weights out for inference, once instead of in every pass."""
+        self._packed = self._layout()
 
     def forward(self, x: Tensor, groups: int) -> Tensor:
         """Convolve (B, groups * in, H, W).
 
         Groups are the cameras (one image for all members), or cameras times members.
         """
+        weight, bias = self._packed or self._layout()
+        return conv2d(x, weight, bias, self._stride, self._padding, groups=groups)
+
+    def _layout(self) -> tuple[Tensor, Tensor]:
         weight = self.weight.transpose(0, 1).flatten(0, 2)
         bias = self.bias.transpose(0, 1).flatten()
-        return conv2d(x, weight, bias, self._stride, self._padding, groups=groups)
+        return weight.contiguous(memory_format=torch.channels_last), bias
 
 
 class CameraEncoders(nn.Module):
@@ -117,6 +126,11 @@ class CameraEncoders(nn.Module):
         grid = torch.stack(torch.meshgrid(edge, edge, indexing="ij"), -1).reshape(-1, 2)
         self.register_buffer("grid", grid, persistent=False)
 
+    def pack(self) -> None:
+        """Prepare the convolutions for inference."""
+        for part in (self.stem, self.trunk, self.middle, self.deep):
+            part.pack()
+
     @staticmethod
     def output_size() -> int:
         """Features per camera and member."""
@@ -126,20 +140,30 @@ class CameraEncoders(nn.Module):
         """Encode (B, C, 3, S, S) images in -1..1 under (B, M, W) instructions: (B, M, C, F)."""
         batch, m, cameras = images.shape[0], self._members, self._cameras
         groups = cameras * m
-        x = images.flatten(1, 2)
-        if batch > 1:
-            x = x.contiguous(memory_format=torch.channels_last)
+        # Two to three times as fast on CPUs, also for one observation.
+        x = images.flatten(1, 2).contiguous(memory_format=torch.channels_last)
         x = self.trunk(relu_(self.stem(x, cameras)), groups)
         film = self.film(words).to(x.dtype).reshape(batch, m, cameras, 2 * _TRUNK).transpose(1, 2)
         gain, offset = film.chunk(2, -1)
         gain, offset = (value.reshape(batch, -1, 1, 1) for value in (gain, offset))
         x = relu_(torch.addcmul(offset, x, 1 + gain))
-        heat = self.heat(x, groups).reshape(batch, groups, _KEYPOINTS, -1).float()
-        points = (heat.softmax(-1) @ self.grid).flatten(2)
+        points = self._keypoints(x, groups)
         deep = relu_(self.deep(relu_(self.middle(x, groups)), groups))
         deep = adaptive_avg_pool2d(deep, 4).reshape(batch, groups, -1)
         features = torch.cat([points, deep.float()], -1)
         return features.reshape(batch, cameras, m, -1).transpose(1, 2)
+
+    def _keypoints(self, x: Tensor, groups: int) -> Tensor:
+        """Spatial softmax of (B, groups * T, H, W): (B, groups, 2 * keypoints)."""
+        if len(x) == 1:
+            # A product, as torch's grouped 1x1 convolution takes the groups one by one.
+            weight = self.heat.weight.transpose(0, 1).reshape(groups, _KEYPOINTS, _TRUNK)
+            bias = self.heat.bias.transpose(0, 1).reshape(groups, 1, _KEYPOINTS)
+            pixels = x.permute(0, 2, 3, 1).reshape(-1, groups, _TRUNK).transpose(0, 1)
+            heat = torch.baddbmm(bias, pixels, weight.transpose(1, 2)).transpose(1, 2)[None]
+        else:
+            heat = self.heat(x, groups).reshape(len(x), groups, _KEYPOINTS, -1)
+        return (heat.float().softmax(-1) @ self.grid).flatten(2)
 
 
 class SentenceEncoder(nn.Module):
