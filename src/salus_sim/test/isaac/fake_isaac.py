@@ -33,10 +33,14 @@ LINKS = {"finger_left": FINGER_LINKS[0], "finger_right": FINGER_LINKS[1], "hand"
 
 
 class FakeIsaac:
-    """A Simulator; attributes ending in `_error` make it misbehave."""
+    """A Simulator; attributes ending in `_error` make it misbehave.
 
-    def __init__(self, scene):
+    With `draw` its images are the embedded world's; otherwise of one shade, the tick's number.
+    """
+
+    def __init__(self, scene, draw=False):
         self.scene = scene
+        self.draw, self.renderer = draw, None
         self.model = build_model(scene)
         self.data = mujoco.MjData(self.model)
         self.ticks, self.placed, self.effects, self.commands = 0, [], None, []
@@ -95,6 +99,11 @@ class FakeIsaac:
                 geom.size[:] = state.size / 2
                 data.mocap_pos[model.body_mocapid[body]] = state.position - geom.pos
                 data.mocap_quat[model.body_mocapid[body]] = state.quaternion
+            else:
+                geom.pos[:] = state.position
+        for name, view in placement.cameras.items():
+            model.camera(name).pos[:], model.camera(name).quat[:] = view.position, view.quaternion
+        model.light("lamp").pos[:] = placement.lamp
         mujoco.mj_setConst(model, mujoco.MjData(model))
         mujoco.mj_forward(model, data)
 
@@ -160,14 +169,25 @@ class FakeIsaac:
             elif topic == "isaac/joint_states":
                 publisher.publish(self._joints(exact))
             elif topic.endswith("image_raw"):
-                pixels = np.full((self.stage.height, self.stage.width, 3), self.ticks % 251)
                 stamp = _time(time - self.stage.period) if self.late_images else rounded
-                publisher.publish(to_message(pixels.astype(np.uint8), stamp, frame))
+                publisher.publish(to_message(self._image(camera), stamp, frame))
             else:
                 info = camera_info_message(self.scene, camera)
                 info.header.stamp, info.header.frame_id = rounded, frame
                 info.k = np.array(info.k) * self.focal_error
                 publisher.publish(info)
+
+    def _image(self, camera):
+        height, width = self.stage.height, self.stage.width
+        if not self.draw:
+            return np.full((height, width, 3), self.ticks % 251, np.uint8)
+        if self.renderer is None:
+            self.renderer = mujoco.Renderer(self.model, height, width)
+        light = self.effects.light if self.effects else 1.0
+        self.model.light("lamp").diffuse[:] = 0.6 * light
+        self.model.vis.headlight.ambient[:] = 0.35 * light
+        self.renderer.update_scene(self.data, camera)
+        return self.renderer.render()
 
     def _joints(self, stamp):
         names = self.stage.joint_names
