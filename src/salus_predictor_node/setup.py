@@ -10,7 +10,16 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
-    install_requires=["setuptools", "numpy", "torch", "PyYAML", "tqdm"],
+    install_requires=[
+        "setuptools",
+        "numpy",
+        "torch",
+        "PyYAML",
+        "tqdm",
+        "matplotlib",
+        "rosbags",
+        "scikit-learn",
+    ],
     zip_safe=True,
     maintainer="SALUS maintainers",
     maintainer_email="maintainers@salus.invalid",
@@ -19,6 +28,10 @@ setup(
     entry_points={
         "console_scripts": [
             "predictor_node = salus_predictor_node.predictor_node:main",
+            "ablate = salus_predictor_node.commands.ablate:main",
+            "compare = salus_predictor_node.commands.compare:main",
+            "evaluate = salus_predictor_node.commands.evaluate:main",
+            "replay = salus_predictor_node.commands.replay:main",
             "train = salus_predictor_node.commands.train:main",
         ],
     },

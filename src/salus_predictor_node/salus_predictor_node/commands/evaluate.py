@@ -12,6 +12,7 @@ from salus_core.episode_store import NotARunError
 from salus_core.evaluation import ALL_PAIRS
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
 from salus_core.predictors.features import InputError
+from salus_core.predictors.interface import Predictor
 from salus_core.predictors.model import MismatchError, NeuralPredictor
 from salus_predictor_node.commands.train import describe
 from salus_predictor_node.report.assess import Settings, assess, fitted_baselines
@@ -111,7 +112,11 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def evaluate(
-    predictor: NeuralPredictor, parts: Parts, settings: Settings, about: dict[str, object]
+    predictor: NeuralPredictor,
+    parts: Parts,
+    settings: Settings,
+    about: dict[str, object],
+    scorer: Predictor | None = None,
 ) -> Report:
     """Compute all figures of a checkpoint and of the baselines that every report has.
 
@@ -120,9 +125,10 @@ def evaluate(
         parts: of the data.
         settings: of figures.
         about: entries for the report's head.
+        scorer: gives the predictor's scores in another way; None: in batches.
     """
     baselines, left_out = fitted_baselines(make_baselines(ALWAYS), parts, settings)
-    method = assess(predictor, parts, settings, ALL_PAIRS, predictor.band)
+    method = assess(scorer or predictor, parts, settings, ALL_PAIRS, predictor.band)
     others = [assess(baseline, parts, settings) for baseline in baselines]
     return Report(
         title=f"Evaluation of '{predictor.name}'",

@@ -13,6 +13,10 @@ HELD_OUT = ("heldout_fault", "heldout_task")
 """Splits that are evaluated apart where the file of splits and the runs have them."""
 
 
+ROLES = ("train", "validation", "calibration")
+"""Parts that a checkpoint was made from; their splits may have other names."""
+
+
 class SourceError(ValueError):
     """It is not known what to read; the message says which option would tell."""
 
@@ -88,32 +92,52 @@ def read_parts(
         DataError: a split has no episodes.
         NotARunError: a path holds no run.
     """
-    runs = options.runs or trained.get("runs")
-    file = options.splits or trained.get("splits")
-    if not file:
-        raise SourceError("the checkpoint does not say which splits it used: give --splits FILE")
-    splits = load_splits(file)
-
-    def read(name: str) -> StepData:
-        if name not in splits:
-            raise SplitError(f"{file} has no split '{name}': use {', '.join(splits)}")
-        paths = splits[name].runs or runs
-        if not paths:
-            raise SourceError("the checkpoint does not say which runs it used: give --runs PATH")
-        return read_steps(paths, splits[name], chunks=chunks)
-
+    source = _Source(options, trained, chunks)
     held_out = {}
     for name in HELD_OUT if options.held_out is None else options.held_out:
-        if options.held_out is None and name not in splits:
+        if options.held_out is None and name not in source.splits:
             continue
         try:
-            held_out[name] = read(name)
+            held_out[name] = source.read(name)
         except DataError:
             if options.held_out is not None:
                 raise
-    roles = {role: trained.get(role, role) for role in ("train", "validation", "calibration")}
-    return Parts(
-        test=read(options.split),
-        held_out=held_out,
-        **{role: read(name) for role, name in roles.items() if name},
-    )
+    test = source.read(options.split)
+    return Parts(test=test, held_out=held_out, **source.read_roles())
+
+
+def parts_around(
+    test: StepData, options: argparse.Namespace, trained: Mapping[str, Any], chunks: bool = False
+) -> Parts:
+    """Read the parts that thresholds and baselines are made from, around test data from elsewhere.
+
+    Raises:
+        As `read_parts`.
+    """
+    return Parts(test=test, **_Source(options, trained, chunks).read_roles())
+
+
+class _Source:
+    """Splits and runs, of options or of a checkpoint."""
+
+    def __init__(self, options: argparse.Namespace, trained: Mapping[str, Any], chunks: bool):
+        self._runs = options.runs or trained.get("runs")
+        self._file = options.splits or trained.get("splits")
+        self._trained, self._chunks = trained, chunks
+        if not self._file:
+            raise SourceError(
+                "the checkpoint does not say which splits it used: give --splits FILE"
+            )
+        self.splits = load_splits(self._file)
+
+    def read(self, name: str) -> StepData:
+        if name not in self.splits:
+            raise SplitError(f"{self._file} has no split '{name}': use {', '.join(self.splits)}")
+        paths = self.splits[name].runs or self._runs
+        if not paths:
+            raise SourceError("the checkpoint does not say which runs it used: give --runs PATH")
+        return read_steps(paths, self.splits[name], chunks=self._chunks)
+
+    def read_roles(self) -> dict[str, StepData]:
+        names = {role: self._trained.get(role, role) for role in ROLES}
+        return {role: self.read(name) for role, name in names.items() if name}

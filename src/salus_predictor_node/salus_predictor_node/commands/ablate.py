@@ -1,0 +1,181 @@
+"""ros2 run salus_predictor_node ablate: what a predictor loses without some of its inputs."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import torch
+
+from salus_core.baselines import make_baselines
+from salus_core.data import StepData
+from salus_core.predictors.checkpoint import load_checkpoint, save_checkpoint
+from salus_core.predictors.model import NeuralPredictor
+from salus_core.predictors.registry import KINDS as PREDICTORS
+from salus_core.predictors.settings import SettingsError
+from salus_core.predictors.training.calibrating import calibrate
+from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.processes import processes
+from salus_core.predictors.training.trainer import BEST, Trainer
+from salus_predictor_node.commands.evaluate import REFUSALS, add_figure_options, settings_of
+from salus_predictor_node.commands.train import CHECKPOINT, describe, read_settings
+from salus_predictor_node.report.assess import (
+    MAIN_PAIRS,
+    Assessed,
+    Settings,
+    assess,
+    fitted_baselines,
+)
+from salus_predictor_node.report.comparison import Comparison
+from salus_predictor_node.report.sources import Parts, SourceError, add_source_options, read_parts
+from salus_predictor_node.report.variants import KINDS, Variant, variants
+
+NAME = "ablation"
+ALWAYS = ("clock", "fitted_clock", "proprioception")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parser().parse_args(argv)
+    try:
+        study = ablate(options)
+        print(study.write(options.output, NAME))
+    except (SettingsError, *REFUSALS) as error:
+        print(f"ablate: {error}", file=sys.stderr)
+        return 1
+    for sentence in study.warnings():
+        print(f"WARNING: {sentence}", file=sys.stderr)
+    print(f"{options.output}/{NAME}.md, {NAME}.json")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ablate",
+        description="Train a predictor again without some of its inputs; see docs/evaluation.md. "
+        "A second call with the same output goes on where the first one stopped.",
+    )
+    parser.add_argument("settings", help=f"YAML file, or a predictor: {', '.join(PREDICTORS)}")
+    parser.add_argument(
+        "assignments", nargs="*", metavar="KEY=VALUE", help="settings that replace the file's"
+    )
+    parser.add_argument(
+        "--studies",
+        nargs="+",
+        choices=KINDS,
+        default=KINDS,
+        help=f"some of {', '.join(KINDS)}; default: all",
+    )
+    add_source_options(parser)
+    add_figure_options(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("ablation"),
+        metavar="DIR",
+        help="folder of the tables and of a checkpoint per row; default: ablation",
+    )
+    return parser
+
+
+def ablate(options: argparse.Namespace) -> Comparison:
+    """Train and assess every variant.
+
+    Raises:
+        One of REFUSALS, or SettingsError.
+    """
+    figures = settings_of(options)
+    base = read_settings(options.settings, options.assignments)
+    ensemble = "ensemble" in options.studies
+    parts = read_parts(options, dataclasses.asdict(base.data), chunks=ensemble)
+    for name in ("train", "validation"):
+        if getattr(parts, name) is None:
+            raise SourceError(f"an ablation needs the split '{name}'")
+    members = 0 if parts.train.chunk is None else parts.train.chunk.shape[1]
+    rows = list(variants(base, tuple(options.studies), members))
+    torch.set_num_threads(base.training.threads)
+    methods = []
+    for number, variant in enumerate(rows):
+        print(f"{number + 1} of {len(rows)}: {variant.name}", file=sys.stderr, flush=True)
+        methods.append(_row(variant, parts, options.output, figures))
+    baselines, remarks = fitted_baselines(make_baselines(ALWAYS), parts, figures)
+    methods += [assess(baseline, parts, figures) for baseline in baselines]
+    if ensemble and members:
+        remarks.append(
+            "Rows 'N members': latents, spread, epistemic uncertainty and temporal consistency are "
+            "those of the first N members; signals of the whole ensemble that cannot be computed "
+            "again without the policy are not valid in any of these rows."
+        )
+    return Comparison(
+        title=f"Ablation of '{base.predictor}'",
+        about={
+            "settings": " ".join([options.settings, *options.assignments]),
+            "split": options.split,
+            "alpha": figures.alpha,
+            "replicates": figures.replicates,
+        },
+        parts=parts,
+        described={name: describe(data) for name, data in parts.items()},
+        methods=methods,
+        remarks=remarks,
+    )
+
+
+def _row(variant: Variant, parts: Parts, output: Path, figures: Settings) -> Assessed:
+    changed = parts if variant.change is None else _change(parts, variant)
+    folder = output / variant.name.replace(" ", "_")
+    settings = dataclasses.replace(variant.settings, output=str(folder))
+    predictor = _trained(settings, changed)
+    return assess(predictor, changed, figures, MAIN_PAIRS, predictor.band, variant.name)
+
+
+def _change(parts: Parts, variant: Variant) -> Parts:
+    def change(data: StepData | None) -> StepData | None:
+        return None if data is None else variant.change(data)
+
+    return Parts(
+        test=change(parts.test),
+        train=change(parts.train),
+        validation=change(parts.validation),
+        calibration=change(parts.calibration),
+        held_out={name: change(data) for name, data in parts.held_out.items()},
+    )
+
+
+def _trained(settings: RunSettings, parts: Parts) -> NeuralPredictor:
+    """Train, calibrate and save, unless the checkpoint is there with the same settings."""
+    folder = Path(settings.output) / CHECKPOINT
+    wanted = _comparable(dataclasses.asdict(settings))
+    if folder.exists():
+        predictor, manifest = load_checkpoint(folder)
+        if _comparable(manifest["training"]["settings"]) != wanted:
+            raise SourceError(
+                f"{folder} was trained with other settings: choose another --output, or remove it"
+            )
+        return predictor
+    with processes(settings.training.device) as workers:
+        Trainer(settings, parts.train, parts.validation, workers).run()
+    predictor, manifest = load_checkpoint(Path(settings.output) / BEST)
+    about = {"training": {**manifest["training"], "settings": dataclasses.asdict(settings)}}
+    if parts.calibration is not None and predictor.gives_forecasts:
+        about["calibrated"] = calibrate(predictor, parts.calibration, settings.calibration)
+    save_checkpoint(predictor, folder, about)
+    return predictor
+
+
+def _comparable(settings: dict[str, object]) -> object:
+    """Settings that decide what is trained, as JSON would give them back."""
+    kept = {name: value for name, value in settings.items() if name not in ("output", "data")}
+    return _lists(kept)
+
+
+def _lists(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _lists(entry) for key, entry in value.items()}
+    return [_lists(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
