@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from client import Client, message_class
 from fake_isaac import FakeIsaac
 from rclpy.qos import HistoryPolicy
+from world_client import Client, message_class
 
 from salus_sim.interface import Endpoint, Profile
 from salus_sim.isaac.world_node import IsaacWorldNode

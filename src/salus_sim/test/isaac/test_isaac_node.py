@@ -2,10 +2,10 @@ import itertools
 import math
 
 import pytest
-from client import STAY, Client
 from fake_isaac import FakeIsaac
 from rclpy.parameter import Parameter
 from salus_msgs.msg import EpisodeStatus
+from world_client import STAY, Client
 
 from salus_sim.isaac import world as isaac_world
 from salus_sim.isaac.world_node import IsaacWorldNode
