@@ -122,6 +122,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return float(value)
         except ValueError as error:
             raise SettingsError(f"{where} must be a number, got {value!r}") from error
+    if hint is str and value is None:
+        return ""  # `key=` on a command line
     if isinstance(hint, type) and (
         not isinstance(value, hint) or (hint is int and isinstance(value, bool))
     ):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def train(settings: RunSettings, workers: Processes, resume: bool = False) -> Pa
         (output / "config.yaml").write_text(settings_text(settings))
         for name, part in data.items():
             print(f"{name}: {describe(part)['summary']}")
-    with _bar(settings.training.epochs, workers.first) as (progress, record):
+    with _progress_of(settings, workers.first) as (progress, record):
         trainer = Trainer(settings, data["train"], data["validation"], workers, progress, record)
         trainer.run(resume)
     if not workers.first:
@@ -194,34 +195,51 @@ def _require_enough(calibration: StepData, settings: RunSettings) -> None:
         raise DataError(
             f"a false-alarm rate of {settings.calibration.alpha} needs about {wanted} successful "
             f"calibration episodes, there are {there}: collect more, allow a larger "
-            "calibration.alpha, or leave calibration out with data.calibration=''"
+            "calibration.alpha, or leave calibration out with data.calibration="
         )
 
 
-class _bar:  # noqa: N801 (a context manager, used like a function)
-    """A progress bar over the epochs, and figures after each."""
+@contextlib.contextmanager
+def _progress_of(
+    settings: RunSettings, shown: bool
+) -> Iterator[tuple[Callable[[float, float], None], Callable[[Mapping[str, float]], None]]]:
+    """A progress bar over the epochs and a line of figures after each; TensorBoard if wanted."""
+    events = _event_writer(settings) if shown and settings.training.tensorboard else None
+    done = 0
+    with tqdm(
+        total=settings.training.epochs, unit="epoch", disable=not shown, mininterval=1.0
+    ) as bar:
 
-    def __init__(self, epochs: int, shown: bool):
-        self._bar = tqdm(total=epochs, unit="epoch", disable=not shown, mininterval=1.0)
-        self._done = 0
+        def progress(share: float, loss: float) -> None:
+            bar.n = done + share
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            bar.update(0)
 
-    def __enter__(
-        self,
-    ) -> tuple[Callable[[float, float], None], Callable[[Mapping[str, float]], None]]:
-        return self._progress, self._record
+        def record(figures: Mapping[str, float]) -> None:
+            nonlocal done
+            epoch = int(figures["epoch"])
+            done = epoch + 1
+            named = {name: value for name, value in figures.items() if name != "epoch"}
+            bar.write(f"epoch {epoch}: {' '.join(f'{k} {v:.4g}' for k, v in named.items())}")
+            if events is not None:
+                for name, value in named.items():
+                    events.add_scalar(name, value, epoch)
 
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
+        try:
+            yield progress, record
+        finally:
+            if events is not None:
+                events.close()
 
-    def _progress(self, share: float, loss: float) -> None:
-        self._bar.n = self._done + share
-        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-        self._bar.update(0)
 
-    def _record(self, figures: Mapping[str, float]) -> None:
-        self._done = int(figures["epoch"]) + 1
-        text = " ".join(f"{k} {v:.4g}" for k, v in figures.items() if k != "epoch")
-        self._bar.write(f"epoch {int(figures['epoch'])}: {text}")
+def _event_writer(settings: RunSettings) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise SettingsError(
+            "training.tensorboard needs the package tensorboard: pip install tensorboard"
+        ) from error
+    return SummaryWriter(str(Path(settings.output) / "tensorboard"))
 
 
 if __name__ == "__main__":

@@ -35,9 +35,7 @@ class Processes:
         if self.world == 1:
             return network
         ids = [self.device] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(
-            network, device_ids=ids, find_unused_parameters=True
-        )
+        return nn.parallel.DistributedDataParallel(network, device_ids=ids)
 
     def mean(self, value: float) -> float:
         """Mean of a number over all processes."""
