@@ -258,13 +258,13 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
         called `fatal`, or the `exit_code` of a plain node that has one. A plain node that has a
         future `stopped` ends with it.
     """
-    node = None
+    node, interrupt = None, _Interrupt()
     # rclpy's own handlers shut the context down under the feet of callbacks that publish.
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    _on_stop(_interrupt)
+    _on_stop(interrupt)
     try:
         node = node_class()
-        _spin(node)
+        _spin(node, interrupt)
     except ParameterError as error:
         get_logger(node_class.__name__).fatal(str(error))
         return 1
@@ -283,12 +283,15 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
     return getattr(node, "exit_code", 0)
 
 
-def _spin(node: Node) -> None:
+def _spin(node: Node, interrupt: "_Interrupt") -> None:
     stopped = getattr(node, "stopped", None) or Future()
     executor = Executor()
     executor.add_node(node)
     try:
-        if not isinstance(node, ManagedNode) or node.start():
+        started = not isinstance(node, ManagedNode) or node.start()
+        if interrupt.came:
+            node.exit_code = 0  # what a stop has broken is no failure
+        elif started:
             with _stop_signals_end(stopped):
                 while not stopped.done() and node.context.ok():
                     executor.spin_until_future_complete(stopped, SPIN_PERIOD)
@@ -301,8 +304,19 @@ def _on_stop(handler: Any) -> None:
         signal.signal(number, handler)
 
 
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Handler of signals while a node starts: raises KeyboardInterrupt, and remembers that.
+
+    The exception may get lost (in a destructor) or become another one (in the import of an
+    extension).
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.came = True
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -16,7 +16,17 @@ class ExampleParameters(ManagedParameters):
     mode: str = parameter(
         "wait",
         "How the node ends.",
-        choices=("wait", "refuse", "break", "fatal", "raise", "linger", "echo"),
+        choices=(
+            "wait",
+            "refuse",
+            "break",
+            "fatal",
+            "raise",
+            "linger",
+            "echo",
+            "swallow",
+            "convert",
+        ),
         read_only=True,
     )
 
@@ -32,6 +42,13 @@ class Example(ManagedNode):
             raise ConfigureError("no checkpoint 'x': give checkpoint:=default")
         if self.parameters.mode == "break":
             raise KeyError("a mistake of the author")
+        if self.parameters.mode in ("swallow", "convert"):
+            print("configuring", flush=True)
+            try:
+                time.sleep(30.0)
+            except KeyboardInterrupt:
+                if self.parameters.mode == "convert":
+                    raise ImportError("initialization failed") from None
 
     def activate(self):
         print("active", flush=True)

@@ -210,6 +210,16 @@ def test_a_node_that_waits_costs_next_to_nothing_and_still_stops():
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("mode", ["swallow", "convert"])
+def test_a_stop_during_the_start_holds_whatever_becomes_of_the_interrupt(mode):
+    process = example(mode)
+    assert process.stdout.readline() == "configuring\n"
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert output.endswith("cleaned up\n")
+
+
 def test_a_second_signal_does_not_cut_off_the_release():
     process = example("linger")
     assert process.stdout.readline() == "active\n"
