@@ -7,7 +7,14 @@ from salus_vla_node.training import study_policy
 from salus_vla_node.training.study_episodes import ENSEMBLE, EXPERT, Cell, Result, Stage
 from salus_vla_node.training.study_filmstrips import draw_strip, key_steps
 from salus_vla_node.training.study_probe import linear_probe
-from salus_vla_node.training.study_report import disagreement, markdown, probe, rates, wilson
+from salus_vla_node.training.study_report import (
+    comparisons,
+    disagreement,
+    markdown,
+    probe,
+    rates,
+    wilson,
+)
 
 
 def results(actor, difficulty, outcomes, **fields):
@@ -47,6 +54,19 @@ def test_ratio_of_disagreement_is_of_means_over_episodes():
     assert row["low"] < row["ratio"] < row["high"]
     assert row["ratio"] == pytest.approx(2.0, abs=0.05)
     assert "standard over easy, all steps" not in disagreement(found)
+
+
+def test_comparisons_pair_the_seeds_and_span_the_members():
+    found = results("member_0", "standard", ["success", "drop", "success", "success"])
+    found += results("member_1", "standard", ["success", "drop", "drop", "refused"])
+    found += results(ENSEMBLE, "standard", ["success", "success", "drop", "drop"])
+    for one in results(ENSEMBLE, "standard", ["drop", "success", "drop"]):
+        one.cell = Cell(ENSEMBLE, "standard", "unseen")
+        found.append(one)
+    row = comparisons(found)
+    assert row["members"] == {"lowest": pytest.approx(1 / 3), "highest": pytest.approx(3 / 4)}
+    assert row["unseen_minus_seen"]["pairs"] == 3
+    assert row["unseen_minus_seen"]["difference"] == pytest.approx(-1 / 3)
 
 
 def test_linear_probe_reads_what_is_linear_and_nothing_else():
@@ -89,7 +109,7 @@ def test_key_steps_hold_the_beginning_the_end_and_the_onset():
 
 
 def test_filmstrip_marks_the_onset():
-    failure = Result(Cell(ENSEMBLE, "easy"), 1, "push", "drop", steps=20, onset=14)
+    failure = Result(Cell(ENSEMBLE, "easy"), 1, "push", "push it", "drop", steps=20, onset=14)
     figure = draw_strip(failure, [np.zeros((8, 8, 3), np.uint8)] * 21)
     titles = {axes.get_title(): axes.title.get_color() for axes in figure.axes}
     assert titles["step 14"] == "#c1121f"
@@ -97,7 +117,8 @@ def test_filmstrip_marks_the_onset():
 
 
 def test_an_episode_is_the_same_after_it_was_written_and_read():
-    one = Result(Cell(ENSEMBLE, "hard", "unseen"), 7, "stack", "miss", 40, 38, ("arm_force",), 0.25)
+    one = Result(Cell(ENSEMBLE, "hard", "unseen"), 7, "stack", "stack it", "miss", 40, 38)
+    one.faults, one.epistemic = ("arm_force",), 0.25
     again = Result.from_dict(json.loads(json.dumps(one.to_dict())))
     assert again.to_dict() == one.to_dict()
     assert again.cell == one.cell

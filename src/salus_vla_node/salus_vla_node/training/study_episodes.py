@@ -59,6 +59,7 @@ class Result:
         cell: that it belongs to.
         seed: its seed.
         task: that it drew.
+        instruction: of the same.
         outcome: 'success', a failure's name, or REFUSED.
         steps: until the referee was certain.
         onset: step of the failure's onset; of a success its last step.
@@ -73,6 +74,7 @@ class Result:
     cell: Cell
     seed: int
     task: str = ""
+    instruction: str = ""
     outcome: str = REFUSED
     steps: int = 0
     onset: int = 0
@@ -209,6 +211,7 @@ class _Log:
             cell=self._cell,
             seed=seed,
             task=scenario.task,
+            instruction=scenario.instruction,
             outcome=verdict.failure.name.lower() if failed else "success",
             steps=verdict.step,
             onset=verdict.onset_step,

@@ -78,7 +78,7 @@ def draw_strip(result: Result, images: list[np.ndarray]) -> Figure:
     what = f"{result.outcome} at step {result.onset}" if failed else "success"
     after = f", after {', '.join(result.faults)}" if result.faults else ""
     figure.suptitle(
-        f"{what}{after} ({result.task}, {result.cell.difficulty}, seed {result.seed})",
+        f'"{result.instruction}": {what}{after} ({result.cell.difficulty}, seed {result.seed})',
         x=0.005,
         ha="left",
         fontsize=11,

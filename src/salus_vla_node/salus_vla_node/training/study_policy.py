@@ -29,7 +29,7 @@ from salus_vla_node.training.study_episodes import (
     Stage,
     play_all,
 )
-from salus_vla_node.training.study_report import disagreement, markdown, probe, rates
+from salus_vla_node.training.study_report import comparisons, disagreement, markdown, probe, rates
 
 FIRST_SEED = 4_000_000
 """Neither collected nor trained nor validated on."""
@@ -140,6 +140,7 @@ class Study:
             "command": self._command,
             "first_seed": FIRST_SEED,
             "rates": rates(sorted(self.results, key=_order)),
+            "comparisons": comparisons(self.results),
             "disagreement": disagreement(self.results),
             "probe": probe(seen, self.info.members),
             "latency": self.latency,

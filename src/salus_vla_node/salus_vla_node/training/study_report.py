@@ -21,6 +21,7 @@ from salus_vla_node.training.study_probe import linear_probe
 OUTCOMES = ("success", "collision", "drop", "miss", "timeout")
 _Z = 1.959964  # 95 %
 _RESAMPLES = 2000
+_CELL = ("actor", "difficulty", "wording", "profile")
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -129,67 +130,152 @@ def probe(results: Sequence[Result], members: int) -> dict[str, Any]:
     }
 
 
+def comparisons(results: Iterable[Result]) -> dict[str, Any]:
+    """Spread of the members' success, and what unseen wordings cost on the same seeds.
+
+    The interval of the difference is the normal one of a mean of pairs.
+    """
+    won: dict[tuple[str, str], dict[int, bool]] = {}
+    for result in results:
+        if result.cell.difficulty == "standard" and result.outcome != REFUSED:
+            key = (result.cell.actor, result.cell.wording)
+            won.setdefault(key, {})[result.seed] = result.outcome == "success"
+    found: dict[str, Any] = {}
+    alone = [
+        float(np.mean(list(of.values())))
+        for (actor, _), of in won.items()
+        if actor.startswith("member_")
+    ]
+    if alone:
+        found["members"] = {"lowest": min(alone), "highest": max(alone)}
+    seen, unseen = won.get((ENSEMBLE, "seen"), {}), won.get((ENSEMBLE, "unseen"), {})
+    pairs = [float(unseen[seed]) - float(seen[seed]) for seed in seen.keys() & unseen.keys()]
+    if len(pairs) > 1:
+        reach = _Z * float(np.std(pairs, ddof=1)) / math.sqrt(len(pairs))
+        mean = float(np.mean(pairs))
+        found["unseen_minus_seen"] = {
+            "difference": mean,
+            "low": mean - reach,
+            "high": mean + reach,
+            "pairs": len(pairs),
+        }
+    return found
+
+
 def markdown(study: dict[str, Any]) -> str:
     """The study's tables."""
     lines = [
         f"Policy `{study['checkpoint']}`, hash {study['hash'][:12]}, {study['members']} members. "
         f"Made by `{study['command']}`.",
+        *_success_tables(study),
+        *_comparison_lines(study["comparisons"]),
+        *_disagreement_table(study["disagreement"]),
+        *_probe_table(study["probe"]),
+        *_latency_table(study["latency"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _success_tables(study: dict[str, Any]) -> list[str]:
+    rows = [row for row in study["rates"] if row["episodes"]]
+    whole = [row for row in rows if row["task"] == "all"]
+    lines = [
         "",
         "## Success",
         "",
-        "95 % intervals: Wilson. Seeds from " + str(study["first_seed"]) + ", no faults.",
+        f"Seeds from {study['first_seed']}, no faults; 95 % intervals (Wilson).",
         "",
-        "| who | difficulty | wording | task | episodes | success | "
-        + " | ".join(OUTCOMES[1:])
-        + " |",
-        "|" + "---|" * (6 + len(OUTCOMES) - 1),
+        *_head("who", "difficulty", "wording", "episodes", "success", *OUTCOMES[1:]),
     ]
-    for row in study["rates"]:
-        if not row["episodes"]:
-            continue
-        interval = f"{_percent(row['success'])} ({_percent(row['low'])} to {_percent(row['high'])})"
-        cells = [row[k] for k in ("actor", "difficulty", "wording", "task", "episodes")]
-        cells += [interval, *(row["outcomes"][name] for name in OUTCOMES[1:])]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    if study["disagreement"]:
-        lines += ["", "## Epistemic uncertainty", ""]
+    for row in whole:
+        counts = (row["outcomes"][name] for name in OUTCOMES[1:])
+        cells = (row[key] for key in ("actor", "difficulty", "wording", "episodes"))
+        lines.append(_row(*cells, _interval(row), *counts))
+    tasks = sorted({row["task"] for row in rows} - {"all"})
+    lines += ["", "By task:", "", *_head("who", "difficulty", "wording", *tasks)]
+    for cell in whole:
+        cells = [cell[key] for key in ("actor", "difficulty", "wording")]
+        for task in tasks:
+            found = [
+                _interval(row) + f" of {row['episodes']}"
+                for row in rows
+                if row["task"] == task and all(row[k] == cell[k] for k in _CELL)
+            ]
+            cells.append(found[0] if found else "-")
+        lines.append(_row(*cells))
+    return lines
+
+
+def _comparison_lines(found: dict[str, Any]) -> list[str]:
+    lines = []
+    if "members" in found:
+        low, high = _percent(found["members"]["lowest"]), _percent(found["members"]["highest"])
+        lines += ["", f"Single members on 'standard': {low} to {high}."]
+    if "unseen_minus_seen" in found:
+        row = found["unseen_minus_seen"]
+        points = [f"{100 * row[key]:+.1f}" for key in ("difference", "low", "high")]
         lines += [
-            "| means over episodes | ratio | 95 % interval | ratio of medians |",
-            "|---|---|---|---|",
+            "",
+            f"Unseen minus seen wordings, {row['pairs']} pairs of episodes: {points[0]} points "
+            f"({points[1]} to {points[2]}).",
         ]
-        for name, row in study["disagreement"].items():
-            interval = f"{row['low']:.2f} to {row['high']:.2f}"
-            lines.append(
-                f"| {name} | {row['ratio']:.2f} | {interval} | {row['ratio_of_medians']:.2f} |"
-            )
-    if study["probe"]:
-        found = study["probe"]
-        lines += [
-            "",
-            "## Linear probe",
-            "",
-            f"Ridge regression from the embedding, fitted on {found['train_episodes']} episodes, "
-            f"scored on {found['test_episodes']} others.",
-            "",
-            "| quantity | R2 | median error [mm] | R2 of a member alone |",
-            "|---|---|---|---|",
-        ]
-        alone = [scores for name, scores in found["scores"].items() if name != "embedding"]
-        for index, score in enumerate(found["scores"]["embedding"]):
-            of_members = [scores[index]["r2"] for scores in alone]
-            lines.append(
-                f"| {score['name']} | {score['r2']:.3f} | {1000 * score['error']:.1f} | "
-                f"{min(of_members):.3f} to {max(of_members):.3f} |"
-            )
-    if study["latency"]:
-        lines += ["", "## Latency", "", "| act(), one thread | median | 95 % | CPU mean |"]
-        lines += ["|---|---|---|---|"]
-        for name, row in study["latency"].items():
-            lines.append(
-                f"| {name} | {row['median_ms']:.1f} ms | {row['p95_ms']:.1f} ms | "
-                f"{row['cpu_ms']:.1f} ms |"
-            )
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _disagreement_table(found: dict[str, Any]) -> list[str]:
+    if not found:
+        return []
+    lines = ["", "## Epistemic uncertainty", ""]
+    lines += _head("means over episodes", "ratio", "95 % interval", "ratio of medians")
+    for name, row in found.items():
+        interval = f"{row['low']:.2f} to {row['high']:.2f}"
+        lines.append(_row(name, f"{row['ratio']:.2f}", interval, f"{row['ratio_of_medians']:.2f}"))
+    return lines
+
+
+def _probe_table(found: dict[str, Any]) -> list[str]:
+    if not found or not found["scores"]["embedding"]:
+        return []
+    lines = [
+        "",
+        "## Linear probe",
+        "",
+        f"Ridge regression from the embedding, fitted on {found['train_episodes']} episodes, "
+        f"scored on {found['test_episodes']} others.",
+        "",
+        *_head("quantity", "R2", "median error [mm]", "R2 of a member alone"),
+    ]
+    alone = [scores for name, scores in found["scores"].items() if name != "embedding"]
+    for index, score in enumerate(found["scores"]["embedding"]):
+        r2 = [scores[index]["r2"] for scores in alone]
+        members = f"{min(r2):.3f} to {max(r2):.3f}"
+        lines.append(
+            _row(score["name"], f"{score['r2']:.3f}", f"{1000 * score['error']:.1f}", members)
+        )
+    return lines
+
+
+def _latency_table(found: dict[str, Any]) -> list[str]:
+    if not found:
+        return []
+    lines = ["", "## Latency", "", *_head("act(), one thread", "median", "95 %", "CPU mean")]
+    for name, row in found.items():
+        figures = (f"{row[key]:.1f} ms" for key in ("median_ms", "p95_ms", "cpu_ms"))
+        lines.append(_row(name, *figures))
+    return lines
+
+
+def _head(*names: str) -> list[str]:
+    return [_row(*names), "|" + "---|" * len(names)]
+
+
+def _row(*cells: Any) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    low, high = (f"{100 * row[key]:.0f}" for key in ("low", "high"))
+    return f"{_percent(row['success'])} ({low} to {high})"
 
 
 def _percent(value: float) -> str:

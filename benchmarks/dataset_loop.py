@@ -1,0 +1,68 @@
+"""Where the time of the command dataset goes: `python benchmarks/dataset_loop.py [CHECKPOINT]`.
+
+Collects three episodes in this process and prints the processor time per step of each part, which
+other programs on the machine change less than the time by the clock.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+from salus.dataset_episode import EpisodeCollector
+from salus.dataset_settings import Settings
+from salus_core.episode_store import EpisodeWriter
+
+SEEDS = (100_000, 100_001, 100_002)
+
+
+def timed(spent: Counter[str], name: str, function: Callable) -> Callable:
+    """The function, with its processor time added to `spent`."""
+
+    def call(*arguments, **keywords):
+        started = time.process_time()
+        try:
+            return function(*arguments, **keywords)
+        finally:
+            spent[name] += time.process_time() - started
+
+    return call
+
+
+def main() -> int:
+    """Collect and print; returns the exit code."""
+    settings = Settings(checkpoint=sys.argv[1] if len(sys.argv) > 1 else "default")
+    spent: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        collector = EpisodeCollector(settings, Path(folder), "", {})
+        world, policy = collector._world, collector._policy
+        collector.collect(SEEDS[0] - 1)  # makes the GL context and fills caches
+        parts = (
+            (world, "render", "cameras of the policy"),
+            (world, "step", "physics"),
+            (policy._backend, "act", "inference"),
+            (policy._signals, "update", "signals"),
+            (EpisodeWriter, "append", "store: rows"),
+            (EpisodeWriter, "commit", "store: commits"),
+        )
+        for owner, method, name in parts:
+            setattr(owner, method, timed(spent, name, getattr(owner, method)))
+        started = time.process_time()
+        steps = sum(collector.collect(seed).steps for seed in SEEDS)
+        total = time.process_time() - started
+        collector.close()
+    spent["messages, checks, referee"] = total - sum(spent.values())
+    print(f"{steps} steps, {policy.info.members} members; ms of CPU per step")
+    for name, seconds in spent.most_common():
+        print(f"{name:<28}{1000 * seconds / steps:6.2f}")
+    print(f"{'all':<28}{1000 * total / steps:6.2f}   ({steps / total:.0f} steps/s of CPU)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
