@@ -257,8 +257,10 @@ def collect(
         share = Share(index, tuple(seeds[index::workers]), output, settings, weights)
         processes[index] = context.Process(target=work, args=(share, news, stop), daemon=True)
     errors: list[str] = []
-    previous = signal.signal(signal.SIGINT, lambda *_: stop.set())
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    previous = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         for process in processes.values():
             process.start()
@@ -268,7 +270,8 @@ def collect(
                 if errors:
                     stop.set()
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     if stop.is_set() and not errors:
         errors.append("stopped; the same call continues from here")
     return errors
@@ -280,12 +283,13 @@ def _take(news, processes: dict, tally: Tally, errors: list[str], bar: tqdm) -> 
         item = news.get(timeout=1.0)
     except queue.Empty:
         for index, process in list(processes.items()):
-            if process.exitcode is not None:
+            if process.exitcode:  # with 0 it has sent Ended, which is on its way
                 errors.append(f"worker {index} died with code {process.exitcode}")
                 del processes[index]
         return
     if isinstance(item, Ended):
-        processes.pop(item.index).join()
+        if (process := processes.pop(item.index, None)) is not None:
+            process.join()
         if item.error and item.error not in errors:
             errors.append(item.error)
     elif isinstance(item, Refused):
