@@ -21,7 +21,7 @@ GOAL_CLEARANCE = 0.14  # of the target's start from the goal's centre [m]
 OBJECT_CLEARANCE = 0.105  # between objects' centres, so that the open hand fits [m]
 _TRAY_CLEARANCE = 0.17  # of other objects from the tray's centre [m]
 _PUSH_CLEARANCE = 0.12  # of other objects from the way of a push [m]
-_PUSH_RUN_UP = 0.07  # a push begins so far behind the target [m]
+_PUSH_RUN_UP = 0.10  # a push begins so far behind the target [m]
 GRAVITY = 9.81  # [m/s^2]
 _FIRM_BASE = 0.019  # smallest half edge of a cube that another is stacked on [m]
 

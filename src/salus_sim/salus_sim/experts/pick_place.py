@@ -12,8 +12,7 @@ from salus_sim.world.mujoco_world import WorldTruth
 
 _GAIN = 0.35  # of the remaining way per step, before the limit
 _SLIPPERY_PACE = 0.7  # of the longest step while carrying something slippery
-_ALIGNED = 0.012  # the hand may close when it is this near to its aim [m]
-_CAREFUL, _TURNED = 0.006, 0.05  # and for a slippery target: so near [m] and so well turned [rad]
+_ALIGNED = 0.014  # the hand closes when it is this near to the target in the plane [m]
 _FUNNEL, _FUNNEL_RADIUS = 4.0, 0.006  # slope and neck [m] of the way down to the target
 _HOVER = 0.10  # above the target before coming down [m]
 _CARRY_MARGIN = 0.085  # of the tool point over the obstacle's top while carrying [m]
@@ -35,8 +34,8 @@ class PickPlaceExpert:
         self._half = target.half_size
         self._slippery = target.slippery
         self._placed_height = scenario.goal[2] + self._half
-        # A cube on a cube must be set down nearer to its goal than one on the disc.
-        self._precision = 0.4 if scenario.task == STACK else 1.0
+        # A cube on a cube must be let go nearer to its goal than one on the disc.
+        self._near = 0.018 if scenario.task == STACK else 0.03
         top = scenario.obstacle[5] if scenario.obstacle is not None else 0.0
         self._carry_height = max(
             0.12, top + _CARRY_MARGIN, self._placed_height + self._half + _NEAR_GOAL
@@ -73,7 +72,7 @@ class PickPlaceExpert:
         if phase == "reach":
             if held and truth.gripper_command < 0.5:
                 return "lift"
-            if self._may_close(truth, target, aside):
+            if aside < _ALIGNED and tool[2] < self._grasp_height() + 0.008:
                 self._closed_for = 0
                 return "grasp"
             return "reach"
@@ -87,7 +86,7 @@ class PickPlaceExpert:
             empty = truth.gripper_width < 1.2 * self._half or truth.gripper_command > 0.5
             if not held and empty:
                 return "reach"
-            if target[2] < self._placed_height + 0.008 and away < 0.03 * self._precision:
+            if target[2] < self._placed_height + 0.008 and away < self._near:
                 self._opened_for = 0
                 return "release"
             if away < _NEAR_GOAL:
@@ -100,13 +99,6 @@ class PickPlaceExpert:
             return "retreat" if self._opened_for >= _OPENING_STEPS else "release"
         fallen = abs(target[2] - self._placed_height) > 0.01 or away > self._scenario.goal_radius
         return "reach" if fallen and tool[2] > target[2] + 0.05 else phase
-
-    def _may_close(self, truth: WorldTruth, target: np.ndarray, aside: float) -> bool:
-        if truth.tool_position[2] > self._grasp_height() + 0.006:
-            return False
-        if not self._slippery:
-            return aside < _ALIGNED
-        return aside < _CAREFUL and abs(_turn(truth, target)) < _TURNED
 
     def _approach_height(self, tool: np.ndarray, target: np.ndarray) -> float:
         """A funnel above the target [m]: the nearer in the plane, the lower.
@@ -139,8 +131,7 @@ class PickPlaceExpert:
             return np.array([*(tool[:2] + np.clip(risen, 0.0, 1.0) * way), self._carry_height])
         if phase == "lower":
             down = self._placed_height + 0.002 + tool[2] - target[2]
-            neck = 2 * _FUNNEL_RADIUS * self._precision
-            height = down + _FUNNEL * max(0.0, away - neck)
+            height = down + _FUNNEL * max(0.0, away - 0.5 * self._near)
             return np.array([*(tool[:2] + way), min(height, self._carry_height)])
         if phase == "release":
             return tool.copy()

@@ -10,9 +10,9 @@ from salus_sim.scene import Scene
 from salus_sim.world.mujoco_world import WorldTruth
 
 _GAIN = 0.35  # of the remaining way per step, before the limit
-_FUNNEL, _FUNNEL_RADIUS = 3.0, 0.012  # slope and neck [m] of the way down behind the target
+_FUNNEL, _FUNNEL_RADIUS = 2.5, 0.028  # slope and neck [m] of the way down behind the target
 _HOVER = 0.07  # above the table while going behind the target [m]
-_STANDOFF = 0.032  # between the target's side and the tool before contact [m]
+_STANDOFF = 0.055  # between the target's side and the tool before contact [m]
 _TOUCH = 0.010  # half the closed fingers' thickness [m]
 _LANE, _STEERING = 0.020, 2.5  # the push goes on while the tool is so near to its line [m]; gain
 # of the way back to the line over the way ahead
@@ -64,13 +64,15 @@ class PushExpert:
         lateral = float(np.linalg.norm(offset - forward * along))
         behind = target - along * (1.15 * self._half + _STANDOFF)
         is_low = tool[2] < self._height + _LOW
-        if is_low and forward < -0.8 * self._half and lateral < _LANE:
-            self._pushing = forward > -(1.15 * self._half + _TOUCH + 0.012)
-            # The nearer to its line, the faster ahead; the aim on the line steers.
-            ahead = min(distance, 0.035) * (1.0 - lateral / _LANE)
-            reach = max(-(self._half + _TOUCH), min(forward, 0.0)) + ahead
+        if is_low and forward < -0.8 * self._half:
+            # Low and behind: to the line, and the nearer to it, the faster ahead.
+            lane = 1.0 - lateral / _LANE
+            ahead = min(distance, 0.035) * max(lane, 0.0)
+            touching = -(1.15 * self._half + _TOUCH)
+            self._pushing = forward > touching - 0.012
+            start = forward if lane > 0.0 else min(forward, touching - 0.02)
             line = target + along * forward
-            steered = tool[:2] + _STEERING * (line - tool[:2]) + along * (reach - forward)
+            steered = tool[:2] + _STEERING * (line - tool[:2]) + along * (start - forward + ahead)
             return np.array([*steered, self._height])
         aside = np.linalg.norm(tool[:2] - behind)
         height = self._height + _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS)

@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", default="runs/train_policy", help="folder of the stages")
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
-    parser.add_argument("--demos", type=int, default=400, help="expert episodes, shared")
+    parser.add_argument("--demos", type=int, default=320, help="expert episodes, shared")
     parser.add_argument(
         "--glimpses", type=int, default=11_000, help="single views of scenes, shared"
     )

@@ -160,10 +160,12 @@ class CameraEncoders(nn.Module):
             weight = self.heat.weight.transpose(0, 1).reshape(groups, _KEYPOINTS, _TRUNK)
             bias = self.heat.bias.transpose(0, 1).reshape(groups, 1, _KEYPOINTS)
             pixels = x.permute(0, 2, 3, 1).reshape(-1, groups, _TRUNK).transpose(0, 1)
-            heat = torch.baddbmm(bias, pixels, weight.transpose(1, 2)).transpose(1, 2)[None]
+            heat = torch.baddbmm(bias, pixels, weight.transpose(1, 2))
+            heat = heat.transpose(0, 1).reshape(1, -1, groups * _KEYPOINTS)
         else:
-            heat = self.heat(x, groups).reshape(len(x), groups, _KEYPOINTS, -1)
-        return (heat.float().softmax(-1) @ self.grid).flatten(2)
+            heat = self.heat(x, groups).permute(0, 2, 3, 1).flatten(1, 2)
+        share = heat.float().softmax(1)  # (B, H * W, groups * keypoints)
+        return (share.transpose(1, 2) @ self.grid).reshape(len(x), groups, -1)
 
 
 class SentenceEncoder(nn.Module):
