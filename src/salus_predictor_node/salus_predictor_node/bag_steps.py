@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from salus_core.data import EMBEDDING_DTYPE, EpisodeTable, StepData, task_word
+from salus_core.data import EMBEDDING_DTYPE, EpisodeTable, StepData
 from salus_core.failures import FAILURE_TYPES, HORIZONS_S, FailureType, Outcome
 from salus_core.labels import failure_labels
 from salus_core.signals import SIGNAL_NAMES, unpack_validity
@@ -276,12 +276,7 @@ def _table(episodes: Sequence[_Episode], start: np.ndarray, lengths: np.ndarray)
         difficulty=texts(of_setup("difficulty", "")),
         fault_profile=texts(of_setup("fault_profile", "")),
         instruction=texts(instructions),
-        task=texts(
-            [
-                task or task_word(sentence)
-                for task, sentence in zip(tasks, instructions, strict=True)
-            ]
-        ),
+        task=texts([task or said for task, said in zip(tasks, instructions, strict=True)]),
         target=texts(of_setup("target_object", "")),
         max_steps=np.array(of_setup("max_steps", 0), np.int64),
         run=texts([str(episode.bag.path) for episode in episodes]),

@@ -220,3 +220,22 @@ def test_a_score_that_is_not_finite_is_named(data):
 
     with pytest.raises(ValueError, match="'broken' gives no finite score for 1 steps, first for"):
         evaluation.scored(Broken(), data)
+
+
+def test_a_smaller_ensemble_is_what_its_members_say(data):
+    from salus_core.evaluation.members import LOST, with_members
+    from salus_core.signals import Signal
+
+    one, two = with_members(data, 1), with_members(data, 2)
+    assert (one.embedding.shape[1], two.embedding.shape[1]) == (8, 16)
+    assert not one.valid[:, Signal.EPISTEMIC_UNCERTAINTY].any()
+    assert not one.action_std.any()
+    first = data.chunk[:, :, 0].astype(np.float32)
+    np.testing.assert_allclose(
+        two.signals[:, Signal.EPISTEMIC_UNCERTAINTY], first.var(axis=1, ddof=1).mean(axis=1)
+    )
+    for small in (one, two):
+        assert not small.valid[:, list(LOST)].any()
+        assert small.members == small.chunk.shape[1]
+    with pytest.raises(ValueError, match="cannot keep 3 members"):
+        with_members(data, 3)

@@ -1,0 +1,229 @@
+"""The commands evaluate, compare, ablate and replay, on runs on disk."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from made_up_runs import write_runs
+
+from salus_core.data.testing import make_steps
+from salus_core.predictors.checkpoint import load_checkpoint
+from salus_predictor_node.commands import ablate, compare, evaluate, replay
+from salus_predictor_node.report.assess import Settings
+from salus_predictor_node.report.sources import Parts
+from salus_predictor_node.report.variants import SIGNAL_GROUPS, variants
+
+FAST = ["--alpha", "0.3", "--replicates", "20"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return write_runs(tmp_path_factory.mktemp("recorded"), make_steps(140, seed=3))
+
+
+@pytest.fixture(scope="module")
+def source(runs):
+    return ["--runs", str(runs[0]), "--splits", str(runs[1])]
+
+
+@pytest.fixture(scope="module")
+def folder(checkpoint):
+    return checkpoint("mlp")
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_evaluate_writes_figures_tables_and_pictures(folder, source, tmp_path, capsys):
+    assert evaluate.main([str(folder), *source, *FAST, "--output", str(tmp_path)]) == 0
+    found = read(tmp_path / "metrics.json")
+    assert list(found["methods"]) == ["mlp", "clock", "fitted_clock", "random", "proprioception"]
+    assert found["weights"] == load_checkpoint(folder)[0].hash
+    mlp = found["methods"]["mlp"]
+    assert set(mlp["steps"]) == {"all", "natural", "injected"}
+    assert len(mlp["steps"]["all"]) == 24
+    assert len(found["methods"]["clock"]["steps"]["all"]) == 9
+    figures = mlp["steps"]["all"]["any_but_timeout@0.5s"]
+    for name in ("auroc", "average_precision", "precision", "recall", "f1", "brier", "ece"):
+        low, value, high = (figures[name][key] for key in ("low", "value", "high"))
+        assert low <= value <= high
+    assert set(mlp["episodes"]) == set(mlp["alarm"]) == {"without_timeout", "with_timeout"}
+    assert [row["alpha"] for row in mlp["alphas"]] == [0.2, 0.3, 0.5]
+    assert set(found["differences"]) == {"clock", "fitted_clock", "proprioception"}
+    assert found["data"]["test"]["episodes"] == 40
+    document = (tmp_path / "report.md").read_text()
+    for name in ("roc", "pr", "reliability", "confusion", "band", "lead"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+        assert f"({name}.png)" in document
+    assert "| clock |" in document
+    assert "| proprioception |" in document
+    assert document in capsys.readouterr().out
+
+
+def test_a_predictor_without_skill_is_called_out_and_a_sound_data_set_is_not(
+    folder, source, tmp_path, capsys
+):
+    evaluate.main([str(folder), *source, *FAST, "--output", str(tmp_path)])
+    said = read(tmp_path / "metrics.json")["warnings"]
+    assert any("'mlp' IS NOT SHOWN TO BE BETTER THAN 'proprioception'" in one for one in said)
+    assert not any("THE CLOCK SOLVES" in one for one in said)
+    assert f"WARNING: {said[0]}" in capsys.readouterr().err
+
+
+class Oracle:
+    """Knows the labels."""
+
+    name = "oracle"
+
+    def scores(self, data):
+        noise = np.random.default_rng(0).uniform(size=data.labels.shape)
+        return np.maximum.accumulate(0.2 * (data.labels + 0.1 * noise), axis=1).astype(np.float32)
+
+
+def test_a_data_set_that_the_clock_solves_is_called_out_before_any_figure(folder):
+    data = make_steps(60, seed=5, failing=1.0)
+    table = data.episodes
+    # every episode fails at its end, after a time that is the same for all
+    steps = 40
+    keep = data.step < steps
+    arrays = {
+        field.name: getattr(data, field.name)[keep]
+        for field in dataclasses.fields(data)
+        if isinstance(getattr(data, field.name), np.ndarray)
+        and len(getattr(data, field.name)) == len(data)
+    }
+    ahead = steps - arrays["step"]
+    labels = np.zeros((len(ahead), 4, 4), bool)
+    labels[:, :, 1] = ahead[:, None] <= [6, 9, 12, 15]
+    count = len(table)
+    solved = dataclasses.replace(
+        data,
+        **{**arrays, "labels": labels, "label_valid": np.ones((len(ahead), 4), bool)},
+        episodes=dataclasses.replace(
+            table,
+            start=np.arange(count) * steps,
+            length=np.full(count, steps),
+            failure=np.full(count, 2, np.uint8),
+            onset_step=np.full(count, steps),
+        ),
+    )
+    predictor, _ = load_checkpoint(folder)
+    parts = Parts(test=solved)
+    report = evaluate.evaluate(predictor, parts, Settings(replicates=20), {}, Oracle())
+    document = report._document([])
+    assert any("THE CLOCK SOLVES THIS DATA SET" in sentence for sentence in report.warnings())
+    assert document.index("THE CLOCK SOLVES THIS DATA SET") < document.index("## Data")
+    assert "NO EPISODE SUCCEEDED" in document
+
+
+def test_what_is_missing_is_named_in_one_line(folder, runs, tmp_path, capsys):
+    cases = {
+        "the checkpoint does not say which splits": [str(folder)],
+        "has no split 'holdout'": [str(folder), "--runs", str(runs[0]), "--splits", str(runs[1]),
+                                   "--split", "holdout"],
+        "not found": ["/nowhere"],
+        "--alpha must lie between 0 and 1, got 2.0": [
+            str(folder), "--runs", str(runs[0]), "--splits", str(runs[1]), "--alpha", "2"],
+    }  # fmt: skip
+    for message, arguments in cases.items():
+        assert evaluate.main(arguments) == 1
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
+
+
+def test_compare_puts_checkpoints_and_baselines_into_one_table(
+    checkpoint, folder, source, tmp_path, capsys
+):
+    other = checkpoint("safe_mlp")
+    names = ["clock", "max_epistemic", "stac", "cosine_knn_5"]
+    arguments = [str(folder), str(other), *source, *FAST, "--output", str(tmp_path)]
+    assert compare.main([*arguments, "--baselines", *names]) == 0
+    found = read(tmp_path / "comparison.json")
+    assert list(found["methods"]) == ["mlp", "safe_mlp", *names]
+    assert found["reference"] == "mlp"
+    assert set(found["differences"]) == {"safe_mlp", *names}
+    gain = found["differences"]["cosine_knn_5"]["auroc"]
+    assert gain["low"] <= gain["value"] <= gain["high"] < 0.0  # drawn weights know nothing
+    table = capsys.readouterr().out
+    assert table.count("| cosine_knn_5 |") >= 5
+
+
+def test_compare_names_an_unknown_baseline(folder, source, capsys):
+    assert compare.main([str(folder), *source, "--baselines", "magic"]) == 1
+    assert "unknown baseline 'magic': use some of clock" in capsys.readouterr().err
+
+
+def test_the_studies_of_an_ablation():
+    from salus_core.predictors.training.configuration import RunSettings
+
+    settings = RunSettings.from_mapping({"predictor": "temporal"})
+    rows = {row.name: row for row in variants(settings, ("signals", "latent", "window"), 4)}
+    assert next(iter(rows)) == "full"
+    for group, of_group in SIGNAL_GROUPS.items():
+        assert not set(rows[f"without {group}"].settings.signal_names) & set(of_group)
+        assert rows[f"only {group}"].settings.signal_names == of_group
+    assert sum(len(of_group) for of_group in SIGNAL_GROUPS.values()) == 12
+    assert "action_std" not in rows["without uncertainty"].settings.input_groups
+    assert "embedding" not in rows["without latent"].settings.input_groups
+    assert rows["latent only"].settings.input_groups == ("embedding",)
+    assert rows["window of 31 steps"].settings.network["dilations"] == (1, 2, 4, 8)
+    assert [row.name for row in variants(settings, ("ensemble",), 2)] == [
+        "full", "1 member", "2 members"]  # fmt: skip
+
+
+def test_ablate_trains_each_row_once_and_goes_on_where_it_stopped(source, tmp_path, capsys):
+    small = [
+        "network.width=8",
+        "network.projection=4",
+        "training.epochs=1",
+        "calibration.alpha=0.3",
+    ]
+    arguments = ["temporal", *small, "--studies", "latent", *source, *FAST]
+    arguments += ["--output", str(tmp_path)]
+    assert ablate.main(arguments) == 0
+    found = read(tmp_path / "ablation.json")
+    assert list(found["methods"])[:3] == ["full", "without latent", "latent only"]
+    assert list(found["methods"])[3:] == ["clock", "fitted_clock", "proprioception"]
+    weights = tmp_path / "full" / "checkpoint" / "weights.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert ablate.main(arguments) == 0
+    assert weights.stat().st_mtime_ns == before
+    assert read(tmp_path / "ablation.json") == found
+    capsys.readouterr()
+    arguments[arguments.index("network.width=8")] = "network.width=16"
+    assert ablate.main(arguments) == 1
+    assert "was trained with other settings" in capsys.readouterr().err
+
+
+def test_replay_of_a_run_gives_the_forecasts_of_the_recording(checkpoint, tmp_path, capsys):
+    folder = checkpoint("temporal")
+    predictor, _ = load_checkpoint(folder)
+    data = make_steps(12, seed=11)
+    offline = predictor.scores(data)
+    runs, _ = write_runs(tmp_path, data, offline, predictor.hash)
+    output = tmp_path / "replayed"
+    arguments = [str(runs), "--checkpoint", str(folder), "--output", str(output), *FAST]
+    assert replay.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert f"Of {len(data)} forecasts in the recording" in said
+    assert "0 differ by more than 1e-6" in said
+    with np.load(output / "forecasts.npz") as saved:
+        np.testing.assert_allclose(saved["probabilities"], offline, rtol=0, atol=1e-6)
+        assert saved["step"].tolist() == data.step.tolist()
+        assert saved["episode"][-1] == 12
+        assert saved["alarm"].dtype == bool
+    found = read(output / "metrics.json")
+    assert list(found["methods"]) == ["temporal", "clock", "random"]
+    assert any("'proprioception' needs a training split" in note for note in found["notes"])
+
+
+def test_replay_says_that_forecasts_are_another_predictors(checkpoint, tmp_path, capsys):
+    folder = checkpoint("temporal")
+    data = make_steps(3, seed=11)
+    runs, _ = write_runs(tmp_path, data, np.zeros((len(data), 4, 4)), "another")
+    arguments = [str(runs), "--checkpoint", str(folder), "--output", str(tmp_path / "out"), *FAST]
+    assert replay.main(arguments) == 0
+    assert "another predictor's" in capsys.readouterr().out
