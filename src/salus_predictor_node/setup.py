@@ -6,6 +6,10 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
+    package_data={
+        # The predictors that ship with the package, one folder each.
+        "salus_predictor_node": ["weights/*/*.json", "weights/*/*.safetensors"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -20,7 +24,7 @@ setup(
         "rosbags",
         "scikit-learn",
     ],
-    zip_safe=True,
+    zip_safe=False,
     maintainer="SALUS maintainers",
     maintainer_email="maintainers@salus.invalid",
     description="Forecasts of failures from the signals of a VLA policy.",

@@ -1,6 +1,7 @@
 """Opening of predictor checkpoints for the node, and what their numbers mean."""
 
 from array import array
+from pathlib import Path
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -11,6 +12,9 @@ from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
 from salus_core.predictors.interface import ALARM_TYPES, risk
 from salus_core.predictors.model import NeuralPredictor, Source
 
+WEIGHTS = Path(__file__).parent / "weights"
+"""Checkpoints that ship with this package, one folder each."""
+
 __all__ = ["CheckpointError", "fill_forecast", "info_message", "open_checkpoint", "source_of"]
 
 
@@ -18,13 +22,15 @@ def open_checkpoint(checkpoint: str) -> NeuralPredictor:
     """Open a predictor's checkpoint.
 
     Args:
-        checkpoint: its folder, or its manifest.
+        checkpoint: its folder, its manifest, or the name of one that ships with this package.
 
     Raises:
         CheckpointError: it cannot be used, with the reason.
     """
+    shipped = WEIGHTS / checkpoint
+    by_name = "/" not in checkpoint and shipped.is_dir() and not Path(checkpoint).exists()
     try:
-        predictor, _ = load_checkpoint(checkpoint)
+        predictor, _ = load_checkpoint(shipped if by_name else checkpoint)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}; leave 'checkpoint' empty to run without forecasts"

@@ -12,7 +12,8 @@ class PredictorParameters(ManagedParameters):
 
     checkpoint: str = parameter(
         "",
-        "Checkpoint (folder); empty: forecasts carry the status 'no checkpoint' "
+        "Checkpoint: a folder, or the name of one that ships with the package; empty: forecasts "
+        "carry the status 'no checkpoint' "
         "and no numbers. Another one can be loaded with the service ~/load_checkpoint.",
         read_only=True,
     )

@@ -7,6 +7,7 @@ from builtin_interfaces.msg import Time
 from rig import Rig
 from salus_msgs.msg import EpisodeStatus, FailureForecast, ForecastInfo
 
+from salus_predictor_node import checkpoints
 from salus_util.qos import LATCHED
 
 pytestmark = pytest.mark.ros
@@ -74,3 +75,14 @@ def test_a_bad_parameter_ends_the_process_with_a_reason_and_code_1(parameter, me
     )
     assert done.returncode == 1
     assert done.stderr.count(message) == 1
+
+
+def test_a_checkpoint_that_ships_with_the_package_is_found_by_name(
+    checkpoint, monkeypatch, tmp_path
+):
+    folder = checkpoint("mvp")
+    monkeypatch.setattr(checkpoints, "WEIGHTS", tmp_path)
+    (tmp_path / "default").symlink_to(folder)
+    assert checkpoints.open_checkpoint("default").name == "mvp"
+    with pytest.raises(checkpoints.CheckpointError, match="'another' not found"):
+        checkpoints.open_checkpoint("another")
