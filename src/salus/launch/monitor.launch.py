@@ -1,11 +1,13 @@
 """Watch a policy on your own robot or simulator: policy, predictor and supervisor, no world.
 
-The robot gives camera/NAME/image_raw, joint_states and tool_pose, and executes command.
+The robot gives images, joint_states and tool_pose, and executes command; docs/your_robot.md walks
+through it. With policy:=none your own node publishes vla_signals and signal_info.
 """
 
 from launch import LaunchDescription
 from launch.actions import GroupAction
-from launch.substitutions import LaunchConfiguration
+from launch.conditions import UnlessCondition
+from launch.substitutions import EqualsSubstitution, LaunchConfiguration
 from launch_ros.actions import PushRosNamespace
 
 from salus.launch_common import (
@@ -18,17 +20,29 @@ from salus.launch_common import (
     typed,
 )
 
+TOPICS = ("joint_states", "tool_pose", "command", "vla_signals", "signal_info")
+
 ARGUMENTS = [
-    argument("policy", "embedded", "Policy backend, by name."),
-    argument("checkpoint", "default", "Checkpoint of the policy: name, folder or hub id."),
+    argument("policy", "embedded", "Policy backend, by name; none: your own node gives signals."),
+    argument("checkpoint", "default", "Checkpoint of the policy: name, folder, hub id, HOST:PORT."),
+    argument(
+        "policy_config", "", "What a foreign policy's numbers mean; empty: in its checkpoint."
+    ),
+    argument("robot_description", "", "URDF (path), for policies that act in joint angles."),
     argument("predictor", "", "Checkpoint of the predictor; empty: no forecasts."),
     argument("instruction", "", "Sentence given to the policy."),
+    argument("joint_states", "joint_states", "Topic of the robot's sensor_msgs/JointState."),
+    argument("tool_pose", "tool_pose", "Topic of the tool's geometry_msgs/PoseStamped."),
+    argument("command", "command", "Topic of the salus_msgs/ActionCommand to execute."),
+    argument("vla_signals", "vla_signals", "Topic of the policy's signals."),
+    argument("signal_info", "signal_info", "Topic of the description of the signals."),
     *common_arguments("monitor.yaml", use_sim_time="false"),
 ]
 
 
 def generate_launch_description() -> LaunchDescription:
     """Describe the watch over a policy."""
+    topics = [(name, LaunchConfiguration(name)) for name in TOPICS]
     nodes = [
         node(
             "salus_vla_node",
@@ -37,16 +51,21 @@ def generate_launch_description() -> LaunchDescription:
             {
                 "backend": typed("policy", str),
                 "checkpoint": typed("checkpoint", str),
+                "policy_config": typed("policy_config", str),
+                "robot_description": typed("robot_description", str),
                 "instruction": typed("instruction", str),
             },
+            remappings=topics,
+            condition=UnlessCondition(EqualsSubstitution(LaunchConfiguration("policy"), "none")),
         ),
         node(
             "salus_predictor_node",
             "predictor_node",
             "predictor",
             {"checkpoint": typed("predictor", str)},
+            remappings=topics,
         ),
-        node("salus_supervisor", "supervisor_node", "supervisor", {}),
+        node("salus_supervisor", "supervisor_node", "supervisor", {}, remappings=topics),
     ]
     return LaunchDescription(
         [

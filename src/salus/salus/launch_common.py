@@ -94,7 +94,12 @@ class AbsolutePath(Substitution):
 
 
 def node(
-    package: str, executable: str, name: str, parameters: Mapping[str, Any], **kwargs: Any
+    package: str,
+    executable: str,
+    name: str,
+    parameters: Mapping[str, Any],
+    remappings: Iterable[tuple[str, Substitution]] = (),
+    **kwargs: Any,
 ) -> Node:
     """One node of SALUS with the parameter file, then `parameters`, then the common settings."""
     return Node(
@@ -105,7 +110,7 @@ def node(
             LaunchConfiguration("params_file"),
             {"use_sim_time": typed("use_sim_time", bool), **parameters},
         ],
-        remappings=[("/clock", LaunchConfiguration("clock"))],
+        remappings=[("/clock", LaunchConfiguration("clock")), *remappings],
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",
         # Launch gives 5 s before it terminates: too little on a busy machine, or for a last commit.

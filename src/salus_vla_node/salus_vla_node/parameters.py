@@ -67,7 +67,8 @@ class VlaParameters(ManagedParameters):
     )
     image_reliability: str = parameter(
         "reliable",
-        "Reliability asked for by the camera subscriptions; reliable in lockstep.",
+        "Reliability asked for by the camera subscriptions, and with step_source 'images' by those "
+        "of joints and tool pose; reliable in lockstep.",
         choices=RELIABILITIES,
         read_only=True,
     )
@@ -78,7 +79,7 @@ class VlaParameters(ManagedParameters):
     )
     finger_joint_names: list[str] = parameter(
         PANDA_FINGERS,
-        "Joints whose positions add up to the gripper's width [m].",
+        "Joints whose positions add up to the gripper's width [m]; ['']: there are none.",
         read_only=True,
     )
     joint_lower: list[float] = parameter(

@@ -72,8 +72,11 @@ class VlaNode(ManagedNode):
             subscribe(Step, "step", self._on_step, qos.RELIABLE)
         elif not self.parameters.instruction:
             raise ConfigureError("step_source 'images' needs the parameter 'instruction'")
+        # A robot's drivers offer what they like: best effort takes all of them.
+        own_steps = self.parameters.step_source == "topic"
+        body = qos.RELIABLE if own_steps else qos.image(self.parameters.image_reliability)
         for topic, kind in ((JOINT_STATES, JointState), (TOOL_POSE, PoseStamped)):
-            subscribe(kind, topic, partial(self._on_input, topic), qos.RELIABLE)
+            subscribe(kind, topic, partial(self._on_input, topic), body)
         self._command_subscription = subscribe(
             ActionCommand, "command", self._on_command, qos.RELIABLE
         )
@@ -226,7 +229,7 @@ class VlaNode(ManagedNode):
                 messages.messages,
                 self._cameras,
                 self.parameters.joint_names,
-                self.parameters.finger_joint_names,
+                list(filter(None, self.parameters.finger_joint_names)),
                 instruction,
             )
         except (ImageError, InvalidInputError) as error:

@@ -41,6 +41,8 @@ def test_a_backend_of_ones_own_is_found_by_its_import_path():
     ("name", "match"),
     [
         ("pi9", "unknown backend 'pi9'; known: embedded"),
+        ("tinyvla", r"no backend 'tinyvla'.*backends/tinyvla/README\.md"),
+        ("pi05", r"no backend 'pi05'.*backends/pi0/README\.md"),
         ("no_such_module:Policy", "install the Python package 'no_such_module'"),
         ("json:JSONDecoder", "is not a PolicyBackend"),
         ("tiny_backend:Nothing", "is not a PolicyBackend"),

@@ -6,10 +6,21 @@ from salus_vla_node.backends.base import BackendError, PolicyBackend
 
 BACKENDS: dict[str, str] = {
     "embedded": "salus_vla_node.backends.embedded.backend:EmbeddedBackend",
+    "openvla": "salus_vla_node.backends.openvla.backend:OpenVlaBackend",
     "remote": "salus_vla_node.backends.remote.backend:RemoteBackend",
     "smolvla": "salus_vla_node.backends.smolvla.backend:SmolVlaBackend",
 }
 """Import path, "module:class", by name."""
+
+ELSEWHERE: dict[str, str] = {
+    "tinyvla": "TinyVLA is published as a repository, not as a package: write a backend of a few "
+    "lines over its code and serve it from its own environment, as backends/tinyvla/README.md "
+    "describes",
+    "pi0": "LeRobot's pi0 needs a patched transformers (lerobot 0.4) or Python 3.12 (lerobot 0.5): "
+    "serve it from its own environment, as backends/pi0/README.md describes",
+}
+ELSEWHERE["pi05"] = ELSEWHERE["pi0"]
+"""Policies that people ask for and that have no backend here, with what to do."""
 
 
 def backend_class(name: str) -> type[PolicyBackend]:
@@ -24,6 +35,8 @@ def backend_class(name: str) -> type[PolicyBackend]:
     Raises:
         BackendError: The name is unknown, the import fails, or the class is no PolicyBackend.
     """
+    if name in ELSEWHERE:
+        raise BackendError(f"there is no backend '{name}': {ELSEWHERE[name]}")
     path = BACKENDS.get(name, name)
     module_name, _, class_name = path.partition(":")
     if not class_name:

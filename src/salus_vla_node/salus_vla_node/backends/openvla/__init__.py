@@ -1,0 +1,1 @@
+"""OpenVLA, and other models whose actions are tokens of a language model."""
