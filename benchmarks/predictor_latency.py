@@ -65,13 +65,14 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", nargs="?")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--steps", type=int, default=5000)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.checkpoint:
         predictors = [load_checkpoint(options.checkpoint)[0]]
     else:
-        predictors = [fresh(name) for name in KINDS]
+        predictors = [fresh(name) for name in options.kinds]
     print("predictor    part             median [ms]   p99 [ms]")
     for predictor in predictors:
         for part, seconds in measure(predictor, options.steps).items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -30,7 +31,8 @@ TREND_WINDOW = 10
 """Steps of which `uncertainty_trend` is the slope."""
 
 _HEAVY_TAILED = ("signals", "action_std", "small_set")
-_LIMIT = 8.0  # normalised inputs are kept within
+_LIMIT = np.float32(8.0)  # normalised inputs are kept within
+_LARGEST = np.float32(np.finfo(EMBEDDING_DTYPE).max)
 
 
 class InputError(ValueError):
@@ -114,7 +116,7 @@ class InputLayout:
         }
         return tuple(name for group in self.inputs for name in names.get(group, ()))
 
-    @property
+    @cached_property
     def hidden(self) -> np.ndarray:
         """(12,) bool, signals that it may not see."""
         return np.array([name not in self.signals for name in SIGNAL_NAMES])
@@ -252,29 +254,36 @@ class Normaliser:
 
     def columns(self, raw: np.ndarray) -> np.ndarray:
         """Normalise (n, F) columns to float32; what is not known becomes 0, the mean."""
-        bent = self.unit > 0
-        divisor = np.where(bent, self.unit, np.float32(1.0))
+        bent, divisor = self._bending
         values = np.where(bent, np.arcsinh(raw / divisor), raw)
-        values = (values - self.mean) * self.scale
-        return np.clip(np.nan_to_num(values, nan=0.0), -_LIMIT, _LIMIT).astype(np.float32)
+        return _bounded((values - self.mean) * self.scale)
 
     def embedding(self, embedding: np.ndarray) -> np.ndarray:
         """Normalise (n, D) embeddings, rounded to half precision first, to float32."""
-        limit = np.finfo(EMBEDDING_DTYPE).max
         values = np.asarray(embedding)
         if values.dtype != EMBEDDING_DTYPE:
-            values = np.clip(values, -limit, limit).astype(EMBEDDING_DTYPE)
-        values = (values.astype(np.float32) - self.embedding_mean) * self.embedding_scale
-        return np.clip(np.nan_to_num(values, nan=0.0), -_LIMIT, _LIMIT)
+            values = np.minimum(np.maximum(values, -_LARGEST), _LARGEST).astype(EMBEDDING_DTYPE)
+        return _bounded((values.astype(np.float32) - self.embedding_mean) * self.embedding_scale)
+
+    @cached_property
+    def _bending(self) -> tuple[np.ndarray, np.ndarray]:
+        bent = self.unit > 0
+        return bent, np.where(bent, self.unit, np.float32(1.0))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Its arrays by name, for a checkpoint."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Normaliser:
         """Reverse `arrays`."""
-        return cls(**{name: np.asarray(arrays[name]) for name in cls.__dataclass_fields__})
+        return cls(**{field.name: np.asarray(arrays[field.name]) for field in fields(cls)})
+
+
+def _bounded(values: np.ndarray) -> np.ndarray:
+    """Within the limit, and 0 where not known, as float32; these ufuncs are the cheap ones."""
+    values = np.where(np.isnan(values), np.float32(0.0), values)
+    return np.minimum(np.maximum(values, -_LIMIT), _LIMIT).astype(np.float32, copy=False)
 
 
 def raw_columns(layout: InputLayout, data: StepData) -> np.ndarray:
