@@ -266,7 +266,7 @@ def _world_values(message: WorldState, schema: RunSchema) -> dict[str, Any]:
         poses[names.index(name)] = pose_values(pose)
     grasped = message.grasped_object
     return {
-        "object_pose": poses,
+        **({"object_pose": poses} if names else {}),
         "gripper_width": np.float32(message.gripper_width),
         "gripper_command": np.float32(message.gripper_command),
         "contact_force": np.float32(message.contact_force),

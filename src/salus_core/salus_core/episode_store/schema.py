@@ -156,15 +156,6 @@ class RunSchema:
                 "grasped_object", "i2", (), -1, about="index into object_names; -1: none or unknown"
             ),
             _step(
-                "object_pose",
-                "f8",
-                (n_objects, 7),
-                nan,
-                names=self.object_names,
-                components=POSE_NAMES,
-                about="NaN: not present",
-            ),
-            _step(
                 "forecast",
                 "f4",
                 (len(HORIZONS_S) * len(FAILURE_NAMES),),
@@ -194,6 +185,18 @@ class RunSchema:
                 about=f"{NO_MESSAGE}: no message",
             ),
         ]
+        if n_objects:
+            columns.append(
+                _step(
+                    "object_pose",
+                    "f8",
+                    (n_objects, 7),
+                    nan,
+                    names=self.object_names,
+                    components=POSE_NAMES,
+                    about="NaN: not present",
+                )
+            )
         if self.embedding_size:
             columns.append(_step("embedding", "f4", (self.embedding_size,), nan))
         if all(self.chunk_shape):

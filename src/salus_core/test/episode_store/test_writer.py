@@ -47,6 +47,21 @@ def test_plain_zarr_reads_what_was_written(tmp_path, schema):
     assert group["data/state"].attrs["names"][0] == "position.panda_joint1"
 
 
+def test_a_robot_without_known_objects_is_recorded_without_their_poses(tmp_path, schema):
+    bare = dataclasses.replace(schema, object_names=())
+    writer = EpisodeWriter(tmp_path, bare, fsync=False)
+    writer.begin_episode(EpisodeStart(number=1))
+    for step in range(5):
+        row = make_row(schema, 1, step)
+        del row["object_pose"]
+        writer.append(row)
+    writer.commit(EpisodeEnd(length=5, outcome=Outcome.SUCCEEDED))
+    writer.close()
+    group = open_plain(writer)
+    assert "object_pose" not in group["data"]
+    assert group["data/action"].shape == (5, 7)
+
+
 def test_run_folder_holds_what_the_layout_says(tmp_path, schema):
     writer = EpisodeWriter(tmp_path, schema, env="env0", metadata={"commit": "abc"})
     write_episode(writer, 0, 4)
