@@ -74,6 +74,7 @@ def generate_launch_description() -> LaunchDescription:
             "episodes": typed("episodes", int),
             "seed": typed("seed", int),
             "record": typed("record", bool),
+            "use_sim_time": False,  # it looks at the wall clock only
         },
     )
     world = {
