@@ -120,7 +120,7 @@ def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: b
     if scene:
         arrays["scene"] = np.empty((number, len(SCENE_NAMES)), np.float32)
         for run in runs:
-            run.load(SCENE_KEYS)
+            run.load(key for key in SCENE_KEYS if key in run.step_keys)
         tool = [state_names.index(f"tool.{axis}") for axis in "xyz"]
         for first, episode in zip(start, chosen, strict=True):
             steps = slice(first, first + len(episode))

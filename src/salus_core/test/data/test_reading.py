@@ -11,14 +11,14 @@ from salus_core.signals import SIGNAL_NAMES
 CHUNK = (2, 4, 7)
 
 
-def make_schema():
+def make_schema(objects=("red_cube", "blue_cube")):
     return RunSchema(
         control_period=1 / 30,
         signal_names=SIGNAL_NAMES,
         signal_units=("",) * 12,
         signal_definitions=("",) * 12,
         signal_available=(True,) * 12,
-        object_names=("red_cube", "blue_cube"),
+        object_names=objects,
         action_scale=(0.1,) * 7,
         embedding_size=6,
         chunk_shape=CHUNK,
@@ -162,3 +162,16 @@ def test_selecting_keeps_episodes_whole():
     for new, old in enumerate(np.flatnonzero(data.episodes.failed)):
         np.testing.assert_array_equal(part.signals[part.rows(new)], data.signals[data.rows(old)])
         assert (part.episode[part.rows(new)] == new).all()
+
+
+def test_a_robot_without_known_objects_has_no_ground_truth_but_the_tool(tmp_path):
+    writer = EpisodeWriter(tmp_path, make_schema(objects=()))
+    writer.begin_episode(EpisodeStart(number=0))
+    row = make_row(0)
+    del row["object_pose"]
+    writer.append(row)
+    writer.commit(EpisodeEnd(1, Outcome.SUCCEEDED))
+    writer.close()
+    data = read_steps(tmp_path, scene=True)
+    assert np.isnan(data.scene[0, SCENE_NAMES.index("target.x")])
+    assert data.scene[0, SCENE_NAMES.index("tool.z")] == 0.0
