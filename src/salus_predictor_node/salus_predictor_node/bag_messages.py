@@ -12,6 +12,7 @@ from typing import Any
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
+from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -127,7 +128,7 @@ def read_bag(path: Path, namespace: str = "") -> BagMessages:
         store = _typestore(path, connections)
         messages = BagMessages(path)
         for connection, _, data in reader.messages(connections):
-            messages.take(wanted[connection.topic], store.deserialize_cdr(data, connection.msgtype))
+            messages.take(wanted[connection.topic], _decoded(store, connection, data))
     if not messages.signals:
         raise BagError(f"{path}: {prefix}/{SIGNALS} holds no message")
     return messages
@@ -163,6 +164,18 @@ def _namespace(path: Path, connections: list[Connection], namespace: str) -> str
     if len(set(found)) > 1:
         raise BagError(f"{path} has several namespaces: choose one with --namespace: {found}")
     return found[0]
+
+
+def _decoded(store: Typestore, connection: Connection, data: bytes) -> Any:
+    try:
+        return store.deserialize_cdr(data, connection.msgtype)
+    except SerdeError:
+        # Fast CDR leaves room to align the values of a last sequence that has none (`effort` of
+        # JointState): four bytes, which is more than rosbags takes for padding.
+        try:
+            return store.deserialize_cdr(data[:-4], connection.msgtype)
+        except SerdeError as error:
+            raise BagError(f"a message of {connection.topic} cannot be read: {error}") from error
 
 
 def _typestore(path: Path, connections: list[Connection]) -> Typestore:
