@@ -119,24 +119,32 @@ def node(
     )
 
 
-def end_together(last: Action | None = None) -> RegisterEventHandler:
+def end_together(
+    last: Action | tuple[Action, ...] | None = None, before: Iterable[Action] = ()
+) -> RegisterEventHandler:
     """End everything with any process; with an error unless it is `last` and its exit code is 0.
 
     Args:
-        last: the process whose good end is the good end of all; None: there is none.
+        last: the process whose good end is the good end of all, or several of which one is
+            started; None: there is none.
+        before: processes whose good end ends nothing.
     """
+    before = tuple(before)
+    last = last if isinstance(last, tuple) else (last,)
 
     def on_exit(event: Any, context: LaunchContext) -> Shutdown | None:
         if context.is_shutdown:
             # The code of `last` only says then that it was not done yet.
-            if event.returncode not in STOPPED and event.action is not last:
+            if event.returncode not in STOPPED and event.action not in last:
                 raise LaunchError(f"{event.process_name} ended with code {event.returncode}")
             return None
         if event.returncode != 0:
             raise LaunchError(
                 f"{event.process_name} ended with code {event.returncode}: see its messages above"
             )
-        if event.action is not last:
+        if event.action in before:
+            return None
+        if event.action not in last:
             raise LaunchError(f"{event.process_name} ended before it was told to")
         return Shutdown(reason=f"{event.process_name} is done")
 
