@@ -218,7 +218,9 @@ class OpenVlaBackend(PolicyBackend):
 
         text = self._prompting.prompt.format(instruction=instruction.strip().lower().rstrip("."))
         inputs = self._processor(text=text, images=Image.fromarray(image), return_tensors="pt")
-        inputs = {name: value.to(self._info.device) for name, value in inputs.items()}
+        # Some tokenizers add inputs that the model does not know.
+        names = ("input_ids", "attention_mask", "pixel_values")
+        inputs = {name: inputs[name].to(self._info.device) for name in names}
         inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
         extra = self._prompting.append_token
         if extra is not None and int(inputs["input_ids"][0, -1]) != extra:
