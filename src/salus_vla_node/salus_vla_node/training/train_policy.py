@@ -75,18 +75,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--round-glimpses", type=int, default=500, help="further ones of each round"
     )
+    parser.add_argument(
+        "--explorers",
+        type=int,
+        default=5,
+        help="members with DAgger rounds of their own; the others learn from those rounds",
+    )
+    parser.add_argument(
+        "--pooled-updates", type=int, default=3200, help="of a member without own rounds"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="DAgger rounds per member")
-    parser.add_argument("--round-episodes", type=int, default=40)
+    parser.add_argument("--round-episodes", type=int, default=25)
     parser.add_argument(
         "--updates",
         type=int,
         nargs=3,
-        default=(2400, 700, 1600),
+        default=(2200, 500, 1800),
         help="of cloning, of each round, of the last stage",
     )
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--evaluate", type=int, default=40, help="validation episodes per member")
+    parser.add_argument("--evaluate", type=int, default=30, help="validation episodes per member")
     parser.add_argument("--threads", type=int, default=1)
     return parser
 
@@ -139,9 +148,15 @@ def train_member(
     network = EmbeddedNetwork(config)
     cloning, per_round, last = options.updates
     parts = [shared]
-    stages = [("clone", cloning, options.rate)]
-    stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
-    stages += [("last", last, 0.8 * options.rate)]
+    if member < options.explorers:
+        stages = [("clone", cloning, options.rate)]
+        stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
+        stages += [("last", last, 0.8 * options.rate)]
+    else:
+        stages = [("last", options.pooled_updates, options.rate)]
+        for explorer in range(options.explorers):
+            rounds = sorted((work / f"member_{explorer}").glob("round_*.npz"))
+            parts += [Frames.load(path) for path in rounds]
     for number, (name, updates, rate) in enumerate(stages):
         done = folder / name
         data = folder / f"{name}.npz"
