@@ -10,6 +10,7 @@ from salus_vla_node.backends.embedded.ensemble import EmbeddedEnsemble
 from salus_vla_node.training import train_policy
 from salus_vla_node.training.frames import Frames, chunks_of
 from salus_vla_node.training.glimpses import glimpse
+from salus_vla_node.training.scene_values import scene_values
 from salus_vla_node.training.trainer import Batches
 
 TINY = [
@@ -63,6 +64,18 @@ def test_joined_frames_keep_their_episodes_apart(tmp_path):
     assert joined.episode.tolist() == [0] * 3 + [1] * 4 + [2] * 2
     joined.save(tmp_path / "f.npz")
     assert np.array_equal(Frames.load(tmp_path / "f.npz").chunk, joined.chunk)
+
+
+def test_a_target_that_fell_from_the_table_is_no_lesson():
+    world = MujocoWorld(load_scene())
+    truth = world.reset(0, "easy", "none", tasks=("put_on",))
+    assert np.isfinite(scene_values(truth, world.scenario, 0.0)[:6]).all()
+    truth.object_poses[world.scenario.target][2] = -3.0
+    values = scene_values(truth, world.scenario, 0.0)
+    world.close()
+    names = EmbeddedConfig().scene_targets
+    assert {names[i] for i in np.flatnonzero(np.isnan(values))} >= {"target_z", "grasp_z"}
+    assert np.nanmax(np.abs(values)) <= 1.0
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.inputs import proprioception_vector, resize_area, tokenize
 from salus_vla_node.training.frames import Frames, chunks_of
-from salus_vla_node.training.scene_values import scene_values
+from salus_vla_node.training.scene_values import fallen, scene_values
 
 _ENDED_BY_EXPERT = 12  # steps of rest after the goal is reached that are worth learning
 
@@ -130,7 +130,13 @@ def run_episode(
         if verdict is None:
             continue
         hopeless = verdict.failure in (FailureType.COLLISION, FailureType.TIMEOUT)
-        if not record or hopeless or truth.step >= max_steps or rest == 0:
+        if (
+            not record
+            or hopeless
+            or fallen(truth, scenario)
+            or truth.step >= max_steps
+            or rest == 0
+        ):
             break
         if verdict.failure == FailureType.NONE:
             rest -= 1

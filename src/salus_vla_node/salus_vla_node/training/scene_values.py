@@ -17,6 +17,9 @@ def scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.n
     there = [0.0, np.nan, np.nan, np.nan]
     if obstacle is not None:
         there = [1.0, obstacle[0], obstacle[1], obstacle[5]]
+    if fallen(truth, scenario):
+        # Metres below the table: one such step outweighs a thousand others in a squared error.
+        target = np.full(3, np.nan)
     others = [pose[:2] for name, pose in truth.object_poses.items() if name != scenario.target]
     nearest = min(others, key=lambda p: np.linalg.norm(p - tool[:2]), default=(np.nan, np.nan))
     return np.array(
@@ -32,6 +35,11 @@ def scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.n
             progress,
         ]
     )
+
+
+def fallen(truth: WorldTruth, scenario: Scenario) -> bool:
+    """Whether the target has left the table."""
+    return bool(truth.object_poses[scenario.target][2] < 0.0)
 
 
 def _clearance(tool: np.ndarray, obstacle: np.ndarray | None) -> float:
