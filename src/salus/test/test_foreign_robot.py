@@ -137,12 +137,23 @@ class Watcher:
             heard = self.heard[topic.rpartition("/")[2]] = []
             self.node.create_subscription(kind, topic, heard.append, profile)
 
+    def close(self):
+        self.executor.shutdown()
+        self.node.destroy_node()
+
     def wait_for(self, counts, process, log, seconds=300):
         end = time.monotonic() + seconds
         while any(len(self.heard[name]) < count for name, count in counts.items()):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, f"{ {k: len(v) for k, v in self.heard.items()} }"
             self.executor.spin_once(timeout_sec=0.1)
+
+
+@pytest.fixture
+def watcher(context):
+    watcher = Watcher(context)
+    yield watcher
+    watcher.close()  # or the next tests would find it in the graph
 
 
 def policy_for(joints, folder):
@@ -157,14 +168,14 @@ def policy_for(joints, folder):
 TOPICS = ("joint_states:=/cell/arm/state", "tool_pose:=/cell/arm/tcp", "command:=/cell/arm/motion")
 
 
-def test_a_foreign_robot_gets_signals_forecasts_and_commands(monitor, context, tmp_path):
+def test_a_foreign_robot_gets_signals_forecasts_and_commands(monitor, context, watcher, tmp_path):
     process, log = monitor(
         "policy:=numpy_backend:NumpyBackend",
         f"checkpoint:={policy_for(6, tmp_path / 'policy')}",
         "instruction:=sort the parts",
         *TOPICS,
     )
-    robot, watcher = ForeignRobot(context), Watcher(context)
+    robot = ForeignRobot(context)
     counts = {"vla_signals": 15, "signal_info": 1, "failure_forecast": 5, "motion": 5}
     watcher.wait_for(counts, process, log)
     robot.close()
@@ -192,9 +203,8 @@ def test_a_policy_for_another_number_of_joints_does_not_start(monitor, tmp_path)
     assert "made for 7 joints, not 6" in log.read_text()
 
 
-def test_signals_of_ones_own_node_are_enough(monitor, context):
+def test_signals_of_ones_own_node_are_enough(monitor, watcher):
     process, log = monitor("policy:=none", "vla_signals:=/cell/policy/signals", *TOPICS)
-    watcher = Watcher(context)
     publisher = watcher.node.create_publisher(VlaSignals, "/cell/policy/signals", qos.RELIABLE)
     step = 0
 
