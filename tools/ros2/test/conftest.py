@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROS2 = Path(__file__).resolve().parents[1] / "bin" / "ros2"
-DOMAIN = "61"
+DOMAIN = os.environ.get("SALUS_TEST_DOMAIN_ID", "61")
 # Where upstream's ros2 is installed, ours runs it: these tests then say whether both behave alike.
 UPSTREAM = importlib.util.find_spec("ros2cli") is not None
 
