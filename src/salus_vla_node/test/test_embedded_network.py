@@ -99,6 +99,25 @@ def test_a_member_survives_its_folder(tmp_path, observation):
     assert np.array_equal(again.means, ensemble(member(4)).act(*observation).means)
 
 
+def test_a_network_that_acts_meanwhile_can_still_be_trained_as_a_whole(observation):
+    network = member(1)
+    policy = EmbeddedEnsemble(network, torch.device("cpu"), torch.float32)
+    before = policy.act(*observation).means
+    images = torch.rand(2, len(CONFIG.cameras), 3, CONFIG.image_size, CONFIG.image_size)
+    optimiser = torch.optim.SGD(network.train().parameters(), lr=0.1)
+    output = network(
+        images,
+        torch.ones(2, 2),
+        torch.zeros(2, 16),
+        torch.from_numpy(observation[2])[None].repeat(2, 1),
+    )
+    sum(value.pow(2).mean() for value in output).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+    optimiser.step()
+    assert np.array_equal(policy.act(*observation).means, before)
+    assert not np.array_equal(ensemble(network).act(*observation).means, before)
+
+
 def test_weights_of_another_shape_are_refused_by_name(tmp_path):
     member(4).save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text()

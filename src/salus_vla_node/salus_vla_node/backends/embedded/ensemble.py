@@ -6,6 +6,7 @@ ensemble's folder adds ensemble.json, which lists them, and the statistics of th
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -51,7 +52,8 @@ class EmbeddedEnsemble:
         self.config = network.config
         self.members = network.members
         self._device, self._dtype = device, dtype
-        self._network = network.to(device).eval().requires_grad_(False)
+        # A copy, as its weights are laid out for inference: the caller may go on training its own.
+        self._network = copy.deepcopy(network).to(device).eval().requires_grad_(False)
         self._network.cameras.pack()
 
     @classmethod
