@@ -12,7 +12,7 @@ from .bag_info import open_bag
 from .cli import UsageError
 
 _DEFAULT_CLOCK_HZ = 40.0
-_DISCOVERY_SECONDS = 0.5  # subscribers are found before the first message is published
+_DELIVERY_SECONDS = 0.5  # what was published last is delivered before the end
 _LONGEST_SLEEP = 0.05  # seconds between looks at the keyboard and the services
 
 
@@ -111,6 +111,23 @@ class Player:
         add("resume", lambda: False)
         add("toggle_paused", lambda: not self._clock.paused)
 
+    def wait_for_subscribers(self) -> None:
+        """Wait until who subscribes will also receive the first messages.
+
+        A subscription is known before it is matched, and what is published in between is lost to
+        it. After a fixed wait of half a second a listener has missed the first thirty steps.
+        """
+        from .graph import PATIENCE_SECONDS, discover, wait_until
+
+        def matched() -> bool:
+            return all(
+                p.get_subscription_count() >= self._node.count_subscribers(p.topic_name)
+                for p in self._publishers.values()
+            )
+
+        discover(self._node, None)
+        wait_until(matched, PATIENCE_SECONDS)
+
     def play_once(self) -> None:
         """Publish everything once."""
         connections = [c for c in self._reader.connections if c.id in self._publishers]
@@ -197,14 +214,15 @@ def play(args: argparse.Namespace) -> int:
     try:
         with temporary_node("rosbag2_player") as node, _single_keys(keyboard):
             player = Player(node, reader, args)
-            time.sleep(max(args.delay, _DISCOVERY_SECONDS))
+            player.wait_for_subscribers()
+            time.sleep(args.delay)
             player.restart(paused=args.start_paused)
             while True:
                 player.play_once()
                 if not args.loop:
                     break
                 player.restart(paused=False)
-            time.sleep(_DISCOVERY_SECONDS)  # what was published last is delivered before the end
+            time.sleep(_DELIVERY_SECONDS)
     finally:
         reader.close()
     return 0

@@ -14,12 +14,12 @@ _FUNNEL, _FUNNEL_RADIUS = 2.5, 0.028  # slope and neck [m] of the way down behin
 _HOVER = 0.07  # above the table while going behind the target [m]
 _STANDOFF = 0.055  # between the target's side and the tool before contact [m]
 _TOUCH = 0.010  # half the closed fingers' thickness [m]
-_LANE, _STEERING = 0.020, 2.5  # the push goes on while the tool is so near to its line [m]; gain
-# of the way back to the line over the way ahead
+_LANE = 0.020  # the push goes ahead while the tool is so near to its line [m]
+_STEERING = 2.5  # gain of the way back to the line over the way ahead
 _THERE = 0.012  # the target is this near to its goal: done [m]
 _LEFT_ALONE = 0.03  # once done, it is pushed again only beyond this [m]
 _PACE, _SLOWING = 0.4, 0.09  # of the longest step while pushing; step per way left
-_LOW = 0.018  # above it the tool may pass over nothing but is not yet down [m]
+_LOW = 0.018  # so far above its pushing height the tool counts as down [m]
 
 
 class PushExpert:
