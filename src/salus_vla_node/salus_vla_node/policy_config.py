@@ -1,5 +1,6 @@
 """A policy's configuration: what its numbers mean on a robot, which no checkpoint says."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,7 @@ class PolicyConfig:
         action: What its actions mean.
         state: How its state is put together; None: it takes none.
         own: Section of the backend, its own to read.
+        hash: SHA-256 of the file.
     """
 
     path: Path
@@ -146,6 +148,7 @@ class PolicyConfig:
     action: ActionSpace
     state: StateLayout | None
     own: Options
+    hash: str
 
     @property
     def camera_sizes(self) -> dict[str, tuple[int, int]]:
@@ -199,7 +202,8 @@ def read_config(path: Path, section: str) -> PolicyConfig:
     layout = None if state is None else StateLayout.read(Options(state, f"{path}: state"))
     own = Options(options.take(section, {}), f"{path}: {section}")
     options.end()
-    return PolicyConfig(path, period, cameras, action, layout, own)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return PolicyConfig(path, period, cameras, action, layout, own, digest)
 
 
 def read_yaml(path: Path) -> Options:

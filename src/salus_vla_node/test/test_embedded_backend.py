@@ -1,5 +1,7 @@
 """The embedded ensemble behind the interface of backends, with small untrained members."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -104,8 +106,6 @@ def test_an_instruction_without_a_known_word_gives_no_action(folder):
 
 
 def test_statistics_beside_the_members_give_the_distance(folder, tmp_path):
-    import shutil
-
     copy = shutil.copytree(folder, tmp_path / "copy")
     backend = load(copy)
     latents = [backend.act(observation(seed=i)).latent for i in range(20)]
@@ -126,11 +126,33 @@ def test_a_folder_without_an_ensemble_is_named_with_what_to_do(tmp_path):
 
 
 def test_a_damaged_member_is_named(folder, tmp_path):
-    import shutil
-
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "member_1" / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(BackendError, match=r"member_1.*model\.safetensors"):
+        load(copy)
+
+
+def test_the_hash_is_of_the_listed_members_only(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    shutil.copytree(folder / "member_0", copy / "old_member")
+    assert load(copy).info.weights_hash == load(folder).info.weights_hash
+    save_ensemble(["member_0", "member_1", "old_member"], copy)
+    assert load(copy).info.weights_hash != load(folder).info.weights_hash
+
+
+def test_a_missing_member_of_a_relative_folder_is_no_hub_id(folder, tmp_path, monkeypatch):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(copy / "member_1")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BackendError, match=r"no folder .*/copy/member_1"):
+        load("copy")
+
+
+@pytest.mark.parametrize("members", [[], "member_0", [3]])
+def test_a_list_that_is_none_is_refused(folder, tmp_path, members):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    save_ensemble(members, copy)
+    with pytest.raises(BackendError, match='and a list "members"'):
         load(copy)
 
 

@@ -26,6 +26,9 @@ ACTION_NAMES = ("x", "y", "z", "rotation_x", "rotation_y", "rotation_z", "grippe
 ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
 """Of ActionCommand: the change of the tool pose, and the gripper's opening."""
 
+STATISTICS_FILE = "latent_statistics.safetensors"
+"""In a checkpoint's folder: the statistics of its training latents."""
+
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
@@ -123,6 +126,7 @@ class PolicyInfo:
         chunk_length: H; 0: no chunks.
         has_distribution: The policy gives member_stds or token_probabilities.
         latent_statistics: Of the training latents; None: they do not ship with the policy.
+        config_hash: SHA-256 of the policy's configuration file; empty: it has none.
         device: Where it runs, for diagnostics.
     """
 
@@ -140,6 +144,7 @@ class PolicyInfo:
     chunk_length: int = 0
     has_distribution: bool = False
     latent_statistics: LatentStatistics | None = None
+    config_hash: str = ""
     device: str = "cpu"
 
     def __post_init__(self):
@@ -309,18 +314,40 @@ def torch_device(name: str) -> str:
     return name
 
 
-def torch_precision(name: str, device: str) -> "torch.dtype":
+def torch_precision(name: str, device: str, on_gpu: str = "bfloat16") -> "torch.dtype":
     """Gives the precision of LoadOptions for torch.
 
     Args:
         name: One of PRECISIONS.
         device: From `torch_device`.
+        on_gpu: What "auto" means on a GPU.
 
     Returns:
-        With "auto" bfloat16 on a GPU and float32 elsewhere.
+        With "auto" float32 elsewhere.
     """
     import torch
 
     if name == "auto":
-        return torch.bfloat16 if device == "cuda" else torch.float32
+        name = on_gpu if device == "cuda" else "float32"
     return getattr(torch, name)
+
+
+def read_statistics(folder: Path) -> LatentStatistics | None:
+    """Reads a checkpoint's statistics of its training latents.
+
+    Args:
+        folder: The checkpoint.
+
+    Returns:
+        None if there are none.
+
+    Raises:
+        BackendError: The file cannot be used.
+    """
+    path = folder / STATISTICS_FILE
+    if not path.is_file():
+        return None
+    try:
+        return LatentStatistics.load(path)
+    except ValueError as error:
+        raise BackendError(str(error)) from error

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from salus_core.signals import LatentStatistics
 from salus_vla_node.backends.base import (
+    ACTION_NAMES,
+    ACTION_UNITS,
     BackendError,
     LoadOptions,
     Observation,
@@ -15,12 +16,15 @@ from salus_vla_node.backends.base import (
     PolicyOutput,
     PolicyOutputError,
     hash_files,
+    read_statistics,
+    torch_device,
+    torch_precision,
 )
 from salus_vla_node.backends.checkpoints import resolve
 from salus_vla_node.backends.embedded.ensemble import (
     ENSEMBLE_FILE,
-    STATISTICS_FILE,
     EmbeddedEnsemble,
+    member_folders,
 )
 from salus_vla_node.backends.embedded.inputs import executable_action, proprioception_vector
 from salus_vla_node.backends.embedded.pretrained import WEIGHTS_FILE, CheckpointError
@@ -28,8 +32,6 @@ from salus_vla_node.backends.embedded.pretrained import WEIGHTS_FILE, Checkpoint
 DEFAULT_FOLDER = Path(__file__).parent / "weights"
 CAMERA_SIZE = 256
 """Edge of the images that the members were trained on, before their own area averaging [pixel]."""
-ACTION_NAMES = ("x", "y", "z", "rotation_x", "rotation_y", "rotation_z", "gripper")
-ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
 
 
 class EmbeddedBackend(PolicyBackend):
@@ -59,12 +61,12 @@ class EmbeddedBackend(PolicyBackend):
                 f"no embedded policy '{checkpoint}': {folder / ENSEMBLE_FILE} does not exist; use "
                 "checkpoint:=default, or a folder that `ros2 run salus_vla_node train_policy` wrote"
             )
-        device = _device(options.device)
+        device = torch_device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
         try:
             ensemble = EmbeddedEnsemble.from_pretrained(
-                folder, device, _precision(options.precision, device)
+                folder, device, torch_precision(options.precision, device, on_gpu="float16")
             )
             info = _describe(ensemble, checkpoint, folder, device)
         except (CheckpointError, ValueError) as error:
@@ -127,27 +129,14 @@ def _warm_up(ensemble: EmbeddedEnsemble) -> None:
         ensemble.act(images, proprioception, ensemble.tokenize(config.vocabulary[1]))
 
 
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BackendError("device 'cuda' was asked for, but torch sees no GPU; use device:=auto")
-    return name
-
-
-def _precision(name: str, device: str) -> torch.dtype:
-    if name == "auto":
-        return torch.float16 if device == "cuda" else torch.float32
-    return getattr(torch, name)
-
-
 def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device: str) -> PolicyInfo:
     config = ensemble.config
-    statistics = folder / STATISTICS_FILE
+    folder = folder.resolve()
+    weights = [member / WEIGHTS_FILE for member in member_folders(folder)]
     return PolicyInfo(
         backend="embedded",
         policy=checkpoint,
-        weights_hash=hash_files(folder, folder.rglob(WEIGHTS_FILE)),
+        weights_hash=hash_files(folder, weights),
         cameras={name: (CAMERA_SIZE, CAMERA_SIZE) for name in config.cameras},
         action_scale=tuple(config.action_scale),
         action_names=ACTION_NAMES,
@@ -158,6 +147,6 @@ def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device:
         embedding_size=ensemble.members * config.latent_size,
         chunk_length=config.chunk_length,
         has_distribution=True,
-        latent_statistics=LatentStatistics.load(statistics) if statistics.is_file() else None,
+        latent_statistics=read_statistics(folder),
         device=device,
     )

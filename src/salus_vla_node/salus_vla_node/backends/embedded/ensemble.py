@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from salus_vla_node.backends.base import STATISTICS_FILE as STATISTICS_FILE
 from salus_vla_node.backends.embedded.inputs import resize_area, tokenize
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.backends.embedded.pretrained import CheckpointError, read_json
 
 FORMAT = "salus-embedded-ensemble"
 ENSEMBLE_FILE = "ensemble.json"
-STATISTICS_FILE = "latent_statistics.safetensors"
 
 
 class EnsembleOutput(NamedTuple):
@@ -43,6 +43,22 @@ def save_ensemble(members: list[str], folder: Path) -> None:
     """Write the list of members, given by their folders' names below `folder`."""
     listing = {"format": FORMAT, "version": 1, "members": members}
     (folder / ENSEMBLE_FILE).write_text(json.dumps(listing, indent=1) + "\n")
+
+
+def member_folders(folder: Path) -> list[Path]:
+    """The members that an ensemble's folder lists.
+
+    Raises:
+        CheckpointError: ensemble.json is missing or lists none.
+    """
+    listing = read_json(folder / ENSEMBLE_FILE)
+    names = listing.get("members")
+    good = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+    if listing.get("format") != FORMAT or not good:
+        raise CheckpointError(
+            f'{folder / ENSEMBLE_FILE}: expected "format": "{FORMAT}" and a list "members"'
+        )
+    return [folder / name for name in names]
 
 
 class EmbeddedEnsemble:
@@ -68,17 +84,13 @@ class EmbeddedEnsemble:
             dtype: of the forward pass; the weights stay in float32.
 
         Raises:
+            BackendError: a member's folder is missing.
             CheckpointError: a file is missing, does not fit, or the members differ in shape.
         """
-        folder = Path(folder)
-        listing = read_json(folder / ENSEMBLE_FILE)
-        names = listing.get("members")
-        if listing.get("format") != FORMAT or not names:
-            raise CheckpointError(
-                f'{folder / ENSEMBLE_FILE}: expected "format": "{FORMAT}" and a list "members"'
-            )
+        # Absolute, as a relative "folder/member" would be taken for a hub id where it is missing.
+        members = member_folders(Path(folder).resolve())
         return cls(
-            cls.stack([EmbeddedNetwork.from_pretrained(folder / name) for name in names]),
+            cls.stack([EmbeddedNetwork.from_pretrained(member) for member in members]),
             torch.device(device),
             dtype,
         )

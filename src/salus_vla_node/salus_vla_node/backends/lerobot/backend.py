@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from salus_core.signals import LatentStatistics
 from salus_vla_node.action_space import ActionAdapter
 from salus_vla_node.backends.base import (
     ACTION_NAMES,
@@ -22,6 +21,7 @@ from salus_vla_node.backends.base import (
     PolicyInfo,
     PolicyOutput,
     hash_files,
+    read_statistics,
     torch_device,
     torch_precision,
 )
@@ -32,7 +32,6 @@ from salus_vla_node.options import Options
 from salus_vla_node.policy_config import PolicyConfig, find_config, read_config
 from salus_vla_node.robot import RobotDescription
 
-STATISTICS_FILE = "latent_statistics.safetensors"
 LEAST_SPREAD = 1e-3
 """Floor of the kernels' width, in normalised action units: equal samples have no density."""
 
@@ -267,7 +266,6 @@ class LeRobotBackend(PolicyBackend):
         if len(lengths) > 1:
             raise BackendError(f"the members' chunks differ in length: {sorted(lengths)}")
         size = 0 if sampling.latent == "none" else cls._latent_size(members[0], sampling.latent)
-        statistics = folder / STATISTICS_FILE
         hashes = [hash_files(m.folder, m.folder.glob("*.safetensors")) for m in members]
         joined = hashlib.sha256("".join(hashes).encode()).hexdigest()
         number = max(len(members), sampling.samples)
@@ -286,7 +284,8 @@ class LeRobotBackend(PolicyBackend):
             embedding_size=size,
             chunk_length=min(sampling.chunk_length or min(lengths), *lengths),
             has_distribution=len(members) == 1 and number > 1,
-            latent_statistics=_read_statistics(statistics) if statistics.is_file() else None,
+            latent_statistics=read_statistics(folder),
+            config_hash=config.hash,
             device=device,
         )
 
@@ -329,10 +328,3 @@ def _check_features(member: Member, config: PolicyConfig) -> None:
                 else f"checkpoint {member.folder} takes no state: leave 'state' out"
             )
         )
-
-
-def _read_statistics(path: Path) -> LatentStatistics:
-    try:
-        return LatentStatistics.load(path)
-    except ValueError as error:
-        raise BackendError(str(error)) from error
