@@ -1,6 +1,7 @@
 """Actions as tokens through transformers' own code, at a size that a CPU runs."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ pytest.importorskip("transformers", reason="needs transformers: tools/env/requir
 torch = pytest.importorskip("torch")
 
 import tiny_openvla  # noqa: E402
+import yaml  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 from test_action_space import ROBOT, observation  # noqa: E402
 
 from salus_core.signals import SIGNAL_NAMES, token_entropy  # noqa: E402
@@ -23,8 +26,8 @@ def folder(tmp_path_factory):
     return tiny_openvla.save(tmp_path_factory.mktemp("policies") / "tiny")
 
 
-def load(path):
-    backend = backend_class("openvla").load(str(path), LoadOptions())
+def load(path, config=""):
+    backend = backend_class("openvla").load(str(path), LoadOptions(config=str(config)))
     backend.bind(ROBOT)
     backend.reset()
     return backend
@@ -112,10 +115,6 @@ def test_a_model_that_ignores_its_camera_is_found_out(tmp_path):
     ],
 )
 def test_what_does_not_fit_is_refused(folder, tmp_path, change, match):
-    import shutil
-
-    import yaml
-
     copy = shutil.copytree(folder, tmp_path / "copy")
     config = {**tiny_openvla.CONFIG, **change}
     (copy / "salus_policy.yaml").write_text(yaml.safe_dump(config))
@@ -124,11 +123,36 @@ def test_what_does_not_fit_is_refused(folder, tmp_path, change, match):
 
 
 def test_statistics_that_cannot_be_used_are_refused(folder, tmp_path):
-    import shutil
-
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "dataset_statistics.json").write_text(
         json.dumps({"cell": {"action": {"q01": [1.0], "q99": [0.0]}}})
     )
     with pytest.raises(BackendError, match="q01 and q99 of 'cell' cannot be used"):
+        load(copy)
+
+
+def test_a_checkpoint_cannot_vouch_for_its_own_code(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    trusting = {**tiny_openvla.CONFIG["openvla"], "trust_remote_code": True}
+    text = yaml.safe_dump({**tiny_openvla.CONFIG, "openvla": trusting})
+    (copy / "salus_policy.yaml").write_text(text)
+    with pytest.raises(BackendError, match=r"'trust_remote_code' does not count.*policy_config"):
+        load(copy)
+    (tmp_path / "mine.yaml").write_text(text)
+    load(copy, tmp_path / "mine.yaml")
+
+
+def test_pickled_weights_are_not_loaded_even_beside_others(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    weights = load_file(copy / "model.safetensors")
+    (copy / "model.safetensors").unlink()
+    torch.save(weights, copy / "pytorch_model.bin")
+    with pytest.raises(BackendError, match="pickled weights are refused"):
+        load(copy)
+    save_file({"nothing": torch.zeros(1)}, copy / "adapter.safetensors")
+    with pytest.raises(BackendError, match=r"cannot be loaded.*model\.safetensors"):
+        load(copy)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, "pytorch_model.bin")}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(BackendError, match=r"index\.json names pytorch_model\.bin"):
         load(copy)

@@ -1,6 +1,7 @@
 """SmolVLA through LeRobot's own code, at a size that a CPU runs: random weights, real library."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -204,6 +205,7 @@ def test_what_does_not_fit_is_refused(copy, config, match):
     [
         ("model.safetensors", "has no model.safetensors"),
         ("policy_preprocessor.json", "has no policy_preprocessor.json.*LeRobot 0.4"),
+        ("policy_postprocessor.json", "has no policy_postprocessor.json.*LeRobot 0.4"),
         ("salus_policy.yaml", "does not say what its actions mean"),
     ],
 )
@@ -211,6 +213,27 @@ def test_an_incomplete_checkpoint_is_refused(copy, file, match):
     path = copy()
     (path / file).unlink()
     with pytest.raises(BackendError, match=match):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["policy_preprocessor.json", "policy_postprocessor.json"])
+def test_a_step_that_would_import_a_class_of_its_own_is_refused(copy, tmp_path, monkeypatch, name):
+    (tmp_path / "foreign_step.py").write_text(
+        "from pathlib import Path\n"
+        "from lerobot.processor import IdentityProcessorStep\n"
+        "Path(__file__).with_name('was_run').touch()\n"
+        "class Step(IdentityProcessorStep): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = copy()
+    pipeline = json.loads((path / name).read_text())
+    pipeline["steps"].insert(1, {"class": "foreign_step.Step", "config": {}})
+    (path / name).write_text(json.dumps(pipeline))
+    with pytest.raises(BackendError, match=rf"{name}: step 1 has no 'registry_name'.*foreign_step"):
+        load(path)
+    assert not (tmp_path / "was_run").exists()
+    (path / name).write_text('{"steps": 3}')
+    with pytest.raises(BackendError, match=rf"{name} is no processor of LeRobot"):
         load(path)
 
 

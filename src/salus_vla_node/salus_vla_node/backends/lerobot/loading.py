@@ -1,5 +1,6 @@
 """Loads a policy of LeRobot with its pre- and post-processing, and refuses half-loaded ones."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from salus_vla_node.backends.base import BackendError
 from salus_vla_node.backends.checkpoints import require
 
 INSTALL = "pip install -r tools/env/requirements-vla.txt"
+PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 STATISTICS = {
     "MEAN_STD": ("mean", "std"),
     "MIN_MAX": ("min", "max"),
@@ -86,12 +88,14 @@ def load_member(
     factory = require("lerobot.policies.factory", kind, INSTALL)
     from lerobot.configs.policies import PreTrainedConfig
 
-    for name in ("config.json", "model.safetensors", "policy_preprocessor.json"):
+    for name in ("config.json", "model.safetensors", *PROCESSORS):
         if not (folder / name).is_file():
             raise BackendError(
                 f"checkpoint {folder} has no {name}: give a folder that LeRobot 0.4 or newer saved "
                 "(older ones: lerobot's migrate_policy_normalization), downloaded completely"
             )
+    for name in PROCESSORS:
+        _check_steps(folder / name)
     try:
         config = PreTrainedConfig.from_pretrained(folder)
         if config.type != kind:
@@ -111,6 +115,22 @@ def load_member(
         ) from error
     statistics = _check_statistics(folder, (preprocess, postprocess))
     return Member(policy, preprocess, postprocess, folder, statistics)
+
+
+def _check_steps(path: Path) -> None:
+    """LeRobot imports whatever class a step without a registered name asks for: refuse that."""
+    try:
+        steps = json.loads(path.read_text())["steps"]
+        named = [isinstance(step.get("registry_name"), str) for step in steps]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BackendError(f"{path} is no processor of LeRobot: {error!r}") from error
+    for number, (step, is_named) in enumerate(zip(steps, named, strict=True)):
+        if not is_named:
+            raise BackendError(
+                f"{path}: step {number} has no 'registry_name' and would import "
+                f"{step.get('class')!r}: only LeRobot's registered steps are run. Save the "
+                "checkpoint again with them, or serve it from a backend of your own"
+            )
 
 
 def _check_statistics(folder: Path, pipelines: Any) -> dict[str, dict[str, torch.Tensor]]:

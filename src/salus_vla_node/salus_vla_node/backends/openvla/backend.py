@@ -1,5 +1,6 @@
 """Policies that write their action as tokens: OpenVLA and fine-tuned relatives."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class Prompting:
         unnorm_key: Data set whose action statistics are used; empty: the only one.
         bins: Of one action dimension.
         vocabulary: Of the language model; None: from its configuration.
-        trust_remote_code: Run the Python code in the checkpoint, as OpenVLA's own needs.
+        trust_remote_code: Run the Python code in the checkpoint, as OpenVLA's own needs; only from
+            a configuration that the user gives.
     """
 
     prompt: str
@@ -60,11 +62,15 @@ class Prompting:
     trust_remote_code: bool
 
     @classmethod
-    def read(cls, options: Options) -> "Prompting":
+    def read(cls, options: Options, may_trust: bool) -> "Prompting":
         """Reads the section.
 
+        Args:
+            options: The section.
+            may_trust: The file is the user's: a checkpoint must not vouch for its own code.
+
         Raises:
-            BackendError: An entry is unknown or out of its range.
+            BackendError: An entry is unknown, out of its range or not the file's to give.
         """
         token = options.integer("append_token", EMPTY_TOKEN, -1)
         found = cls(
@@ -78,6 +84,12 @@ class Prompting:
         options.end()
         if "{instruction}" not in found.prompt:
             raise BackendError(f"{options.where}: 'prompt' has no {{instruction}}")
+        if found.trust_remote_code and not may_trust:
+            raise BackendError(
+                f"{options.where}: 'trust_remote_code' does not count in the checkpoint's own "
+                "file: read the checkpoint's Python code, then give a copy of this file with the "
+                "parameter policy_config (of the policy server: --config)"
+            )
         return found
 
 
@@ -123,9 +135,10 @@ class OpenVlaBackend(PolicyBackend):
         transformers = require("transformers", "openvla", INSTALL)
         folder = resolve(checkpoint, "openvla")
         config = read_config(find_config(folder, options.config), "openvla")
-        prompting = Prompting.read(config.own)
+        prompting = Prompting.read(config.own, may_trust=bool(options.config))
         if len(config.cameras) != 1 or config.state is not None:
             raise BackendError(f"{config.path}: an openvla policy takes one camera and no state")
+        weights_hash = _hash(folder)
         device = torch_device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
@@ -135,7 +148,10 @@ class OpenVlaBackend(PolicyBackend):
         try:
             processor = transformers.AutoProcessor.from_pretrained(folder, **given)
             model = kind.from_pretrained(
-                folder, torch_dtype=torch_precision(options.precision, device), **given
+                folder,
+                torch_dtype=torch_precision(options.precision, device),
+                use_safetensors=True,
+                **given,
             )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise BackendError(
@@ -149,7 +165,7 @@ class OpenVlaBackend(PolicyBackend):
         info = PolicyInfo(
             backend="openvla",
             policy=checkpoint,
-            weights_hash=_hash(folder),
+            weights_hash=weights_hash,
             cameras=config.camera_sizes,
             action_scale=config.action.scale,
             action_names=ACTION_NAMES,
@@ -159,6 +175,7 @@ class OpenVlaBackend(PolicyBackend):
             member_kind="single",
             embedding_size=size if size <= MAX_EMBEDDING else PROJECTED,
             has_distribution=True,
+            config_hash=config.hash,
             device=device,
         )
         return cls(model, processor, tokens, prompting, config, info)
@@ -252,7 +269,20 @@ def _latent_size(model: Any) -> int:
 
 
 def _hash(folder: Path) -> str:
+    """Hash of the weights; refuses pickled ones, which run code as they are loaded."""
     files = list(folder.glob("*.safetensors"))
     if not files:
         raise BackendError(f"checkpoint {folder} has no *.safetensors: pickled weights are refused")
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            shards = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BackendError(f"{index} cannot be read: {error!r}") from error
+        # transformers unpickles whatever else an index of safetensors names.
+        foreign = sorted(shards - {path.name for path in files})
+        if foreign:
+            raise BackendError(
+                f"{index} names {', '.join(foreign)}: only *.safetensors in the same folder are "
+                "loaded"
+            )
     return hash_files(folder, files)
