@@ -1,10 +1,13 @@
 """The remote backend: a real server process, the tiny policy behind it, and what can go wrong."""
 
 import contextlib
+import dataclasses
+import json
 import shutil
 import signal
 import socket
 import struct
+import threading
 import time
 
 import numpy as np
@@ -25,6 +28,7 @@ from salus_vla_node.backends.registry import backend_class
 from salus_vla_node.backends.remote import protocol, server
 from salus_vla_node.backends.remote.backend import RemoteBackend
 from salus_vla_node.backends.remote.protocol import Message, ProtocolError
+from salus_vla_node.robot import RobotDescription
 
 
 @pytest.fixture
@@ -117,7 +121,7 @@ def test_a_server_with_other_weights_is_not_taken_for_the_same(process, policy, 
     shutil.rmtree(policy)
     make_checkpoint(policy, seed=1)
     process.start()
-    with pytest.raises(PolicyOutputError, match=r"back with other weights.*load_checkpoint"):
+    with pytest.raises(PolicyOutputError, match=r"other weights_hash\).*load_checkpoint"):
         remote.act(seen(1))
 
 
@@ -194,6 +198,40 @@ def test_what_a_policy_cannot_give_stays_none_and_latent_statistics_arrive():
         protocol.read_output(Message("output"))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"kind": "act", "fields": {"gripper_width": float("inf")}, "arrays": []},
+        {"kind": "act", "fields": {}, "arrays": [{"shape": [float("inf")]}]},
+        {"kind": "act", "fields": {}, "arrays": [{"shape": [1] * 70}]},
+        {"kind": "act", "fields": {}, "arrays": [{"shape": [0, 10**30]}]},
+        {"kind": "act", "fields": {}, "arrays": [{"shape": [-1, -8]}]},
+        {"kind": "act", "fields": {}, "arrays": [{"shape": [1.5]}]},
+        b'{"kind": "act", "arrays": [], "fields": ' + b'{"a":' * 100_000 + b"1",
+        b"[]",
+    ],
+    ids=str,
+)
+def test_malformed_headers_are_errors_of_the_protocol(header):
+    if isinstance(header, dict):
+        for array in header["arrays"]:
+            array.update({"name": "a", "dtype": "uint8"})
+        header = json.dumps(header).encode()
+    one, other = pair()
+    with one, other:
+        prefix = protocol.PREFIX.pack(protocol.MAGIC, len(header), 0 if b"10000" in header else 1)
+        threading.Thread(target=one.sendall, args=(prefix + header + bytes(1),)).start()
+        with pytest.raises(ProtocolError, match="header is unreadable"):
+            protocol.receive(other)
+
+
+def test_a_description_that_makes_no_sense_is_an_error_of_the_protocol(policy):
+    welcome = protocol.info_message(NumpyBackend.load(str(policy), LoadOptions()).info)
+    welcome.fields["info"]["cameras"] = {"front": 3}
+    with pytest.raises(ProtocolError, match="description is unreadable"):
+        protocol.read_info(welcome)
+
+
 class Refusing(PolicyBackend):
     """A policy for another arm, whose library also fails."""
 
@@ -203,8 +241,6 @@ class Refusing(PolicyBackend):
 
     @property
     def info(self):
-        import dataclasses
-
         from test_backends import info
 
         statistics = LatentStatistics(np.arange(4.0), np.eye(4), 9)
@@ -221,8 +257,6 @@ class Refusing(PolicyBackend):
 
 
 def test_refusals_and_failures_of_the_servers_policy_reach_the_node():
-    import threading
-
     serving = server.PolicyServer(Refusing(), "127.0.0.1", 0)
     threading.Thread(target=serving.serve, daemon=True).start()
     remote = RemoteBackend.load("{}:{}".format(*serving.address), LoadOptions())
@@ -233,6 +267,100 @@ def test_refusals_and_failures_of_the_servers_policy_reach_the_node():
     with pytest.raises(PolicyOutputError, match=r"failed on the server: .*out of memory"):
         remote.act(seen())
     serving.close()
+
+
+@contextlib.contextmanager
+def serve(backend, port=0):
+    """A server in this process; at its end it is gone, as after a kill."""
+    serving = server.PolicyServer(backend, "127.0.0.1", port)
+    threading.Thread(target=serving.serve, daemon=True).start()
+    try:
+        yield serving
+    finally:
+        serving.close()
+
+
+def test_a_client_that_says_nothing_does_not_keep_others_out(policy, monkeypatch):
+    monkeypatch.setattr(server, "HELLO_PATIENCE", 0.2)
+    with (
+        serve(NumpyBackend.load(str(policy), LoadOptions())) as serving,
+        socket.create_connection(serving.address, timeout=5) as silent,
+    ):
+        assert silent.recv(1) == b""
+        RemoteBackend.load("{}:{}".format(*serving.address), LoadOptions())
+
+
+class SlowToBind(NumpyBackend):
+    def bind(self, robot):
+        time.sleep(1.5)
+        super().bind(robot)
+
+
+def test_a_server_that_is_back_and_slow_to_bind_costs_actions_and_never_the_nodes_time(
+    policy, config
+):
+    with serve(NumpyBackend.load(str(policy), LoadOptions())) as serving:
+        address = serving.address
+        remote = RemoteBackend.load("{}:{}".format(*address), LoadOptions(config=config(act=0.4)))
+        remote.bind(ROBOT)
+        before = remote.act(seen(1))
+    remote._close()
+    with serve(SlowToBind.load(str(policy), LoadOptions()), address[1]):
+        begin = time.monotonic()
+        with pytest.raises(PolicyOutputError, match=r"gives no answer within 0\.4 s"):
+            remote.act(seen(1))
+        assert time.monotonic() - begin < 1.4
+        for _ in range(20):
+            with contextlib.suppress(PolicyOutputError):
+                assert same(remote.act(seen(1)), before)
+                break
+        else:
+            pytest.fail("the server was never ready")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("action_scale", (0.5,) * 7),
+        ("member_kind", "samples"),
+        ("config_hash", "1"),
+        ("latent_statistics", LatentStatistics(np.zeros(6), np.eye(6), 9)),
+    ],
+)
+def test_the_same_weights_with_another_meaning_are_not_taken_for_the_same(
+    policy, config, field, value
+):
+    backend = NumpyBackend.load(str(policy), LoadOptions())
+    with serve(backend) as serving:
+        address = serving.address
+        remote = RemoteBackend.load("{}:{}".format(*address), LoadOptions(config=config(act=1)))
+    remote._close()
+    backend._info = dataclasses.replace(backend.info, **{field: value}, policy="elsewhere")
+    with (
+        serve(backend, address[1]),
+        pytest.raises(PolicyOutputError, match=f"back with another policy.*{field}"),
+    ):
+        remote.act(seen(1))
+
+
+def test_a_robot_that_did_not_fit_leaves_nobody_bound(policy):
+    bound = []
+
+    class Counting(NumpyBackend):
+        def bind(self, robot):
+            bound.append(len(robot.joint_names))
+            super().bind(robot)
+
+    with serve(Counting.load(str(policy), LoadOptions())) as serving:
+        remote = RemoteBackend.load("{}:{}".format(*serving.address), LoadOptions())
+        names = ("joint_names", "joint_lower", "joint_upper")
+        six = RobotDescription(*(getattr(ROBOT, name)[:6] for name in names))
+        remote.bind(ROBOT)
+        remote.bind(ROBOT)
+        with pytest.raises(BackendError, match="made for 7 joints, not 6"):
+            remote.bind(six)
+        remote.bind(ROBOT)
+    assert bound == [7, 6, 7]
 
 
 @pytest.mark.parametrize("checkpoint", ["robot", ":5555", "robot:port", "robot:99999"])

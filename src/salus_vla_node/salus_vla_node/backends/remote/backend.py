@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from salus_vla_node.backends.base import (
     BackendError,
     LoadOptions,
@@ -31,8 +33,9 @@ class Timeouts:
 
     Attributes:
         connect: For the first connection, when the node configures itself.
-        bind: For the server to fit its policy to the robot, which tries it out.
-        act: For an action, with attempts to connect again.
+        bind: For the server to fit its policy to the robot, which tries it out, when the node
+            configures itself.
+        act: For an action, with everything that it takes to connect again.
     """
 
     connect: float = 10.0
@@ -44,8 +47,8 @@ class RemoteBackend(PolicyBackend):
     """The client of `salus_vla_node.backends.remote.server`.
 
     A lost server costs actions, never the node: `act` raises PolicyOutputError, so nothing is
-    executed, and each next observation tries to connect again. A server that comes back with other
-    weights is refused, as the signals before and after would not be comparable.
+    executed, and each next observation tries to connect again. A server that comes back with
+    another policy is refused, as the signals before and after would not be comparable.
 
     Args:
         address: (host, port) of the server.
@@ -83,7 +86,7 @@ class RemoteBackend(PolicyBackend):
         """Lets the server fit its policy to the robot."""
         self._robot = robot
         try:
-            self._bind()
+            self._bind(self._timeouts.bind)
         except OSError as error:
             raise BackendError(f"{self._name} was lost: {error}") from error
 
@@ -119,18 +122,21 @@ class RemoteBackend(PolicyBackend):
 
     def _reconnect(self, deadline: float) -> None:
         info = self._connect(deadline)
-        if info.weights_hash != self.info.weights_hash:
+        others = _differences(info, self.info)
+        if others:
             raise BackendError(
-                f"{self._name} is back with other weights ({info.policy}, hash "
-                f"{info.weights_hash[:12]}): call load_checkpoint to use them"
+                f"{self._name} is back with another policy ('{info.policy}', hash "
+                f"{info.weights_hash[:12]}, other {', '.join(others)}): call load_checkpoint to "
+                "use it"
             )
+        # A server that needs longer goes on with it, and is ready at one of the next attempts.
         if self._robot is not None:
-            self._bind()
+            self._bind(max(deadline - time.monotonic(), RETRY))
         self._ask(Message("reset"), max(deadline - time.monotonic(), RETRY))
 
-    def _bind(self) -> None:
+    def _bind(self, timeout: float) -> None:
         robot = self._robot.to_dict() if self._robot else {}
-        self._ask(Message("bind", {"robot": robot}), self._timeouts.bind)
+        self._ask(Message("bind", {"robot": robot}), timeout)
 
     def _connect(self, deadline: float) -> PolicyInfo:
         while True:
@@ -138,6 +144,7 @@ class RemoteBackend(PolicyBackend):
             try:
                 self._connection = socket.create_connection(self._address, timeout=left)
                 self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                left = max(deadline - time.monotonic(), RETRY)
                 answer = self._ask(Message("hello", {"protocol": protocol.PROTOCOL}), left)
                 return protocol.read_info(answer)
             except ConnectionRefusedError:
@@ -168,6 +175,20 @@ class RemoteBackend(PolicyBackend):
             with contextlib.suppress(OSError):
                 self._connection.close()
             self._connection = None
+
+
+def _differences(one: PolicyInfo, other: PolicyInfo) -> list[str]:
+    """Fields that differ, but for where the policy lies and what it runs on."""
+    same = {"policy", "device"}
+    messages = [protocol.info_message(info) for info in (one, other)]
+    fields, others = (message.fields["info"] for message in messages)
+    found = [name for name in fields if name not in same and fields[name] != others.get(name)]
+    arrays, known = (message.arrays for message in messages)
+    if arrays.keys() != known.keys() or any(
+        not np.array_equal(arrays[name], known[name]) for name in arrays
+    ):
+        found.append("latent_statistics")
+    return found
 
 
 def _address(checkpoint: str) -> tuple[str, int]:

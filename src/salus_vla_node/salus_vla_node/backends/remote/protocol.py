@@ -22,6 +22,7 @@ PREFIX = struct.Struct("<4sIQ")
 """Magic, bytes of the header, bytes of the arrays; little-endian."""
 MAX_HEADER = 16 << 20
 MAX_ARRAYS = 1 << 30
+MAX_DIMENSIONS = 8
 DTYPES = ("uint8", "float32", "float64", "int64")
 PORT = 5555
 
@@ -92,17 +93,13 @@ def receive(connection: socket.socket) -> Message:
     if header_size > MAX_HEADER or size > MAX_ARRAYS:
         raise ProtocolError(f"a message of {header_size} + {size} bytes is too large")
     try:
-        header = json.loads(bytes(_receive(connection, header_size)))
+        header = json.loads(bytes(_receive(connection, header_size)), parse_constant=_no_number)
         kind, values, listed = header["kind"], header["fields"], header["arrays"]
-        shapes = [
-            (str(a["name"]), _dtype(a["dtype"]), tuple(int(n) for n in a["shape"])) for a in listed
-        ]
+        shapes = [(str(a["name"]), _dtype(a["dtype"]), _shape(a["shape"])) for a in listed]
         if not isinstance(kind, str) or not isinstance(values, dict):
             raise TypeError("kind or fields")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ProtocolError(f"a message's header is unreadable: {error!r}") from error
-    if any(n < 0 for _, _, shape in shapes for n in shape):
-        raise ProtocolError("an array has a negative size")
     if sum(math.prod(shape) * dtype.itemsize for _, dtype, shape in shapes) != size:
         raise ProtocolError("a message's arrays are not as long as its header says")
     arrays = {
@@ -118,6 +115,17 @@ def _dtype(name: str) -> np.dtype:
     if name not in DTYPES:
         raise ValueError(f"array of type {name}")
     return np.dtype(name).newbyteorder("<")
+
+
+def _shape(given: list[int]) -> tuple[int, ...]:
+    good = len(given) <= MAX_DIMENSIONS and all(type(n) is int for n in given)
+    if not good or not all(0 <= n <= MAX_ARRAYS for n in given):
+        raise ValueError(f"array of shape {str(given)[:80]}")
+    return tuple(given)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _receive(connection: socket.socket, size: int) -> bytearray:
@@ -216,5 +224,5 @@ def read_info(message: Message) -> PolicyInfo:
         values["cameras"] = {name: tuple(size) for name, size in values["cameras"].items()}
         values.update({name: tuple(values[name]) for name in _ARRAY_FIELDS})
         return PolicyInfo(**values, latent_statistics=statistics)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"the policy's description is unreadable: {error!r}") from error

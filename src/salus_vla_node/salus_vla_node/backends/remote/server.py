@@ -25,8 +25,8 @@ from salus_vla_node.backends.remote import protocol
 from salus_vla_node.backends.remote.protocol import Message, ProtocolError
 from salus_vla_node.robot import RobotDescription, RobotError
 
-BUSY_PATIENCE = 5.0
-"""How long a second client may take to say hello [s]."""
+HELLO_PATIENCE = 5.0
+"""How long a client may take to say hello, as it keeps others out [s]."""
 
 log = logging.getLogger("policy_server")
 
@@ -69,14 +69,16 @@ class PolicyServer:
     def _serve(self, connection: socket.socket, client: str) -> None:
         with connection:
             _keep_alive(connection)
+            connection.settimeout(HELLO_PATIENCE)
             if not self._lock.acquire(blocking=False):
                 with contextlib.suppress(OSError):
-                    connection.settimeout(BUSY_PATIENCE)
                     protocol.receive(connection)  # closing on unread bytes would cut the answer off
                     protocol.send(connection, _error("protocol", "the policy server is busy"))
                 return
             log.info("%s: connected", client)
             try:
+                protocol.send(connection, self._answer(protocol.receive(connection)))
+                connection.settimeout(None)
                 while True:
                     protocol.send(connection, self._answer(protocol.receive(connection)))
             except ProtocolError as error:
@@ -123,6 +125,7 @@ class PolicyServer:
     def _bind(self, robot: RobotDescription) -> Message:
         # A client that comes back after a break brings the same robot: nothing to try out again.
         if robot != self._bound:
+            self._bound = None  # one that fails may leave the policy between two robots
             self._backend.bind(robot)
             self._bound = robot
         return Message("done")
