@@ -77,6 +77,7 @@ def arguments(root, output, *more):
         f"data.splits={root / 'splits.yaml'}",
         f"output={output}",
         "training.epochs=2",
+        "training.auxiliary_weight=0",
         "training.batch=8",
         "calibration.alpha=0.2",
         *more,

@@ -238,4 +238,22 @@ def _logistic(logit: np.ndarray, y: np.ndarray, with_bias: bool) -> tuple[float,
     # Separable data have no finite optimum: next to no penalty, instead of none.
     fit = LogisticRegression(C=1e6, fit_intercept=with_bias, tol=1e-8, max_iter=1000)
     fit.fit(logit[:, None], y)
-    return max(float(fit.coef_[0, 0]), MIN_SCALE), float(fit.intercept_[0]) if with_bias else 0.0
+    scale, bias = float(fit.coef_[0, 0]), float(fit.intercept_[0]) if with_bias else 0.0
+    if scale >= MIN_SCALE:
+        return scale, bias
+    return MIN_SCALE, _bias(MIN_SCALE * logit, y) if with_bias else 0.0
+
+
+def _bias(logit: np.ndarray, y: np.ndarray) -> float:
+    """Likeliest bias of sigmoid(logit + bias), where the mean forecast is the share of y."""
+    share = y.mean()
+    # The mean forecast rises with the bias and is too low at one end, too high at the other.
+    middle = np.log(share) - np.log1p(-share)
+    low, high = middle - logit.max(), middle - logit.min()
+    for _ in range(60):
+        bias = 0.5 * (low + high)
+        if (1.0 / (1.0 + np.exp(-(logit + bias)))).mean() < share:
+            low = bias
+        else:
+            high = bias
+    return float(0.5 * (low + high))

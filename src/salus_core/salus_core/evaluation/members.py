@@ -48,7 +48,7 @@ def with_members(data: StepData, members: int) -> StepData:
     spread = np.zeros_like(data.action_std)
     if members > 1:
         epistemic = scaled[:, :, 0].var(axis=1, ddof=1).mean(axis=1)
-        spread = chunk[:, :, 0].astype(np.float32).std(axis=1)
+        spread = chunk[:, :, 0].astype(np.float32).std(axis=1, ddof=1)
     consistency = np.full(len(data), np.nan, np.float32)
     previous = previous_row(data)
     follows = np.flatnonzero(previous >= 0)

@@ -8,6 +8,7 @@ from salus_core.calibration import (
     calibration_from_dict,
     fit_calibration,
 )
+from salus_core.calibration.probabilities import MIN_SCALE
 
 
 @pytest.fixture
@@ -88,3 +89,13 @@ def test_censored_steps_teach_nothing(forecasts):
 def test_an_unknown_calibration_is_refused(forecasts):
     with pytest.raises(ValueError, match="unknown calibration 'magic': use one of none, temp"):
         fit_calibration("magic", *forecasts[:3])
+
+
+def test_a_forecast_that_is_worse_than_none_becomes_the_base_rate():
+    random = np.random.default_rng(2)
+    logit = random.normal(-2.0, 1.0, (5000, 1, 1))
+    labels = random.uniform(size=logit.shape) < 1.0 / (1.0 + np.exp(logit + 3.5))
+    probabilities = 1.0 / (1.0 + np.exp(-logit))
+    calibration = fit_calibration("platt", probabilities, labels, np.ones((5000, 1), bool))
+    assert calibration.scale.item() == MIN_SCALE
+    assert calibration.apply(probabilities).mean() == pytest.approx(labels.mean(), rel=1e-3)

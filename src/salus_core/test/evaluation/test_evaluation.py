@@ -234,6 +234,7 @@ def test_a_smaller_ensemble_is_what_its_members_say(data):
     np.testing.assert_allclose(
         two.signals[:, Signal.EPISTEMIC_UNCERTAINTY], first.var(axis=1, ddof=1).mean(axis=1)
     )
+    np.testing.assert_allclose(two.action_std, first.std(axis=1, ddof=1), rtol=1e-5)
     for small in (one, two):
         assert not small.valid[:, list(LOST)].any()
         assert small.members == small.chunk.shape[1]

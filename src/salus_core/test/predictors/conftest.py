@@ -33,7 +33,11 @@ def train(steps, tmp_path_factory):
                 "predictor": name,
                 "output": str(output or tmp_path_factory.mktemp(name)),
                 **given,
-                "training": {"epochs": epochs, **given.get("training", {})},
+                "training": {
+                    "epochs": epochs,
+                    "auxiliary_weight": 0.0,
+                    **given.get("training", {}),
+                },
             }
         )
         with processes("cpu") as workers:

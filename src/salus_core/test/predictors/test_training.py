@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from salus_core.data.testing import make_steps
 from salus_core.failures import Outcome
 from salus_core.predictors.checkpoint import CheckpointError
+from salus_core.predictors.features import InputError
 from salus_core.predictors.settings import SettingsError, override
 from salus_core.predictors.training.batches import TrainingSet
 from salus_core.predictors.training.configuration import RunSettings
@@ -165,3 +168,10 @@ def test_overrides_replace_nested_values():
     assert settings.training.rate == 3e-4
     assert settings.network_config().hidden == (8, 8)
     assert settings.training.batch == 256
+
+
+def test_a_scene_that_was_not_read_is_not_dropped_in_silence(train, steps):
+    unknown = dataclasses.replace(steps[0], scene=np.full((len(steps[0]), 4), np.nan, np.float32))
+    for data in (steps[0], unknown):
+        with pytest.raises(InputError, match=r"auxiliary_weight is 0\.1, but the training steps"):
+            train("temporal", 1, (data, steps[1]), training={"auxiliary_weight": 0.1})

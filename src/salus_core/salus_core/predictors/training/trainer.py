@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from salus_core.data.step_data import StepData
 from salus_core.failures import HORIZONS_S
 from salus_core.predictors.checkpoint import load_checkpoint, save_checkpoint, write_json
-from salus_core.predictors.features import InputLayout, Normaliser, raw_columns
+from salus_core.predictors.features import InputError, InputLayout, Normaliser, raw_columns
 from salus_core.predictors.interface import ALARM_TYPES, FAILURE_TYPES, risk
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.training.batches import TrainingSet
@@ -46,6 +46,16 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
     )
 
 
+def _require_scene(settings: RunSettings, data: StepData) -> None:
+    """Refuse to drop the guess of the scene in silence."""
+    weight = settings.training.auxiliary_weight
+    if weight > 0 and (data.scene is None or not np.isfinite(data.scene).any()):
+        raise InputError(
+            f"training.auxiliary_weight is {weight:g}, but the training steps hold no ground truth "
+            "of the scene: set training.auxiliary_weight=0, or train on runs that recorded it"
+        )
+
+
 class Trainer:
     """Trains one predictor.
 
@@ -56,6 +66,10 @@ class Trainer:
         processes: that train together.
         progress: called with the share of the epoch that is done and the present loss.
         record: called with each epoch's figures.
+
+    Raises:
+        InputError: the data lack an input, or the scene that `training.auxiliary_weight` asks for.
+        MismatchError: validation steps are of another source.
     """
 
     def __init__(
@@ -73,6 +87,7 @@ class Trainer:
         self._progress, self._record = progress, record
         self._output = Path(settings.output)
         self._validation = validation
+        _require_scene(settings, train)
         self.predictor = make_predictor(settings, train)
         self.predictor.require_match(Source.of(validation))
         scaled = self._scaled_scenes(train, validation)
