@@ -62,7 +62,8 @@ def generate_launch_description() -> LaunchDescription:
         output="log",
     )
     play = [
-        *("ros2", "bag", "play", path("bag"), "--clock", "100"),
+        # The player knows of a match before the subscriber does, who loses what comes in between.
+        *("ros2", "bag", "play", path("bag"), "--clock", "100", "--delay", "2"),
         *("--rate", LaunchConfiguration("rate")),
         *("--exclude-topics", *LEFT_OUT),
         "--remap",

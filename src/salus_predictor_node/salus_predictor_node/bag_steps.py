@@ -11,8 +11,9 @@ import numpy as np
 from salus_core.data import EMBEDDING_DTYPE, EpisodeTable, StepData
 from salus_core.failures import FAILURE_TYPES, HORIZONS_S, FailureType, Outcome
 from salus_core.labels import failure_labels
-from salus_core.signals import SIGNAL_NAMES, unpack_validity
+from salus_core.signals import SIGNAL_NAMES
 from salus_predictor_node.bag_messages import BagError, BagMessages, Key, nanoseconds
+from salus_predictor_node.step_values import step_values
 
 _POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
 
@@ -40,7 +41,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class _Episode:
-    """One episode of one bag; its rows are the steps `first` to `first + length - 1`."""
+    """One episode of one bag; its rows are its steps from 0, not known of before `first`."""
 
     bag: BagMessages
     number: int
@@ -52,7 +53,7 @@ class _Episode:
 
     @property
     def keys(self) -> list[Key]:
-        return [(self.number, self.first + row) for row in range(self.length)]
+        return [(self.number, row) for row in range(self.length)]
 
 
 def steps_of_bags(
@@ -63,8 +64,9 @@ def steps_of_bags(
 ) -> Replayed:
     """Arrange the messages of bags as steps.
 
-    A step between two others of which no signals came is a row without values, as in a recorded
-    run. Steps from the end of the episode on are left out; the policy may have answered one more.
+    A step before the last of which no signals came is a row without values, as in a recorded run;
+    rows before the first that came have no valid label, either. Steps from the end of the episode
+    on are left out; the policy may have answered one more.
 
     Args:
         bags: whose policies give comparable signals.
@@ -120,7 +122,7 @@ def steps_of_bags(
             labels=labels,
             label_valid=label_valid,
             episode=np.repeat(np.arange(len(episodes)), lengths),
-            step=np.concatenate([e.first + np.arange(e.length) for e in episodes]),
+            step=np.concatenate([np.arange(e.length) for e in episodes]),
             episodes=_table(episodes, start, lengths),
             proprioception_names=tuple(proprioception_names),
             control_period=control_period,
@@ -163,7 +165,7 @@ def _episodes(bag: BagMessages, remarks: list[str]) -> list[_Episode]:
                 bag=bag,
                 number=number,
                 first=first,
-                length=end - first,
+                length=end,
                 outcome=Outcome(status.state) if ended else Outcome.ABORTED,
                 failure=failure,
                 onset=onset,
@@ -178,18 +180,18 @@ def _episodes(bag: BagMessages, remarks: list[str]) -> list[_Episode]:
 
 
 def _labels(episode: _Episode, control_period: float) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of the rows of an episode that may begin late."""
-    length = episode.first + episode.length
+    """Labels of the rows of an episode; none before the recording begins."""
     found = failure_labels(
-        max(length, episode.onset),
+        max(episode.length, episode.onset),
         episode.outcome,
         episode.failure,
         episode.onset,
         control_period,
         intervened=episode.number in episode.bag.intervened,
     )
-    rows = slice(episode.first, length)
-    return found.y[rows], found.valid[rows]
+    valid = found.valid[: episode.length].copy()
+    valid[: episode.first] = False
+    return found.y[: episode.length], valid
 
 
 class _Body:
@@ -227,15 +229,11 @@ class _Body:
 
 
 def _fill(arrays: dict[str, np.ndarray], row: int, message: Any, body: _Body) -> None:
-    valid = unpack_validity(message.valid)
-    values = np.array([getattr(message, name) for name in SIGNAL_NAMES], np.float32)
-    arrays["signals"][row] = np.where(valid, values, np.float32(np.nan))
-    arrays["valid"][row] = valid
-    arrays["action"][row] = message.action
-    arrays["action_std"][row] = message.action_std
-    if len(message.embedding) == arrays["embedding"].shape[1]:
-        limit = np.finfo(EMBEDDING_DTYPE).max
-        arrays["embedding"][row] = np.clip(message.embedding, -limit, limit)
+    values, _ = step_values(message, arrays["embedding"].shape[1])
+    limit = np.finfo(EMBEDDING_DTYPE).max
+    values["embedding"] = np.clip(values["embedding"], -limit, limit)
+    for name, array in values.items():
+        arrays[name][row] = array
     state = body.values(nanoseconds(message.header.stamp))
     if state is not None:
         arrays["proprioception"][row] = state
@@ -256,7 +254,7 @@ def _table(episodes: Sequence[_Episode], start: np.ndarray, lengths: np.ndarray)
 
     instructions = ["" if one is None else one.instruction for one in status]
     tasks = of_setup("task", "")
-    ends = [e.onset if e.failure else e.first + e.length for e in episodes]
+    ends = [e.onset if e.failure else e.length for e in episodes]
     return EpisodeTable(
         start=start,
         length=lengths,

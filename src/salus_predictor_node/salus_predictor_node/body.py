@@ -67,6 +67,19 @@ class BodyBuffer:
             found.append(nearest[1])
         return found[0], found[1]
 
+    def passed(self, stamp: int, tolerance: int) -> bool:
+        """Whether a message of a stamp is missing and a later one of its topic is there already.
+
+        Args:
+            stamp: [ns].
+            tolerance: largest difference [ns].
+        """
+        for messages in self._messages.values():
+            there = any(abs(entry[0] - stamp) <= tolerance for entry in messages)
+            if not there and messages and messages[-1][0] > stamp + tolerance:
+                return True
+        return False
+
     def values(self, joints: JointState, pose: PoseStamped) -> np.ndarray:
         """Proprioception (P,) float32; velocities that are not sent are NaN, as recorded.
 

@@ -6,7 +6,7 @@ from salus_msgs.msg import VlaSignals
 from salus_core.calibration import DriftMonitor
 from salus_core.predictors.features import StepInputs
 from salus_core.predictors.model import NeuralPredictor, PredictorStream
-from salus_core.signals import SIGNAL_NAMES, unpack_validity
+from salus_predictor_node.step_values import step_values
 
 
 class UnusableSignalsError(ValueError):
@@ -27,12 +27,13 @@ class Forecaster:
         self._stream: PredictorStream = predictor.stream()
         self._last: tuple[int, int] | None = None
         self.missed = 0
-        """Steps that never came."""
+        """Steps that never came, also those before the first of an episode."""
+        self._unseen = 0
 
     @property
     def warming_up(self) -> bool:
         """The predictor's memory is not full yet."""
-        return self._stream.warming_up
+        return self._stream.steps - self._unseen < self.predictor.network.context
 
     def update(self, signals: VlaSignals, body: np.ndarray | None) -> np.ndarray:
         """Probabilities (H, K) of the next step.
@@ -42,7 +43,7 @@ class Forecaster:
             body: (P,) proprioception; None: not known, or not read.
 
         Raises:
-            UnusableSignalsError: the step is passed as one of which nothing is known.
+            UnusableSignalsError: what is unusable is passed as not known; no forecast.
         """
         self._follow(signals.episode, signals.step)
         inputs, problem = self._inputs(signals, body)
@@ -60,37 +61,23 @@ class Forecaster:
             if last is not None and self.drift is not None:
                 self.drift.end_episode()
             self._stream.reset()
-            return
-        gap = step - last[1] - 1
+            self._unseen = self._skip(step)
+        else:
+            self._skip(step - last[1] - 1)
+
+    def _skip(self, gap: int) -> int:
+        """Pass steps that never came, as many as the memory holds; returns how many."""
         self.missed += gap
-        for _ in range(min(gap, self.predictor.network.context)):
+        passed = min(gap, self.predictor.network.context)
+        for _ in range(passed):
             self._stream.skip()
+        return passed
 
     def _inputs(self, signals: VlaSignals, body: np.ndarray | None) -> tuple[StepInputs, str]:
         layout = self.predictor.layout
-        problems = []
-        valid = unpack_validity(signals.valid)
-        values = np.array([getattr(signals, name) for name in SIGNAL_NAMES], np.float32)
-        action = np.asarray(signals.action, np.float32)
-        if not np.isfinite(action).all():
-            problems.append("the action is not finite")
-            action = np.full(7, np.nan, np.float32)
-        embedding = np.asarray(signals.embedding, np.float32)
-        if layout.embedding_size and embedding.size != layout.embedding_size:
-            problems.append(
-                f"the embedding has {embedding.size} values, expected {layout.embedding_size}"
-            )
-            embedding = np.full(layout.embedding_size, np.nan, np.float32)
+        values, problems = step_values(signals, layout.embedding_size)
         if self.reads_body and body is None:
             problems.append("no joint_states and tool_pose with its stamp came")
         if body is None:
             body = np.full(len(layout.proprioception_names), np.nan, np.float32)
-        inputs = StepInputs(
-            signals=np.where(valid, values, np.float32(np.nan)),
-            valid=valid,
-            proprioception=body,
-            action=action,
-            action_std=np.asarray(signals.action_std, np.float32),
-            embedding=embedding,
-        )
-        return inputs, "; ".join(problems)
+        return StepInputs(proprioception=body, **values), "; ".join(problems)

@@ -195,7 +195,11 @@ class PredictorNode(ManagedNode):
         self._answer_pending()
 
     def _answer_pending(self) -> None:
-        """Answer signals in order; only the newest may wait for the body's state."""
+        """Answer signals in order; they wait for the body's state as long as it may still come.
+
+        Messages of several topics are taken in any order, so newer signals do not tell that the
+        body's state of older ones is lost; a newer body's state does.
+        """
         while self._pending:
             signals, arrival = self._pending[0]
             body, problem = None, ""
@@ -203,7 +207,8 @@ class PredictorNode(ManagedNode):
                 stamp = nanoseconds(signals.header.stamp)
                 tolerance = round(1e9 * self.parameters.stamp_tolerance)
                 messages = self._body.find(stamp, tolerance)
-                if messages is None and len(self._pending) == 1:
+                lost = len(self._pending) > _PENDING or self._body.passed(stamp, tolerance)
+                if messages is None and not lost:
                     return
                 try:
                     body = None if messages is None else self._body.values(*messages)

@@ -122,6 +122,46 @@ def test_steps_that_never_came_are_passed_as_unknown(rig, data, folder):
     np.testing.assert_allclose(numbers(rig.forecasts[20:]), offline[22:26], rtol=0, atol=1e-6)
 
 
+def test_an_episode_that_is_joined_late_has_lost_its_first_steps(rig, data, folder):
+    blank = data.select(np.arange(1))
+    for name in ("signals", "proprioception", "action", "action_std", "embedding"):
+        getattr(blank, name)[:5] = np.nan
+    blank.valid[:5] = False
+    play(rig, data, range(5, 24))
+    predictor, _ = load_checkpoint(folder)
+    np.testing.assert_allclose(
+        numbers(rig.forecasts), predictor.scores(blank)[5:24], rtol=0, atol=1e-6
+    )
+    rig.until(lambda: rig.predictor._forecaster.missed == 5)
+    context = predictor.network.context
+    assert [f.status for f in rig.forecasts] == [WARMING_UP] * (context - 1) + [OK] * (20 - context)
+
+
+def test_signals_that_overtake_the_body_of_older_ones_do_not_cost_these(rig, data):
+    for row in (0, 1):
+        rig.send_step(data, row, body=False)
+    rig.pause(0.2)
+    assert not rig.forecasts
+    for row in (0, 1):
+        rig.send_step(data, row, signals=False)
+    rig.until(lambda: len(rig.forecasts) == 2)
+    assert [f.status for f in rig.forecasts] == [WARMING_UP, WARMING_UP]
+
+
+@pytest.mark.parametrize("name", ["action", "action_std", "embedding", "signals"])
+def test_what_is_not_finite_is_passed_as_unknown(rig, data, folder, name):
+    broken, blank = data.select(np.arange(1)), data.select(np.arange(1))
+    getattr(broken, name)[3, 0] = np.inf
+    getattr(blank, name)[3] = np.nan
+    if name == "signals":
+        blank.signals[3], blank.signals[3, 0] = data.signals[3], np.nan
+        broken.valid[3, 0], blank.valid[3, 0] = True, False
+    play(rig, broken, range(6))
+    assert [f.status for f in rig.forecasts] == [WARMING_UP] * 3 + [INVALID] + [WARMING_UP] * 2
+    offline = load_checkpoint(folder)[0].scores(blank)
+    np.testing.assert_allclose(numbers(rig.forecasts[4:]), offline[4:6], rtol=0, atol=1e-6)
+
+
 def test_signals_without_the_latent_give_no_numbers(rig, data):
     rig.send_step(data, 0, signals=False)
     rig.send(0)
