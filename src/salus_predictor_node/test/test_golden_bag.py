@@ -99,6 +99,19 @@ def test_steps_that_are_missing_are_rows_without_values_and_are_named(predictor)
     assert not found.data.label_valid[last][-1].any()
 
 
+def test_an_episode_whose_beginning_is_missing_keeps_its_steps_in_their_rows(predictor, recording):
+    bag = read_bag(golden.BAG)
+    for step in range(5):
+        del bag.signals[1, step]
+    found = steps_of_bags([bag], predictor.source.proprioception_names, 1 / 30)
+    assert found.data.step.tolist() == recording.data.step.tolist()
+    assert np.isnan(found.data.signals[:5]).all()
+    assert not found.data.label_valid[:5].any()
+    np.testing.assert_array_equal(found.data.labels, recording.data.labels)
+    np.testing.assert_array_equal(found.data.label_valid[5:], recording.data.label_valid[5:])
+    assert any("episode 1 begins at step 5" in remark for remark in found.remarks)
+
+
 @pytest.mark.parametrize(
     ("options", "namespace", "message"),
     [
