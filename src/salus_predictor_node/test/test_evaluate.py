@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,9 +143,13 @@ def test_compare_puts_checkpoints_and_baselines_into_one_table(
     arguments = [str(folder), str(other), *source, *FAST, "--output", str(tmp_path)]
     assert compare.main([*arguments, "--baselines", *names]) == 0
     found = read(tmp_path / "comparison.json")
-    assert list(found["methods"]) == ["mlp", "safe_mlp", *names]
+    added = ["fitted_clock", "random", "proprioception"]
+    assert list(found["methods"]) == ["mlp", "safe_mlp", *names, *added]
     assert found["reference"] == "mlp"
-    assert set(found["differences"]) == {"safe_mlp", *names}
+    assert set(found["differences"]) == {"safe_mlp", *names, *added}
+    said = found["warnings"]
+    assert any("'mlp' IS NOT SHOWN TO BE BETTER THAN 'proprioception'" in one for one in said)
+    assert "| best balanced accuracy |" not in (tmp_path / "comparison.md").read_text()
     gain = found["differences"]["cosine_knn_5"]["auroc"]
     assert gain["low"] <= gain["value"] <= gain["high"] < 0.0  # drawn weights know nothing
     table = capsys.readouterr().out
@@ -186,13 +191,19 @@ def test_ablate_trains_each_row_once_and_goes_on_where_it_stopped(source, tmp_pa
     assert ablate.main(arguments) == 0
     found = read(tmp_path / "ablation.json")
     assert list(found["methods"])[:3] == ["full", "without latent", "latent only"]
-    assert list(found["methods"])[3:] == ["clock", "fitted_clock", "proprioception"]
+    assert list(found["methods"])[3:] == ["clock", "fitted_clock", "random", "proprioception"]
     weights = tmp_path / "full" / "checkpoint" / "weights.safetensors"
     before = weights.stat().st_mtime_ns
     assert ablate.main(arguments) == 0
     assert weights.stat().st_mtime_ns == before
     assert read(tmp_path / "ablation.json") == found
     capsys.readouterr()
+    other = tmp_path / "other.yaml"
+    other.write_text(Path(source[3]).read_text().replace("- 49", "- 48"))
+    assert (
+        ablate.main([str(other) if one == source[3] else one for one in map(str, arguments)]) == 1
+    )
+    assert "was trained on other episodes" in capsys.readouterr().err
     arguments[arguments.index("network.width=8")] = "network.width=16"
     assert ablate.main(arguments) == 1
     assert "was trained with other settings" in capsys.readouterr().err

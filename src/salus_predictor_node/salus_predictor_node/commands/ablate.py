@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from salus_core.baselines import make_baselines
@@ -19,7 +21,12 @@ from salus_core.predictors.training.calibrating import calibrate
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.processes import processes
 from salus_core.predictors.training.trainer import BEST, Trainer
-from salus_predictor_node.commands.evaluate import REFUSALS, add_figure_options, settings_of
+from salus_predictor_node.commands.evaluate import (
+    ALWAYS,
+    REFUSALS,
+    add_figure_options,
+    settings_of,
+)
 from salus_predictor_node.commands.train import CHECKPOINT, describe, read_settings
 from salus_predictor_node.report.assess import (
     MAIN_PAIRS,
@@ -29,11 +36,16 @@ from salus_predictor_node.report.assess import (
     fitted_baselines,
 )
 from salus_predictor_node.report.comparison import Comparison
-from salus_predictor_node.report.sources import Parts, SourceError, add_source_options, read_parts
+from salus_predictor_node.report.sources import (
+    ROLES,
+    Parts,
+    SourceError,
+    add_source_options,
+    read_parts,
+)
 from salus_predictor_node.report.variants import KINDS, Variant, variants
 
 NAME = "ablation"
-ALWAYS = ("clock", "fitted_clock", "proprioception")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,7 +101,13 @@ def ablate(options: argparse.Namespace) -> Comparison:
     figures = settings_of(options)
     base = read_settings(options.settings, options.assignments)
     ensemble = "ensemble" in options.studies
-    parts = read_parts(options, dataclasses.asdict(base.data), chunks=ensemble)
+    base = _with_sources(base, options)
+    parts = read_parts(
+        options,
+        dataclasses.asdict(base.data),
+        chunks=ensemble,
+        scene=base.training.auxiliary_weight > 0,
+    )
     for name in ("train", "validation"):
         if getattr(parts, name) is None:
             raise SourceError(f"an ablation needs the split '{name}'")
@@ -123,6 +141,13 @@ def ablate(options: argparse.Namespace) -> Comparison:
     )
 
 
+def _with_sources(settings: RunSettings, options: argparse.Namespace) -> RunSettings:
+    """Settings that say what is read, so that the checkpoints do."""
+    given = {"runs": options.runs and tuple(options.runs), "splits": options.splits}
+    given = {name: value for name, value in given.items() if value}
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, **given))
+
+
 def _row(variant: Variant, parts: Parts, output: Path, figures: Settings) -> Assessed:
     changed = parts if variant.change is None else _change(parts, variant)
     folder = output / variant.name.replace(" ", "_")
@@ -145,24 +170,42 @@ def _change(parts: Parts, variant: Variant) -> Parts:
 
 
 def _trained(settings: RunSettings, parts: Parts) -> NeuralPredictor:
-    """Train, calibrate and save, unless the checkpoint is there with the same settings."""
+    """Train, calibrate and save, unless the checkpoint is there, of the same settings and data."""
     folder = Path(settings.output) / CHECKPOINT
     wanted = _comparable(dataclasses.asdict(settings))
+    data = {role: _digest(getattr(parts, role)) for role in ROLES}
     if folder.exists():
         predictor, manifest = load_checkpoint(folder)
         if _comparable(manifest["training"]["settings"]) != wanted:
             raise SourceError(
                 f"{folder} was trained with other settings: choose another --output, or remove it"
             )
+        if manifest["training"].get("data_sha256") != data:
+            raise SourceError(
+                f"{folder} was trained on other episodes: choose another --output, or remove it"
+            )
         return predictor
     with processes(settings.training.device) as workers:
         Trainer(settings, parts.train, parts.validation, workers).run()
     predictor, manifest = load_checkpoint(Path(settings.output) / BEST)
-    about = {"training": {**manifest["training"], "settings": dataclasses.asdict(settings)}}
+    trained = {"settings": dataclasses.asdict(settings), "data_sha256": data}
+    about = {"training": {**manifest["training"], **trained}}
     if parts.calibration is not None and predictor.gives_forecasts:
         about["calibrated"] = calibrate(predictor, parts.calibration, settings.calibration)
     save_checkpoint(predictor, folder, about)
     return predictor
+
+
+def _digest(data: StepData | None) -> str:
+    """Hash over the episodes of a part and what became of them; empty: there is none."""
+    if data is None:
+        return ""
+    table = data.episodes
+    found = hashlib.sha256()
+    for array in (table.seed, table.length, table.outcome, table.failure, table.onset_step):
+        found.update(np.ascontiguousarray(array).tobytes())
+    found.update(np.ascontiguousarray(data.signals).tobytes())
+    return found.hexdigest()
 
 
 def _comparable(settings: dict[str, object]) -> object:

@@ -14,6 +14,7 @@ from salus_core.baselines import BASELINES, make_baselines
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.model import NeuralPredictor
 from salus_predictor_node.commands.evaluate import (
+    ALWAYS,
     REFUSALS,
     add_figure_options,
     settings_of,
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         default=["all"],
         metavar="NAME",
-        help=f"all (the default), or some of: {', '.join(BASELINES)}",
+        help=f"all (the default), or some of: {', '.join(BASELINES)}; always: {', '.join(ALWAYS)}",
     )
     add_source_options(parser)
     add_figure_options(parser)
@@ -82,6 +83,8 @@ def compare(options: argparse.Namespace) -> Comparison:
     loaded = [load_checkpoint(path) for path in options.checkpoints]
     names = distinct_names([predictor for predictor, _ in loaded], options.checkpoints)
     chosen = list(BASELINES) if options.baselines == ["all"] else options.baselines
+    # Without them no one could tell what the step number or the body alone explain.
+    chosen = [*chosen, *(name for name in ALWAYS if name not in chosen)]
     try:
         baselines = make_baselines(chosen)
     except ValueError as error:

@@ -77,7 +77,10 @@ def data_settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_parts(
-    options: argparse.Namespace, trained: Mapping[str, Any], chunks: bool = False
+    options: argparse.Namespace,
+    trained: Mapping[str, Any],
+    chunks: bool = False,
+    scene: bool = False,
 ) -> Parts:
     """Read all parts.
 
@@ -85,6 +88,7 @@ def read_parts(
         options: of `add_source_options`.
         trained: of `data_settings`.
         chunks: read the action chunks, too.
+        scene: read the ground truth of training and validation, too.
 
     Raises:
         SourceError: neither options nor checkpoint say what to read.
@@ -103,7 +107,7 @@ def read_parts(
             if options.held_out is not None:
                 raise
     test = source.read(options.split)
-    return Parts(test=test, held_out=held_out, **source.read_roles())
+    return Parts(test=test, held_out=held_out, **source.read_roles(scene))
 
 
 def parts_around(
@@ -130,14 +134,18 @@ class _Source:
             )
         self.splits = load_splits(self._file)
 
-    def read(self, name: str) -> StepData:
+    def read(self, name: str, scene: bool = False) -> StepData:
         if name not in self.splits:
             raise SplitError(f"{self._file} has no split '{name}': use {', '.join(self.splits)}")
         paths = self.splits[name].runs or self._runs
         if not paths:
             raise SourceError("the checkpoint does not say which runs it used: give --runs PATH")
-        return read_steps(paths, self.splits[name], chunks=self._chunks)
+        return read_steps(paths, self.splits[name], chunks=self._chunks, scene=scene)
 
-    def read_roles(self) -> dict[str, StepData]:
+    def read_roles(self, scene: bool = False) -> dict[str, StepData]:
         names = {role: self._trained.get(role, role) for role in ROLES}
-        return {role: self.read(name) for role, name in names.items() if name}
+        return {
+            role: self.read(name, scene and role != "calibration")
+            for role, name in names.items()
+            if name
+        }
