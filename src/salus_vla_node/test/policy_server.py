@@ -33,9 +33,12 @@ class ServerProcess:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        first = self._process.stdout.readline()
-        assert first.startswith("serving"), first + self._process.stdout.read()
-        return self
+        said = ""  # a policy's library may talk first
+        for line in self._process.stdout:
+            said += line
+            if line.startswith("serving"):
+                return self
+        raise AssertionError(said)
 
     def stop(self, number=signal.SIGKILL):
         if self._process is not None:
