@@ -14,7 +14,7 @@ from salus_vla_node.backends.embedded.ensemble import STATISTICS_FILE, save_ense
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.policy import MonitoredPolicy
 
-CONFIG = EmbeddedConfig(image_size=16, latent_size=8, chunk_length=4)
+CONFIG = EmbeddedConfig(image_size=16, latent_size=8, chunk_length=4, action_temperature=0.0)
 MEMBERS = 3
 
 

@@ -155,6 +155,18 @@ def test_a_quaternion_and_its_negative_are_the_same_pose():
 
 
 def test_an_action_is_limited_and_its_gripper_decided():
-    mean = np.array([3.0, -3.0, 0.5, 0.0, 0.0, 0.0, 0.6], np.float32)
-    action = executable_action(mean, np.array(CONFIG.action_scale))
+    means = np.array([[3.0, -3.0, 0.5, 0.0, 0.0, 0.0, 0.6]], np.float32)
+    action = executable_action(means, np.zeros((1, 7), np.float32), 0, CONFIG)
     assert action.tolist() == pytest.approx([0.014, -0.014, 0.007, 0, 0, 0, 1.0])
+
+
+def test_an_unsure_policy_samples_and_a_sure_one_does_not():
+    means = np.array([[0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.6]] * 2, np.float32)
+    stds = np.full((2, 7), 0.5, np.float32)
+    stds[:, 0] = 1e-4
+    actions = np.array([executable_action(means, stds, step, CONFIG) for step in range(400)])
+    again = executable_action(means, stds, 7, CONFIG)
+    assert np.array_equal(again, actions[7])
+    assert actions[:, 0].std() < 1e-6
+    assert actions[:, 1].std() / 0.014 == pytest.approx(0.25, abs=0.03)
+    assert actions[:, 6].mean() == pytest.approx(0.655, abs=0.08)  # P(0.6 + 0.25 z > 0.5)

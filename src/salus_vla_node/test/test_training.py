@@ -2,16 +2,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from salus_sim.scene import load_scene
 from salus_sim.world.mujoco_world import MujocoWorld
-from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.config import SCENE_POINTS, EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import EmbeddedEnsemble
 from salus_vla_node.training import train_policy
 from salus_vla_node.training.frames import Frames, chunks_of
 from salus_vla_node.training.glimpses import glimpse
-from salus_vla_node.training.scene_values import scene_values
-from salus_vla_node.training.trainer import Batches
+from salus_vla_node.training.scene_values import scene_points, scene_values
+from salus_vla_node.training.trainer import Batches, heat_loss
 
 TINY = [
     *("--members", "2", "--demos", "2", "--rounds", "1", "--round-episodes", "1"),
@@ -29,6 +30,7 @@ def frames(lengths):
         tokens=np.ones((count, 16), np.int64),
         chunk=np.zeros((count, config.chunk_length, 7), np.float32),
         scene=np.zeros((count, len(config.scene_targets)), np.float32),
+        points=np.zeros((count, 2, len(SCENE_POINTS), 2), np.float32),
         episode=np.repeat(np.arange(len(lengths)), lengths),
     )
 
@@ -42,7 +44,7 @@ def test_chunks_repeat_an_episodes_last_action():
 def test_a_glimpse_is_drawn_more_often_than_a_step_of_an_episode():
     data = frames([1, 1, 98])
     data.chunk[:2] = 1.0
-    _, _, _, _, chunks, _ = Batches(data, EmbeddedConfig(), seed=0, size=4000).draw()
+    _, _, _, _, chunks, *_ = Batches(data, EmbeddedConfig(), seed=0, size=4000).draw()
     share = float((chunks[:, 0, 0] > 0).float().mean())
     assert 2.5 * 0.02 < share < 0.2
 
@@ -76,6 +78,48 @@ def test_a_target_that_fell_from_the_table_is_no_lesson():
     names = EmbeddedConfig().scene_targets
     assert {names[i] for i in np.flatnonzero(np.isnan(values))} >= {"target_z", "grasp_z"}
     assert np.nanmax(np.abs(values)) <= 1.0
+
+
+def test_points_are_where_the_images_show_them():
+    world = MujocoWorld(load_scene())
+    truth = world.reset(1, "easy", "none", tasks=("put_on",))
+    target = world.scenario.target
+    places = scene_points(world, truth, ("front", "side"))
+    images = {camera: world.render(camera) for camera in ("front", "side")}
+    behind = world.project("front", np.array([[5.0, 0.0, 0.6]]))
+    world.close()
+    wanted = {"red": 0, "green": 1, "blue": 2}
+    for place, image in zip(places[:, 0], images.values(), strict=True):
+        column, row = ((place + 1) * 128).astype(int)
+        pixel = image[row, column].astype(int)
+        if "yellow" in target:
+            assert min(pixel[:2]) > pixel[2] + 40
+        else:
+            channel = next(c for name, c in wanted.items() if name in target)
+            assert pixel[channel] > 40 + max(np.delete(pixel, channel))
+    assert np.isnan(behind).all()
+
+
+def test_heat_is_least_wrong_where_the_point_is():
+    points = torch.tensor([[[[0.1, -0.55], [np.nan, np.nan]]]])
+    logits = torch.full((1, 1, 2, 1024), -20.0)
+    place = (points[0, 0, 0] + 1) * 16 - 0.5
+    low = place.floor().long()
+    for right, down in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        share = torch.where(torch.tensor([right, down]) > 0, place - low, 1 - place + low).prod()
+        logits[0, 0, 0, (low[1] + down) * 32 + low[0] + right] = share.log()
+    best = heat_loss(logits, points)
+    shifted = heat_loss(logits.roll(1, -1), points)
+    logits[0, 0, 1, 7] = 50.0  # of a point that is not seen
+    assert heat_loss(logits, points) == best
+    assert best < 1.4  # the entropy of four cells is at most log 4
+    assert shifted > best + 0.3
+
+
+def test_stages_of_other_options_are_not_taken_up(tmp_path):
+    (tmp_path / "options.json").write_text(json.dumps({"demos": 3}))
+    with pytest.raises(SystemExit, match="--demos 3"):
+        train_policy.main(["--work", str(tmp_path), *TINY])
 
 
 @pytest.mark.slow

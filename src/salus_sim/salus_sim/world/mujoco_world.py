@@ -195,6 +195,25 @@ class MujocoWorld:
         image = self._renderer.render()
         return self._faults.spoil(image, self.cameras.index(camera), self.step_number)
 
+    def project(self, camera: str, points: np.ndarray) -> np.ndarray:
+        """Where points of the world are in a camera's image, whatever stands before them.
+
+        Args:
+            camera: its name.
+            points: (N, 3) [m].
+
+        Returns:
+            (N, 2) rightwards and downwards from the image's centre, -1 to 1 between its edges;
+            NaN for what is outside.
+        """
+        view = self.data.camera(camera)
+        right, down, ahead = ((points - view.xpos) @ view.xmat.reshape(3, 3)).T * [[1], [-1], [-1]]
+        half = np.tan(np.radians(self.model.camera(camera).fovy[0]) / 2)
+        width_over_height = self.scene.cameras["width"] / self.scene.cameras["height"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            seen = np.stack([right / width_over_height, down], 1) / (half * ahead)[:, None]
+        return np.where((ahead > 0)[:, None] & (np.abs(seen) <= 1).all(1)[:, None], seen, np.nan)
+
     def object_half_size(self, name: str) -> float:
         """Half the edge of a present object [m]."""
         return self.scenario.objects[name].half_size

@@ -17,6 +17,8 @@ class Frames:
         tokens: (N, W) int64.
         chunk: (N, H, 7) float32, the expert's actions from here on, normalised action units.
         scene: (N, S) float32, named by `EmbeddedConfig.scene_targets`; NaN where not defined.
+        points: (N, C, P, 2) float32, where `config.SCENE_POINTS` are in the images, rightwards and
+            downwards from the centre, -1 to 1; NaN where not in the image.
         episode: (N,) int64, numbers of the episodes in rising order.
     """
 
@@ -25,6 +27,7 @@ class Frames:
     tokens: np.ndarray
     chunk: np.ndarray
     scene: np.ndarray
+    points: np.ndarray
     episode: np.ndarray
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.inputs import tokenize
 from salus_vla_node.training.frames import Frames
 from salus_vla_node.training.rollout import InputReader
-from salus_vla_node.training.scene_values import scene_values
+from salus_vla_node.training.scene_values import scene_points, scene_values
 
 _HELD, _NEAR = 0.35, 0.6  # share with the target in hand; of the others, share near the target
 _LOW, _HIGH = (0.30, -0.34, 0.02), (0.68, 0.34, 0.40)  # of the tool point [m]
@@ -49,6 +49,7 @@ def glimpse(
         action = expert.act(truth)
     images, vector = reader.read(truth)
     values = scene_values(truth, scenario, expert.progress)
+    points = scene_points(world, truth, config.cameras)
     chunk = []
     for _ in range(config.chunk_length):
         chunk.append(action / scale)
@@ -60,6 +61,7 @@ def glimpse(
         tokens=tokenize(scenario.instruction, config)[None],
         chunk=np.stack(chunk)[None].astype(np.float32),
         scene=values[None].astype(np.float32),
+        points=points[None].astype(np.float32),
         episode=np.zeros(1, dtype=np.int64),
     )
 

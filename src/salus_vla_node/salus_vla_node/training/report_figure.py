@@ -8,10 +8,10 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_PANELS = (
-    ("action_error", "mean error of the first action\n(training batches, normalised units)"),
-    ("scene_error", "error of the scene head\n(training batches, squared units)"),
-    ("validation_success", "success on validation seeds\n('standard', no faults)"),
+_TITLES = (
+    "mean error of the first action\n(training batches, normalised units)",
+    "error of the scene head\n(training batches, squared units)",
+    "success of the member alone\n(next round's episodes; at the end 'standard' validation seeds)",
 )
 
 
@@ -23,21 +23,38 @@ def draw_report(report: dict[str, Any], path: Path) -> None:
         path: of the PNG.
     """
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    axes = figure.subplots(1, len(_PANELS))
+    axes = figure.subplots(1, len(_TITLES))
     for name, stages in report["members"].items():
-        ordered = sorted(stages.items(), key=lambda item: _order(item[0]))
-        for panel, (key, _) in zip(axes, _PANELS, strict=True):
-            values = [stage[key] for _, stage in ordered]
-            panel.plot(range(len(values)), values, marker="o", label=name.replace("_", " "))
-    labels = [f"{name}\n{stage['frames'] // 1000}k steps" for name, stage in ordered]
-    for panel, (_, title) in zip(axes, _PANELS, strict=True):
+        names = sorted(stages, key=_order)
+        ordered = [stages[stage] for stage in names]
+        success = [
+            _success(stage["validation"] or (after or {}).get("rollouts_before"))
+            for stage, after in zip(ordered, [*ordered[1:], None], strict=True)
+        ]
+        values = (
+            [s["action_error"] for s in ordered],
+            [s["scene_error"] for s in ordered],
+            success,
+        )
+        for panel, line in zip(axes, values, strict=True):
+            known = [
+                (stage, value)
+                for stage, value in zip(names, line, strict=True)
+                if value is not None
+            ]
+            panel.plot(*zip(*known, strict=True), marker="o", label=name.replace("_", " "))
+    for panel, title in zip(axes, _TITLES, strict=True):
         panel.set_title(title, fontsize=9)
-        panel.set_xticks(range(len(labels)), labels, fontsize=7)
+        panel.tick_params(axis="x", labelsize=7)
         panel.set_ylim(bottom=0)
         panel.grid(alpha=0.3)
     axes[-1].set_ylim(0, 1)
     axes[-1].legend(fontsize=7)
     FigureCanvasAgg(figure).print_png(path)
+
+
+def _success(outcomes: dict[str, int] | None) -> float | None:
+    return outcomes.get("NONE", 0) / sum(outcomes.values()) if outcomes else None
 
 
 def _order(stage: str) -> tuple[int, str]:

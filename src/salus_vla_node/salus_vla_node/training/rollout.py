@@ -13,7 +13,7 @@ from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.inputs import proprioception_vector, resize_area, tokenize
 from salus_vla_node.training.frames import Frames, chunks_of
-from salus_vla_node.training.scene_values import fallen, scene_values
+from salus_vla_node.training.scene_values import fallen, scene_points, scene_values
 
 _ENDED_BY_EXPERT = 12  # steps of rest after the goal is reached that are worth learning
 
@@ -79,7 +79,7 @@ def run_episode(
     config: EmbeddedConfig,
     seed: int,
     difficulty: str,
-    act: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None,
+    act: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray] | None,
     record: bool = True,
     fault_profile: str = "none",
     tasks: tuple[str, ...] = (),
@@ -92,8 +92,8 @@ def run_episode(
         config: the policy's configuration.
         seed: the episode's seed.
         difficulty: the episode's difficulty.
-        act: from images, proprioception and tokens to an action (7,) in physical units; None lets
-            the expert act, with bursts of noise.
+        act: from images, proprioception, tokens and step to an action (7,) in physical units;
+            None lets the expert act, with bursts of noise.
         record: keep the frames; a DAgger episode then goes on after a drop or a miss, so that the
             expert shows how to recover.
         fault_profile: faults to inject.
@@ -120,10 +120,10 @@ def run_episode(
         if record or act is not None:
             images, vector = reader.read(truth)
         if record:
-            rows.append(
-                (images, vector, label / scale, scene_values(truth, scenario, expert.progress))
-            )
-        action = act(images, vector, tokens) if act else noise(label, scale)
+            values = scene_values(truth, scenario, expert.progress)
+            points = scene_points(world, truth, config.cameras)
+            rows.append((images, vector, label / scale, values, points))
+        action = act(images, vector, tokens, truth.step) if act else noise(label, scale)
         truth = world.step(action)
         if verdict is None:
             verdict = referee.update(truth)
@@ -142,7 +142,9 @@ def run_episode(
             rest -= 1
     if not record:
         return None, verdict
-    images, vectors, actions, scenes = (np.stack(column) for column in zip(*rows, strict=True))
+    images, vectors, actions, scenes, points = (
+        np.stack(column) for column in zip(*rows, strict=True)
+    )
     count = len(rows)
     frames = Frames(
         images,
@@ -150,6 +152,7 @@ def run_episode(
         np.repeat(tokens[None], count, 0),
         chunks_of(actions.astype(np.float32), config.chunk_length),
         scenes.astype(np.float32),
+        points.astype(np.float32),
         np.zeros(count, dtype=np.int64),
     )
     return frames, verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from salus_sim.scenario import Scenario
-from salus_sim.world.mujoco_world import WorldTruth
+from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 
 _GRASP_RANGE, _CLEARANCE_RANGE = 0.08, 0.15  # [m]
 
@@ -35,6 +35,16 @@ def scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.n
             progress,
         ]
     )
+
+
+def scene_points(world: MujocoWorld, truth: WorldTruth, cameras: tuple[str, ...]) -> np.ndarray:
+    """Where `config.SCENE_POINTS` are in the images: (C, P, 2), NaN where not in the image."""
+    scenario = world.scenario
+    top = np.full(3, np.nan)
+    if scenario.obstacle is not None:
+        top = scenario.obstacle[[0, 1, 5]]
+    points = np.stack([truth.object_poses[scenario.target][:3], scenario.goal, top])
+    return np.stack([world.project(camera, points) for camera in cameras])
 
 
 def fallen(truth: WorldTruth, scenario: Scenario) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
+    _same_options(work / "options.json", options)
     world = MujocoWorld(load_scene())
     shared = Frames.join(
         [
@@ -70,19 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
     parser.add_argument("--demos", type=int, default=320, help="expert episodes, shared")
     parser.add_argument(
-        "--glimpses", type=int, default=11_000, help="single views of scenes, shared"
+        "--glimpses", type=int, default=27_000, help="single views of scenes, shared"
     )
     parser.add_argument(
         "--round-glimpses", type=int, default=500, help="further ones of each round"
-    )
-    parser.add_argument(
-        "--explorers",
-        type=int,
-        default=5,
-        help="members with DAgger rounds of their own; the others learn from those rounds",
-    )
-    parser.add_argument(
-        "--pooled-updates", type=int, default=3200, help="of a member without own rounds"
     )
     parser.add_argument("--rounds", type=int, default=3, help="DAgger rounds per member")
     parser.add_argument("--round-episodes", type=int, default=25)
@@ -90,14 +83,28 @@ def _parser() -> argparse.ArgumentParser:
         "--updates",
         type=int,
         nargs=3,
-        default=(2200, 500, 1800),
+        default=(2500, 600, 2200),
         help="of cloning, of each round, of the last stage",
     )
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--evaluate", type=int, default=30, help="validation episodes per member")
     parser.add_argument("--threads", type=int, default=1)
     return parser
+
+
+def _same_options(path: Path, options: argparse.Namespace) -> None:
+    """Stages made with other options are not taken up: a mixture would be nobody's recipe."""
+    elsewhere = ("work", "members", "only", "threads")
+    wanted = {k: v for k, v in json.loads(json.dumps(vars(options))).items() if k not in elsewhere}
+    if not path.exists():
+        path.write_text(json.dumps(wanted, indent=1) + "\n")
+        return
+    begun = json.loads(path.read_text())
+    changed = [k for k in wanted if wanted[k] != begun.get(k)]
+    if changed:
+        names = ", ".join(f"--{k.replace('_', '-')} {begun.get(k)}" for k in changed)
+        raise SystemExit(f"{path.parent} was begun with {names}: use these, or another --work")
 
 
 def _difficulty(seed: int) -> str:
@@ -128,7 +135,7 @@ def collect_glimpses(world: MujocoWorld, path: Path, first_seed: int, count: int
 
 def _keep(frames: Frames, path: Path) -> Frames:
     """Write frames so that the file is either whole or not there."""
-    part = path.with_name(f"part-{path.name}")
+    part = path.with_name(f"part-{os.getpid()}-{path.name}")
     frames.save(part)
     part.rename(path)
     return frames
@@ -137,7 +144,10 @@ def _keep(frames: Frames, path: Path) -> Frames:
 def train_member(
     world: MujocoWorld, work: Path, shared: Frames, member: int, options: argparse.Namespace
 ) -> None:
-    """All stages of one member; finished stages are read back instead of run again."""
+    """All stages of one member; finished stages are read back instead of run again.
+
+    A stage's report tells how the policy before it did in the round's episodes.
+    """
     folder = work / f"member_{member}"
     folder.mkdir(exist_ok=True)
     torch.manual_seed(7919 * (member + 1))
@@ -148,20 +158,16 @@ def train_member(
     network = EmbeddedNetwork(config)
     cloning, per_round, last = options.updates
     parts = [shared]
-    if member < options.explorers:
-        stages = [("clone", cloning, options.rate)]
-        stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
-        stages += [("last", last, 0.8 * options.rate)]
-    else:
-        stages = [("last", options.pooled_updates, options.rate)]
-        for explorer in range(options.explorers):
-            rounds = sorted((work / f"member_{explorer}").glob("round_*.npz"))
-            parts += [Frames.load(path) for path in rounds]
+    stages = [("clone", cloning, options.rate)]
+    stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
+    stages += [("last", last, 0.8 * options.rate)]
     for number, (name, updates, rate) in enumerate(stages):
         done = folder / name
         data = folder / f"{name}.npz"
+        rollouts: dict[str, int] = {}
         if name.startswith("round"):
             parts.append(_dagger_round(world, data, network, member, number, options))
+            rollouts = json.loads(data.with_suffix(".json").read_text())
         if (done / "report.json").exists():
             network = EmbeddedNetwork.from_pretrained(done)
             continue
@@ -177,19 +183,17 @@ def train_member(
             result = train_stage(
                 network, frames, updates, options.batch, rate, 1000 * member + number, progress
             )
-        success, outcomes = evaluate(
-            world,
-            EmbeddedEnsemble(network, torch.device("cpu"), torch.float32),
-            "standard",
-            options.evaluate if name == "last" else options.evaluate // 4,
-        )
+        outcomes: dict[str, int] = {}
+        if name == "last":
+            acting = EmbeddedEnsemble(network, torch.device("cpu"), torch.float32)
+            _, outcomes = evaluate(world, acting, "standard", options.evaluate)
         network.save_pretrained(done)
         report = {
             "frames": len(frames),
             "updates": updates,
             **vars(result),
-            "validation_success": success,
-            "outcomes": outcomes,
+            "rollouts_before": rollouts,
+            "validation": outcomes,
             "cpu_seconds": time.process_time() - start,
         }
         (done / "report.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -208,24 +212,25 @@ def _dagger_round(
         return Frames.load(path)
     first = DAGGER_SEED + SEEDS_PER_MEMBER * member + 10_000 * number
     act = actor(EmbeddedEnsemble(network, torch.device("cpu"), torch.float32))
-    parts = []
+    parts, outcomes = [], {}
     seeds = range(first, first + options.round_episodes)
     for seed in tqdm(seeds, f"member {member} round {number}", unit="ep", mininterval=5):
-        frames, _ = run_episode(world, network.config, seed, _difficulty(seed), act)
+        frames, verdict = run_episode(world, network.config, seed, _difficulty(seed), act)
+        outcomes[verdict.failure.name] = outcomes.get(verdict.failure.name, 0) + 1
         parts.append(frames)
     views = path.with_name(path.name.replace("round", "glimpses"))
     parts.append(collect_glimpses(world, views, first + 500, options.round_glimpses))
+    path.with_suffix(".json").write_text(json.dumps(outcomes) + "\n")
     return _keep(Frames.join(parts), path)
 
 
 def actor(ensemble: EmbeddedEnsemble):
-    """The ensemble's mean as a function for `run_episode`."""
-    scale = np.array(ensemble.config.action_scale)
+    """The ensemble's executed action as a function for `run_episode`."""
     cameras = ensemble.config.cameras
 
-    def act(images: np.ndarray, vector: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    def act(images: np.ndarray, vector: np.ndarray, tokens: np.ndarray, step: int) -> np.ndarray:
         output = ensemble.act(dict(zip(cameras, images, strict=True)), vector, tokens)
-        return executable_action(output.means[:, 0].mean(0), scale)
+        return executable_action(output.means[:, 0], output.stds[:, 0], step, ensemble.config)
 
     return act
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from salus_vla_node.backends.embedded.ensemble import prepare_images
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork, NetworkOutput
 from salus_vla_node.training.frames import Frames
 
+_SCENE_WEIGHT, _POINTS_WEIGHT = 0.1, 0.1
 _LENGTH_EXPONENT = -0.3  # of an episode's length, in the weight of its steps
 _NEVER_DROPPED = (*COLORS, "push", "slide", "shove", "tray", "stack", "top")  # words
 
@@ -42,8 +45,8 @@ class Batches:
             i for i, word in enumerate(config.vocabulary) if i and word not in _NEVER_DROPPED
         ]
 
-    def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Images, present, proprioception, tokens, action chunks and scene values of a batch."""
+    def draw(self) -> tuple[Tensor, ...]:
+        """Images, present, proprioception, tokens; action chunks, scene values and points."""
         frames, config = self._frames, self._config
         rows = np.searchsorted(self._cumulated, self._rng.uniform(size=self._size))
         rows = np.minimum(rows, len(frames) - 1)
@@ -63,6 +66,7 @@ class Batches:
             torch.from_numpy(tokens),
             torch.from_numpy(frames.chunk[rows]),
             torch.from_numpy(frames.scene[rows]),
+            torch.from_numpy(frames.points[rows]),
         )
 
     def _spoil(self, images: Tensor) -> Tensor:
@@ -73,8 +77,21 @@ class Batches:
         return images.mul_(gain).add_(shift).clamp_(-1.0, 1.0)
 
 
-def losses(output: NetworkOutput, action: Tensor, scene: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Action loss, scene loss and mean absolute error of the first action, one member.
+class Losses(NamedTuple):
+    """Of one member on a batch; `error` is the first action's mean absolute error."""
+
+    action: Tensor
+    scene: Tensor
+    points: Tensor
+    error: Tensor
+
+    def total(self) -> Tensor:
+        """What training reduces."""
+        return self.action + _SCENE_WEIGHT * self.scene + _POINTS_WEIGHT * self.points
+
+
+def losses(output: NetworkOutput, action: Tensor, scene: Tensor, points: Tensor) -> Losses:
+    """The action's and the auxiliary losses of one member.
 
     The action loss is the beta-NLL with beta 0.5 (Seitzer et al. 2022, eq. 7), which keeps the
     mean's gradient alive where the predicted variance is large.
@@ -89,7 +106,31 @@ def losses(output: NetworkOutput, action: Tensor, scene: Tensor) -> tuple[Tensor
     unit = torch.tensor(list(SCENE_TARGETS.values()))
     difference = (output.scene[:, 0].float() - torch.nan_to_num(scene)) / unit
     scene_loss = (difference**2)[known].mean()
-    return action_loss, scene_loss, error[:, 0].abs().mean()
+    points_loss = heat_loss(output.heat[:, 0].float(), points)
+    return Losses(action_loss, scene_loss, points_loss, error[:, 0].abs().mean())
+
+
+def heat_loss(heat: Tensor, points: Tensor) -> Tensor:
+    """Cross-entropy of (B, C, P, H * W) logits with points (B, C, P, 2), NaN where not seen.
+
+    A point between the cells' centres is shared among its four neighbours, so that the mean of the
+    wanted distribution is the point.
+    """
+    cells = math.isqrt(heat.shape[-1])
+    seen = ~torch.isnan(points[..., 0])
+    place = ((points[seen] + 1) * (cells / 2) - 0.5).clamp(0, cells - 1)
+    low = place.floor().clamp(max=cells - 2)
+    part = place - low
+    logs = heat[seen].log_softmax(-1)
+    loss = torch.zeros(())
+    for right in (0, 1):
+        for down in (0, 1):
+            share = (part[:, 0] if right else 1 - part[:, 0]) * (
+                part[:, 1] if down else 1 - part[:, 1]
+            )
+            cell = (low[:, 1] + down) * cells + low[:, 0] + right
+            loss = loss - (share * logs.gather(1, cell.long()[:, None])[:, 0]).sum()
+    return loss / max(len(place), 1)
 
 
 def train_stage(
@@ -124,11 +165,11 @@ def train_stage(
     fast = torch.cpu._is_amx_tile_supported()
     tail: list[tuple[float, float, float]] = []
     for update in range(updates):
-        images, present, proprioception, tokens, action, scene = batches.draw()
+        images, present, proprioception, tokens, *labels = batches.draw()
         with torch.autocast("cpu", torch.bfloat16, enabled=fast):
             output = network(images, present, proprioception, tokens)
-        action_loss, scene_loss, error = losses(output, action, scene)
-        loss = action_loss + 0.1 * scene_loss
+        parts = losses(output, *labels)
+        loss = parts.total()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -138,7 +179,7 @@ def train_stage(
             keep = min(0.995, (1 + update) / (10 + update))
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - keep)
         if update >= 0.9 * updates:
-            tail.append((loss.item(), error.item(), scene_loss.item()))
+            tail.append((loss.item(), parts.error.item(), parts.scene.item()))
         progress(update, loss.item())
     network.load_state_dict(average.state_dict())
     return StageResult(*(float(x) for x in np.mean(tail, axis=0)))

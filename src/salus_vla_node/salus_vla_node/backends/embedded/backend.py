@@ -85,7 +85,7 @@ class EmbeddedBackend(PolicyBackend):
         self._step = -1
 
     def act(self, observation: Observation) -> PolicyOutput:
-        """Proposes the members' mean action; see PolicyBackend.act."""
+        """Proposes an action around the members' mean; see PolicyBackend.act."""
         width = observation.gripper_width
         previous = width if self._width is None else self._width
         if observation.step - self._step > 1:
@@ -106,7 +106,9 @@ class EmbeddedBackend(PolicyBackend):
             raise PolicyOutputError(str(error)) from error
         chunks = output.means * self._scale
         return PolicyOutput(
-            action=executable_action(output.means[:, 0].mean(axis=0), self._scale),
+            action=executable_action(
+                output.means[:, 0], output.stds[:, 0], observation.step, self._ensemble.config
+            ),
             member_means=chunks[:, 0],
             member_stds=output.stds[:, 0] * self._scale,
             chunks=chunks,

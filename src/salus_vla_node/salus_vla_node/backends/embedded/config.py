@@ -20,6 +20,8 @@ SCENE_TARGETS = {  # what the auxiliary head reads off the latent, and the unit 
     "clearance": 0.05,  # between tool and obstacle, up to 15 cm
     **{"target_held": 1.0, "target_slippery": 1.0, "progress": 1.0},
 }
+SCENE_POINTS = ("target", "goal", "obstacle")
+"""What the first keypoints of every camera are taught to find; the others are free."""
 VOCABULARY = (
     *("<unk>", "pick", "up", "the", "cube", "and", "place", "it", "on", "goal", "put", "white"),
     *("disc", "move", "block", "to", "take", "set", "down", "red", "green", "blue", "yellow"),
@@ -38,6 +40,7 @@ class EmbeddedConfig:
         image_size: edge of the square images after area averaging [pixel].
         chunk_length: control steps per predicted action chunk.
         latent_size: of the latent h_t.
+        action_temperature: by how many predicted standard deviations executed actions stray.
         action_scale: (7,) one normalised action unit in m, rad and opening.
         proprioception: names of the inputs, in order; see `proprioception_vector`.
         vocabulary: words; the first one stands for every other word.
@@ -50,6 +53,7 @@ class EmbeddedConfig:
     image_size: int = 64
     chunk_length: int = 8
     latent_size: int = 128
+    action_temperature: float = 0.5
     action_scale: tuple[float, ...] = (0.014, 0.014, 0.014, 0.1, 0.1, 0.1, 1.0)
     proprioception: tuple[str, ...] = PROPRIOCEPTION
     vocabulary: tuple[str, ...] = VOCABULARY

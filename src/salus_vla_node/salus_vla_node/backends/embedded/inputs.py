@@ -75,16 +75,28 @@ def tokenize(instruction: str, config: EmbeddedConfig) -> np.ndarray:
     return np.array(numbers + [-1] * (MAX_WORDS - len(numbers)), dtype=np.int64)
 
 
-def executable_action(mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The ensemble's mean first action in physical units, with a gripper that opens or closes.
+def executable_action(
+    means: np.ndarray, stds: np.ndarray, step: int, config: EmbeddedConfig
+) -> np.ndarray:
+    """The action that is executed: a sample around the members' mean first action.
+
+    A policy that sees only roughly whether the fingers are around the cube hesitates: the mean of
+    "close" and "come nearer" is neither, for ever. Where it is sure, a sample is its mean; where it
+    hesitates, samples end that, as they do in generative policies. They depend on nothing but the
+    step's number, so that an episode can be repeated.
 
     Args:
-        mean: (7,) normalised action units, the opening in 0..1.
-        scale: (7,) physical units per normalised unit.
+        means: (K, 7) of the members' first actions, normalised units, the opening in 0..1.
+        stds: (K, 7) their predicted spread.
+        step: number in the episode.
+        config: says how far a sample strays (`action_temperature`) and the units.
 
     Returns:
-        (7,) float64; motion is limited to one unit per dimension, the opening is 0 or 1.
+        (7,) float64 in physical units; motion is limited to one unit per dimension, the opening is
+        0 or 1.
     """
-    action = np.clip(mean, -1.0, 1.0).astype(np.float64) * scale
-    action[6] = float(mean[6] > 0.5)
+    spread = config.action_temperature * stds.mean(0)
+    wanted = means.mean(0) + spread * np.random.default_rng(step).standard_normal(7)
+    action = np.clip(wanted, -1.0, 1.0) * np.array(config.action_scale, np.float64)
+    action[6] = float(wanted[6] > 0.5)
     return action

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn, relu, relu_
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, layer_norm, pad
 
-from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.config import SCENE_POINTS, EmbeddedConfig
 from salus_vla_node.backends.embedded.pretrained import PretrainedMixin
 
 _STEM, _TRUNK, _KEYPOINTS, _MIDDLE, _DEEP = 16, 32, 16, 32, 48
@@ -29,12 +29,15 @@ class NetworkOutput(NamedTuple):
         log_std: (B, M, H, 7).
         latent: (B, M, D).
         scene: (B, M, S) values named by `EmbeddedConfig.scene_targets`.
+        heat: (B, M, C, P, S/2 * S/2) logits of where `config.SCENE_POINTS` are in the images,
+            row after row.
     """
 
     mean: Tensor
     log_std: Tensor
     latent: Tensor
     scene: Tensor
+    heat: Tensor
 
 
 class StackedLinear(nn.Module):
@@ -122,8 +125,9 @@ class CameraEncoders(nn.Module):
         self.heat = StackedConv(*sizes, _TRUNK, _KEYPOINTS, 1)
         self.middle = StackedConv(*sizes, _TRUNK, _MIDDLE, 3, stride=2)
         self.deep = StackedConv(*sizes, _MIDDLE, _DEEP, 3, stride=2)
-        edge = torch.linspace(-1.0, 1.0, image_size // 2)
-        grid = torch.stack(torch.meshgrid(edge, edge, indexing="ij"), -1).reshape(-1, 2)
+        cells = image_size // 2
+        edge = (torch.arange(cells) + 0.5) * (2.0 / cells) - 1.0  # the cells' centres
+        grid = torch.stack(torch.meshgrid(edge, edge, indexing="xy"), -1).reshape(-1, 2)
         self.register_buffer("grid", grid, persistent=False)
 
     def pack(self) -> None:
@@ -136,8 +140,13 @@ class CameraEncoders(nn.Module):
         """Features per camera and member."""
         return 2 * _KEYPOINTS + 16 * _DEEP
 
-    def forward(self, images: Tensor, words: Tensor) -> Tensor:
-        """Encode (B, C, 3, S, S) images in -1..1 under (B, M, W) instructions: (B, M, C, F)."""
+    def forward(self, images: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode (B, C, 3, S, S) images in -1..1 under (B, M, W) instructions.
+
+        Returns:
+            Features (B, M, C, F); the places of `config.SCENE_POINTS` and how sure they are
+            (B, M, C, 3 * P); heat as in `NetworkOutput`.
+        """
         batch, m, cameras = images.shape[0], self._members, self._cameras
         groups = cameras * m
         # Two to three times as fast on CPUs, also for one observation.
@@ -147,25 +156,31 @@ class CameraEncoders(nn.Module):
         gain, offset = film.chunk(2, -1)
         gain, offset = (value.reshape(batch, -1, 1, 1) for value in (gain, offset))
         x = relu_(torch.addcmul(offset, x, 1 + gain))
-        points = self._keypoints(x, groups)
+        heat = self._heat(x, groups)  # (B, S/2 * S/2, groups * keypoints)
+        share = heat.float().softmax(1)
+        points = (share.transpose(1, 2) @ self.grid).reshape(batch, groups, -1)
+        found = points.reshape(batch, cameras, m, -1)[..., : 2 * len(SCENE_POINTS)]
+        heat, share = (
+            value.reshape(batch, -1, cameras, m, _KEYPOINTS)[..., : len(SCENE_POINTS)]
+            for value in (heat, share)
+        )
+        found = torch.cat([found, share.amax(1)], -1).transpose(1, 2)
         deep = relu_(self.deep(relu_(self.middle(x, groups)), groups))
         deep = adaptive_avg_pool2d(deep, 4).reshape(batch, groups, -1)
         features = torch.cat([points, deep.float()], -1)
-        return features.reshape(batch, cameras, m, -1).transpose(1, 2)
+        features = features.reshape(batch, cameras, m, -1).transpose(1, 2)
+        return features, found, heat.permute(0, 3, 2, 4, 1)
 
-    def _keypoints(self, x: Tensor, groups: int) -> Tensor:
-        """Spatial softmax of (B, groups * T, H, W): (B, groups, 2 * keypoints)."""
+    def _heat(self, x: Tensor, groups: int) -> Tensor:
+        """Logits of the softmax, from (B, groups * T, H, W): (B, H * W, groups * keypoints)."""
         if len(x) == 1:
             # A product, as torch's grouped 1x1 convolution takes the groups one by one.
             weight = self.heat.weight.transpose(0, 1).reshape(groups, _KEYPOINTS, _TRUNK)
             bias = self.heat.bias.transpose(0, 1).reshape(groups, 1, _KEYPOINTS)
             pixels = x.permute(0, 2, 3, 1).reshape(-1, groups, _TRUNK).transpose(0, 1)
             heat = torch.baddbmm(bias, pixels, weight.transpose(1, 2))
-            heat = heat.transpose(0, 1).reshape(1, -1, groups * _KEYPOINTS)
-        else:
-            heat = self.heat(x, groups).permute(0, 2, 3, 1).flatten(1, 2)
-        share = heat.float().softmax(1)  # (B, H * W, groups * keypoints)
-        return (share.transpose(1, 2) @ self.grid).reshape(len(x), groups, -1)
+            return heat.transpose(0, 1).reshape(1, -1, groups * _KEYPOINTS)
+        return self.heat(x, groups).permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class SentenceEncoder(nn.Module):
@@ -204,7 +219,7 @@ class EmbeddedNetwork(nn.Module, PretrainedMixin):
         self.cameras = CameraEncoders(m, cameras, config.image_size)
         self.squeeze = StackedLinear(m * cameras, CameraEncoders.output_size(), _FUSED // 2)
         self.body = StackedLinear(m, len(config.proprioception), _FUSED // 4)
-        fused = cameras * (_FUSED // 2 + 1) + _FUSED // 4 + _WORD
+        fused = cameras * (_FUSED // 2 + 3 * len(SCENE_POINTS) + 1) + _FUSED // 4 + _WORD
         self.fuse = StackedLinear(m, fused, _FUSED)
         self.latent = StackedLinear(m, _FUSED, config.latent_size)
         self.norm = StackedNorm(m, config.latent_size)
@@ -229,11 +244,11 @@ class EmbeddedNetwork(nn.Module, PretrainedMixin):
         """
         batch, m = proprioception.shape[0], self.members
         sentence = self.sentence(tokens)
-        features = self.cameras(images, sentence)  # (B, M, C, F)
+        features, found, heat = self.cameras(images, sentence)
         cameras = features.shape[2]
         seen = relu(self.squeeze(features.flatten(1, 2))).reshape(batch, m, cameras, -1)
         there = present[:, None, :, None].expand(batch, m, cameras, 1)
-        seen = torch.cat([seen * there, there], -1).flatten(2)
+        seen = torch.cat([seen * there, found * there, there], -1).flatten(2)
         body = (proprioception - self.proprioception_mean) / self.proprioception_std
         body = relu(self.body(body[:, None].expand(batch, m, -1)))
         fused = relu(self.fuse(torch.cat([sentence, seen, body], -1)))
@@ -241,4 +256,6 @@ class EmbeddedNetwork(nn.Module, PretrainedMixin):
         hidden = relu(self.head(latent))
         shape = (batch, m, self.config.chunk_length, 7)
         log_std = self.log_std(hidden).reshape(shape).clamp(*LOG_STD_RANGE)
-        return NetworkOutput(self.mean(hidden).reshape(shape), log_std, latent, self.scene(latent))
+        return NetworkOutput(
+            self.mean(hidden).reshape(shape), log_std, latent, self.scene(latent), heat
+        )
