@@ -65,8 +65,8 @@ def missing(environment: Mapping[str, str] | None = None) -> list[str]:
         )
     if environment.get("ROS_DISTRO", "") not in ROS_DISTROS:
         problems.append(
-            "ROS_DISTRO is not set to jazzy or humble: source ROS 2 before the start, or set "
-            "ROS_DISTRO, RMW_IMPLEMENTATION and LD_LIBRARY_PATH for the bridge's own libraries"
+            "ROS_DISTRO is not set to jazzy or humble: source ROS 2 and the built workspace before "
+            "the start (the libraries that come with Isaac Sim lack the messages of SALUS)"
         )
     return problems
 

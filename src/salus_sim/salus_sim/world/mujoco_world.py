@@ -148,7 +148,7 @@ class MujocoWorld:
             holding: put the target between the fingers.
 
         Returns:
-            The observation, or None if the arm would touch something there.
+            The observation, or None if the arm would touch anything but the target there.
         """
         controller, target = self.controller, self.scenario.target
         controller.aim(position, turn)
