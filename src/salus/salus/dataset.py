@@ -97,6 +97,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="dataset",
+        allow_abbrev=False,
         description="Collect episodes in processes of their own, as fast as the machine allows. "
         "A second call with the same settings continues where the first one stopped.",
     )
@@ -250,6 +251,7 @@ def collect(
     """
     # One thread each: more only get into each other's way.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    os.environ.setdefault("LP_NUM_THREADS", "0")  # of Mesa: 0 draws on the caller's own thread
     context = multiprocessing.get_context("spawn")
     news, stop = context.Queue(), context.Event()
     processes = {}

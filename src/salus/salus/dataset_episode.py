@@ -7,6 +7,7 @@ fields rounded, and so does whoever reads it here.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +47,7 @@ from salus_sim.nodes.world_messages import (
 )
 from salus_sim.referee import Verdict
 from salus_sim.scene import load_scene
-from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
+from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 from salus_supervisor.guard import OPEN, check
 from salus_supervisor.supervisor_node import SupervisorParameters
 from salus_util.images import to_message
@@ -82,6 +83,10 @@ class EpisodeStoppedError(Exception):
     """The episode was given up because collecting was to stop."""
 
 
+class SeedRefusedError(Exception):
+    """The world cannot start the episode of a seed."""
+
+
 def over_the_wire(message: T) -> T:
     """A message as a subscriber gets it."""
     return deserialize_message(serialize_message(message), type(message))
@@ -104,7 +109,7 @@ class EpisodeCollector:
         metadata: further entries of the run's metadata.json.
 
     Raises:
-        DatasetError: there is no such camera.
+        DatasetError: there is no such camera, or no OpenGL context to draw with.
         BackendError: the policy cannot be loaded.
     """
 
@@ -148,6 +153,7 @@ class EpisodeCollector:
         self._output, self._env, self._metadata = output, env, metadata
         self._writer: EpisodeWriter | None = None
         self._episode = self._ticks = 0
+        self._draw_once()
 
     @property
     def policy_hash(self) -> str:
@@ -168,14 +174,20 @@ class EpisodeCollector:
             stopped: asked at every step; True gives the episode up.
 
         Raises:
-            WorldError: the world refuses the seed.
+            SeedRefusedError: the world refuses the seed.
+            WorldError: the world cannot go on; other seeds would meet the same.
             SceneError: the settings do not fit the scene.
             PolicyOutputError: the policy gave no usable action.
             EpisodeStoppedError: it was given up.
             StoreWriteError: the disk refused.
         """
         settings = self._settings
-        truth = self._world.reset(seed, settings.difficulty, settings.profile, tasks=settings.tasks)
+        try:
+            truth = self._world.reset(
+                seed, settings.difficulty, settings.profile, tasks=settings.tasks
+            )
+        except WorldError as error:
+            raise SeedRefusedError(str(error)) from error
         self._episode += 1
         self._ticks += 1
         setup = over_the_wire(
@@ -196,6 +208,17 @@ class EpisodeCollector:
         finally:
             if writer.in_episode:
                 writer.discard("it did not come to its end")
+
+    def _draw_once(self) -> None:
+        """Make the GL context now: a machine that has none fails before the first episode."""
+        if not self._drawn:
+            return
+        with contextlib.suppress(WorldError):  # a start that is refused can be drawn, too
+            self._world.reset(0, self._settings.difficulty, self._settings.profile)
+        try:
+            self._world.render(self._drawn[0])
+        except WorldError as error:
+            raise DatasetError(str(error)) from error
 
     def _run(
         self,

@@ -11,7 +11,12 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from salus.dataset_episode import EpisodeCollector, EpisodeReport, EpisodeStoppedError
+from salus.dataset_episode import (
+    EpisodeCollector,
+    EpisodeReport,
+    EpisodeStoppedError,
+    SeedRefusedError,
+)
 from salus.dataset_settings import DatasetError, Settings
 from salus_core.episode_store import StoreWriteError
 from salus_sim.scene import SceneError
@@ -102,6 +107,7 @@ def work(share: Share, news: Queue, stop: Event) -> None:
         PolicyOutputError,
         SceneError,
         StoreWriteError,
+        WorldError,
     ) as error:
         news.put(Ended(share.index, str(error)))
     except Exception as error:
@@ -129,7 +135,7 @@ def _collect(share: Share, news: Queue, stopped: Any) -> None:
             started, cpu = time.monotonic(), time.process_time()
             try:
                 report = collector.collect(seed, stopped)
-            except WorldError as error:
+            except SeedRefusedError as error:
                 news.put(Refused(share.index, seed, str(error)))
                 continue
             seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu

@@ -139,6 +139,18 @@ def test_other_settings_are_refused_in_the_same_folder(collected, capsys):
     assert "was collected with profile 'mixed', not 'none'" in capsys.readouterr().err
 
 
+@pytest.mark.ros
+def test_a_machine_that_cannot_draw_is_an_error_and_not_a_refused_seed(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("MUJOCO_GL", "egl")  # the workers are processes of their own
+    monkeypatch.setenv("__EGL_VENDOR_LIBRARY_FILENAMES", str(tmp_path / "no_driver.json"))
+    assert collect(tmp_path / "data", 2, "--workers", "1") == 1
+    printed = capsys.readouterr()
+    assert "dataset: no OpenGL context for the cameras" in printed.err
+    assert "cannot start" not in printed.out
+
+
 @pytest.mark.slow
 @pytest.mark.ros
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
