@@ -263,7 +263,7 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     _on_stop(interrupt)
     try:
-        node = node_class()
+        node = _make(node_class, interrupt)
         _spin(node, interrupt)
     except ParameterError as error:
         get_logger(node_class.__name__).fatal(str(error))
@@ -281,6 +281,16 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
             node.close()
         rclpy.try_shutdown()
     return getattr(node, "exit_code", 0)
+
+
+def _make(node_class: Callable[[], Node], interrupt: "_Interrupt") -> Node:
+    """Call the constructor; what a stop breaks in it is a stop."""
+    try:
+        return node_class()
+    except Exception as error:
+        if interrupt.came:
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _spin(node: Node, interrupt: "_Interrupt") -> None:

@@ -22,9 +22,9 @@ RELIABILITIES = ("reliable", "best_effort")
 
 
 def image(reliability: str = "reliable") -> QoSProfile:
-    """Profile of a camera's publisher or subscription, of depth 30.
+    """Profile of a camera's publisher or subscription, of depth 30 if reliable, else 10.
 
-    A second of images is kept, so that a recorder that is held up that long loses none.
+    Reliable, a second of images is kept, so that a recorder that is held up that long loses none.
 
     A publisher offers `reliable`, which serves subscriptions of both kinds. A subscription picks:
     reliable in lockstep, where the world waits anyway; best effort on a robot, where a late image
@@ -40,7 +40,7 @@ def image(reliability: str = "reliable") -> QoSProfile:
         raise ValueError(f"reliability must be one of {', '.join(RELIABILITIES)}: {reliability!r}")
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=30,
+        depth=30 if reliability == "reliable" else 10,
         reliability=ReliabilityPolicy[reliability.upper()],
         durability=DurabilityPolicy.VOLATILE,
     )

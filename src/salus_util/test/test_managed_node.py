@@ -323,6 +323,28 @@ sys.exit(run(Once))
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_stop_that_breaks_a_plain_nodes_constructor_is_a_stop():
+    code = """
+import os, signal, sys
+from rclpy.node import Node
+from salus_util.managed_node import run
+
+class Converting(Node):
+    def __init__(self):
+        super().__init__("converting")
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("broken by the stop") from error
+
+sys.exit(run(Converting))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_plain_node_that_publishes_all_the_time_stops_without_a_traceback():
     code = """
 import sys

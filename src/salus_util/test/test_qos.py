@@ -16,6 +16,11 @@ def test_a_reliable_camera_serves_both_kinds_of_subscription(reliability):
     assert compatible != QoSCompatibility.ERROR
 
 
+def test_only_reliable_images_are_kept_for_a_second():
+    assert qos.image("reliable").depth == 30
+    assert qos.image("best_effort").depth == 10
+
+
 def test_a_wrong_reliability_is_named():
     with pytest.raises(ValueError, match="'fast'"):
         qos.image("fast")
