@@ -142,9 +142,10 @@ def report_signals(options: argparse.Namespace) -> int:
     if options.episode is not None:
         raise DataError("--episode and --signals exclude each other")
     try:
-        report = signal_report(read_steps(options.runs, embedding=False))
-    except ValueError as error:
+        data = read_steps(options.runs, embedding=False)
+    except ValueError as error:  # the runs' signals are not comparable
         raise DataError(str(error)) from error
+    report = signal_report(data)
     print(format_report(report))
     return save(draw_signals(report), options.output or Path("signals.png"))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from salus_core.data import StepData
+from salus_core.data import DataError, StepData
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 from salus_core.metrics import EpisodeBootstrap, Estimate, auroc
 from salus_core.signals import SIGNAL_NAMES, SIGNAL_UNITS
@@ -50,11 +50,11 @@ def signal_report(data: StepData) -> SignalReport:
     """Compute the figures.
 
     Raises:
-        ValueError: every step is censored.
+        DataError: every step is censored.
     """
     known = data.label_valid[:, -1]
     if not known.any():
-        raise ValueError("every step is censored: all episodes were aborted or intervened in")
+        raise DataError("every step is censored: all episodes were aborted or intervened in")
     valid = data.valid[known]
     values = np.where(valid, data.signals[known], np.nan).astype(np.float64)
     values = np.column_stack([values, data.step[known]])

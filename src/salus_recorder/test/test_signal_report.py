@@ -123,3 +123,12 @@ def test_what_has_no_report_is_said(tmp_path, capsys):
     assert "does not exist" in capsys.readouterr().err
     assert main(["--signals", "--episode", "1", str(writer.path)]) == 1
     assert "exclude" in capsys.readouterr().err
+
+
+def test_a_mistake_in_the_computation_is_not_taken_for_bad_runs(run, monkeypatch):
+    def broken(values):
+        raise ValueError("a mistake of the author")
+
+    monkeypatch.setattr("salus_recorder.signal_report.rank_correlation", broken)
+    with pytest.raises(ValueError, match="a mistake of the author"):
+        main([str(run), "--signals"])

@@ -226,6 +226,7 @@ def test_camera_info_is_sent_to_those_who_listen_only(rig):
         ({"cameras": ["front", "back"]}, "no camera 'back': use front, side, wrist"),
         ({"difficulty": "impossible"}, "unknown difficulty"),
         ({"fault_profile": "gremlins"}, "unknown fault profile"),
+        ({"wording": "louder"}, "parameter 'wording' must be one of 'seen', 'unseen'"),
         ({"scene_file": "nowhere.yaml"}, "nowhere.yaml"),
         ({"comand_timeout": 1.0}, "did you mean 'command_timeout'"),
     ],

@@ -34,6 +34,7 @@ from salus_sim.nodes.world_messages import (
 )
 from salus_sim.scenario import sample_scenario
 from salus_sim.scene import Scene, SceneError, load_scene
+from salus_sim.tasks import WORDINGS
 from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 from salus_util import qos
 from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
@@ -62,7 +63,9 @@ class WorldParameters(DiagnosticsParameters):
         [""], "Tasks from which a seed draws: put_on, put_in, stack, push; empty: all."
     )
     wording: str = parameter(
-        "seen", "Instructions: 'seen' in training, or 'unseen' combinations of known words."
+        "seen",
+        "Instructions: 'seen' in training, or 'unseen' combinations of known words.",
+        choices=WORDINGS,
     )
     lockstep: bool = parameter(
         True, "Wait for the command of each step; else 30 Hz by the wall clock.", read_only=True
