@@ -174,7 +174,8 @@ class IsaacSimulator:
             )
             if shape.collides:
                 material = RigidBodyMaterial(f"/World/materials/{shape.name}", restitutions=[0.0])
-                # The object's own friction counts, as in the embedded world.
+                # The smaller of two counts. In the embedded world it is the object's own, which is
+                # the smaller one as long as pads and table have more.
                 material.set_combine_modes(frictions="min")
                 GeomPrim(path, apply_collision_apis=True).apply_physics_materials(material)
                 self._materials[shape.name] = material

@@ -1,6 +1,8 @@
-"""Modules named as Isaac Sim's, which have just what the table lists, and record what is called.
+"""Modules named as Isaac Sim's, with the names that the table lists, that record what is called.
 
-They show that the bridge's calls exist and in which order they come, not that they do anything.
+Classes whose methods the table lists have just these. All other names (functions, pxr, the graph's
+controller) are MagicMocks, which have any attribute. So the tests show that listed methods exist
+and in which order calls come, not that they do anything, nor that the rest exists.
 """
 
 import sys

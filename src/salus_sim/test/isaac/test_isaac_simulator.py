@@ -137,11 +137,18 @@ def test_friction_and_light_change_only_when_they_must(rig):
     simulator = rig.open()
     simulator.apply(effects())
     rig.calls.clear()
+    lamp = simulator._lamp.GetIntensityAttr().Set
+    dome = simulator._dome.GetIntensityAttr().Set
+    lamp.reset_mock(), dome.reset_mock()
     simulator.apply(effects())
     assert not rig.called("set_friction_coefficients")
+    assert not lamp.called
+    assert not dome.called
     simulator.apply(effects(friction=0.01, light=0.3))
     (call,) = rig.called("set_friction_coefficients")
     assert (call[2], call[3]) == ("/World/materials/red_cube", ([0.01], [0.01]))
+    lamp.assert_called_once_with(0.3 * rig.module._LAMP_INTENSITY)
+    dome.assert_called_once_with(0.3 * rig.module._DOME_INTENSITY)
 
 
 def test_the_largest_contact_of_a_period_is_kept_by_link_and_shape(rig):
