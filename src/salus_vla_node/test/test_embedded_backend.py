@@ -140,6 +140,13 @@ def test_the_hash_is_of_the_listed_members_only(folder, tmp_path):
     assert load(copy).info.weights_hash != load(folder).info.weights_hash
 
 
+def test_members_may_lie_elsewhere(folder, tmp_path):
+    save_ensemble([str((folder / "member_1").resolve())], tmp_path)
+    backend = load(tmp_path)
+    assert backend.info.members == 1
+    assert len(backend.info.weights_hash) == 64
+
+
 def test_a_missing_member_of_a_relative_folder_is_no_hub_id(folder, tmp_path, monkeypatch):
     copy = shutil.copytree(folder, tmp_path / "copy")
     shutil.rmtree(copy / "member_1")

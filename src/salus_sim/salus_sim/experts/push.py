@@ -14,6 +14,7 @@ _FUNNEL, _FUNNEL_RADIUS = 2.5, 0.028  # slope and neck [m] of the way down behin
 _HOVER = 0.07  # above the table while going behind the target [m]
 _STANDOFF = 0.055  # between the target's side and the tool before contact [m]
 _TOUCH = 0.010  # half the closed fingers' thickness [m]
+_CLEAR = 0.008  # so far from the target's side the fingers come down [m]
 _LANE = 0.060  # the push goes ahead while the tool is so near to its line [m]
 _STEERING = 0.8  # gain of the way back to the line over the way ahead
 _THERE = 0.012  # the target is this near to its goal: done [m]
@@ -74,6 +75,11 @@ class PushExpert:
             line = target + along * forward
             steered = tool[:2] + _STEERING * (line - tool[:2]) + along * (start - forward + ahead)
             return np.array([*steered, self._height])
+        # Whoever is nearer than the standoff comes down there: going back while high and ahead once
+        # low would be opposite lessons a centimetre apart.
+        nearest, farthest = -(1.15 * self._half + _TOUCH + _CLEAR), -(1.15 * self._half + _STANDOFF)
+        if forward < nearest and lateral < _LANE:
+            behind = target + along * max(forward, farthest)
         aside = np.linalg.norm(tool[:2] - behind)
         height = self._height + _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS)
         return np.array([*behind, min(height, 2 * self._half + _HOVER)])

@@ -2,6 +2,7 @@
 
 import abc
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -279,13 +280,13 @@ def hash_files(folder: Path, paths: Iterable[Path]) -> str:
 
     Args:
         folder: Where names start, so that a copy of the folder has the same digest.
-        paths: The files, in the folder.
+        paths: The files; one from elsewhere has its way from the folder as its name.
 
     Returns:
         Hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in paths):
+    for name, path in sorted((os.path.relpath(path, folder), path) for path in paths):
         digest.update(f"{name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):

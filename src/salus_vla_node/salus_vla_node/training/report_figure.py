@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 _TITLES = (
     "mean error of the first action\n(training batches, normalised units)",
     "error of the scene head\n(training batches, squared units)",
-    "success of the member alone\n(next round's episodes; at the end 'standard' validation seeds)",
+    "success of the member alone\n(in the next round; at the end on validation seeds)",
 )
 
 
