@@ -58,5 +58,6 @@ def _success(outcomes: dict[str, int] | None) -> float | None:
 
 
 def _order(stage: str) -> tuple[int, str]:
-    """Stages in the order of training."""
-    return {"clone": 0, "last": 2}.get(stage, 1), stage
+    """Stages in the order of training; what was done after the last one comes after it."""
+    rank = 1 if stage.startswith("round") else 3
+    return {"clone": 0, "last": 2}.get(stage, rank), stage
