@@ -27,6 +27,7 @@ find_python() {
     while IFS= read -r candidate; do
       # Not the environment of somebody's shell, which may vanish; and no shim without an interpreter.
       [[ -n "${VIRTUAL_ENV:-}" && "$candidate" == "$VIRTUAL_ENV"/* ]] && continue
+      [[ "$candidate" == "$root/.venv"/* || "$candidate" == "$work/.venv"/* ]] && continue
       probe "$candidate" && [[ "$probe_wheels" == yes ]] || continue
       [[ -n "$best" ]] || best="$candidate"
       if [[ "$probe_venv$probe_header" == yesyes ]]; then
