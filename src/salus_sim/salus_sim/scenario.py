@@ -17,8 +17,8 @@ from salus_sim.tasks import (
     sample_task,
 )
 
-GOAL_CLEARANCE = 0.14  # of the target's start from the goal's centre [m]
-OBJECT_CLEARANCE = 0.105  # between objects' centres, so that the open hand fits [m]
+GOAL_CLEARANCE = 0.13  # of the target's start from the goal's centre [m]
+OBJECT_CLEARANCE = 0.10  # between objects' centres, so that the open hand fits [m]
 _TRAY_CLEARANCE = 0.17  # of other objects from the tray's centre [m]
 _PUSH_CLEARANCE = 0.12  # of other objects from the way of a push [m]
 _PUSH_RUN_UP = 0.10  # a push begins so far behind the target [m]

@@ -15,7 +15,7 @@ _SLIPPERY_PACE = 0.7  # of the longest step while carrying something slippery
 _ALIGNED = 0.014  # the hand closes when it is this near to the target in the plane [m]
 _FUNNEL, _FUNNEL_RADIUS = 4.0, 0.006  # slope and neck [m] of the way down to the target
 _HOVER = 0.10  # above the target before coming down [m]
-_CARRY_MARGIN = 0.085  # of the tool point over the obstacle's top while carrying [m]
+_CARRY_GAP = 0.020  # between the obstacle's top and the carried target [m]
 _NEAR_GOAL = 0.05  # here the way down begins [m]
 _LIFT_BLEND = 0.025  # below the carrying height sideways motion fades in over this [m]
 _CLOSING_STEPS = 8
@@ -38,7 +38,7 @@ class PickPlaceExpert:
         self._near = 0.018 if scenario.task == STACK else 0.03
         top = scenario.obstacle[5] if scenario.obstacle is not None else 0.0
         self._carry_height = max(
-            0.12, top + _CARRY_MARGIN, self._placed_height + self._half + _NEAR_GOAL
+            0.12, top + self._half + _CARRY_GAP, self._placed_height + self._half + _NEAR_GOAL
         )
         self._closed_for = 0
         self._opened_for = 0
