@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,21 @@ def test_a_predictor_without_skill_is_called_out_and_a_sound_data_set_is_not(
     assert any("'mlp' IS NOT SHOWN TO BE BETTER THAN 'proprioception'" in one for one in said)
     assert not any("THE CLOCK SOLVES" in one for one in said)
     assert f"WARNING: {said[0]}" in capsys.readouterr().err
+
+
+def test_episodes_that_a_checkpoint_was_made_from_are_called_out(folder, source, tmp_path, capsys):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    seen = {**manifest, "data": {"train": {"seeds": [0, 29]}, "calibration": {"seeds": [30, 129]}}}
+    other = tmp_path / "seen"
+    shutil.copytree(folder, other)
+    (other / "manifest.json").write_text(json.dumps(seen))
+    for command, name in ((evaluate, "metrics"), (compare, "comparison")):
+        baselines = ["--baselines", "clock"] if command is compare else []
+        arguments = [str(other), *source, *FAST, *baselines, "--output", str(tmp_path)]
+        assert command.main(arguments) == 0
+        said = read(tmp_path / f"{name}.json")["warnings"][0]
+        assert "test part have seeds from 30 to 129, those of the calibration part" in said
+        assert f"WARNING: {said}" in capsys.readouterr().err
 
 
 class Oracle:

@@ -26,6 +26,7 @@ from salus_predictor_node.report.sources import (
     SourceError,
     add_source_options,
     data_settings,
+    overlaps,
     read_parts,
 )
 
@@ -114,6 +115,11 @@ def compare(options: argparse.Namespace) -> Comparison:
         described={name: describe(data) for name, data in parts.items()},
         methods=methods,
         remarks=remarks,
+        cautions=[
+            sentence
+            for (_, manifest), name in zip(loaded, names, strict=True)
+            for sentence in overlaps(manifest, parts, f"'{name}'")
+        ],
     )
 
 

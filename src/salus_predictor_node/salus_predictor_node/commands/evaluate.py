@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from salus_core.baselines import make_baselines
@@ -22,6 +23,7 @@ from salus_predictor_node.report.sources import (
     SourceError,
     add_source_options,
     data_settings,
+    overlaps,
     read_parts,
 )
 
@@ -52,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
             "weights": predictor.hash,
             "split": options.split,
         }
-        report = evaluate(predictor, parts, settings_of(options), about)
+        cautions = overlaps(manifest, parts, str(options.checkpoint))
+        report = evaluate(predictor, parts, settings_of(options), about, cautions=cautions)
         output = options.output or Path(options.checkpoint) / f"evaluation_{options.split}"
         print(report.write(output))
     except REFUSALS as error:
@@ -117,6 +120,7 @@ def evaluate(
     settings: Settings,
     about: dict[str, object],
     scorer: Predictor | None = None,
+    cautions: Sequence[str] = (),
 ) -> Report:
     """Compute all figures of a checkpoint and of the baselines that every report has.
 
@@ -126,6 +130,7 @@ def evaluate(
         settings: of figures.
         about: entries for the report's head.
         scorer: gives the predictor's scores in another way; None: in batches.
+        cautions: what a reader must know before any figure.
     """
     baselines, left_out = fitted_baselines(make_baselines(ALWAYS), parts, settings)
     method = assess(scorer or predictor, parts, settings, ALL_PAIRS, predictor.band)
@@ -138,6 +143,7 @@ def evaluate(
         method=method,
         others=others,
         remarks=left_out,
+        cautions=cautions,
     )
 
 

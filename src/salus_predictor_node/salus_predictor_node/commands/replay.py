@@ -29,6 +29,7 @@ from salus_predictor_node.report.sources import (
     SourceError,
     add_source_options,
     data_settings,
+    overlaps,
     parts_around,
 )
 
@@ -101,7 +102,8 @@ def _replay(options: argparse.Namespace) -> int:
         "weights": predictor.hash,
         "recorded forecasts": agreement,
     }
-    report = evaluate(predictor, parts, settings_of(options), about, streamed)
+    cautions = overlaps(manifest, parts, str(options.checkpoint))
+    report = evaluate(predictor, parts, settings_of(options), about, streamed, cautions)
     print(report.write(options.output))
     for sentence in report.warnings():
         print(f"WARNING: {sentence}", file=sys.stderr)

@@ -35,6 +35,7 @@ class Comparison:
         described: counts of each part.
         methods: the first one is what the others are compared with.
         remarks: why some method is missing, and what rows mean.
+        cautions: what speaks against the figures, beside what they show themselves.
     """
 
     title: str
@@ -43,11 +44,13 @@ class Comparison:
     described: Mapping[str, Mapping[str, Any]]
     methods: Sequence[Assessed]
     remarks: Sequence[str] = field(default_factory=tuple)
+    cautions: Sequence[str] = field(default_factory=tuple)
 
     def warnings(self) -> list[str]:
         """What a reader must know before any figure."""
         steps = {method.name: method.figures["steps"]["all"] for method in self.methods}
         return [
+            *self.cautions,
             *evaluation.warnings_about_data(self.parts.test),
             *evaluation.clock_warnings(steps),
             *evaluation.gain_warnings(self.methods[0].name, self._simple_gains()),

@@ -46,6 +46,7 @@ class Report:
         method: that is evaluated.
         others: simple methods.
         remarks: why some method or figure is missing.
+        cautions: what speaks against the figures, beside what they show themselves.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Report:
     method: Assessed
     others: Sequence[Assessed]
     remarks: Sequence[str] = field(default_factory=tuple)
+    cautions: Sequence[str] = field(default_factory=tuple)
 
     @property
     def methods(self) -> list[Assessed]:
@@ -73,6 +75,7 @@ class Report:
         """What a reader must know before any figure."""
         steps = {method.name: method.figures["steps"]["all"] for method in self.methods}
         return [
+            *self.cautions,
             *evaluation.warnings_about_data(self.parts.test),
             *evaluation.clock_warnings(steps),
             *evaluation.gain_warnings(self.method.name, self.differences()),

@@ -76,6 +76,30 @@ def data_settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return dict(manifest.get("training", {}).get("settings", {}).get("data", {}))
 
 
+def overlaps(manifest: Mapping[str, Any], parts: Parts, name: str) -> list[str]:
+    """Sentences about evaluated episodes whose seeds lie among those a checkpoint was made from.
+
+    Args:
+        manifest: of the checkpoint.
+        parts: of the evaluation.
+        name: of the checkpoint, for the sentence.
+    """
+    made_from = manifest.get("data", {})
+    said = []
+    for part, data in (("test", parts.test), *parts.held_out.items()):
+        for role in ROLES:
+            first, last = made_from.get(role, {}).get("seeds", (0, -1))
+            seeds = data.episodes.seed
+            shared = int(((seeds >= first) & (seeds <= last)).sum())
+            if shared:
+                said.append(
+                    f"{shared} of {len(seeds)} episodes of the {part} part have seeds from {first} "
+                    f"to {last}, those of the {role} part that {name} was made from: the figures "
+                    "are not those of unseen episodes."
+                )
+    return said
+
+
 def read_parts(
     options: argparse.Namespace,
     trained: Mapping[str, Any],
