@@ -230,7 +230,9 @@ class EpisodeCollector:
         referee = make_referee(self._scene, setup)
         executed: ActionCommand | None = None
         while True:
-            state = over_the_wire(world_state_message(truth, self._episode, self._stamp(), 0))
+            state = over_the_wire(
+                world_state_message(truth, self._world.scenario, self._episode, self._stamp(), 0)
+            )
             verdict = referee.update(truth_of(state))
             if verdict is not None:
                 return verdict, state

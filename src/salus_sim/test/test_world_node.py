@@ -12,6 +12,8 @@ from salus_msgs.srv import ResetEpisode
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from salus_sim.nodes.world_node import WorldNode
+from salus_sim.scenario import sample_scenario
+from salus_sim.scene import load_scene
 from salus_util import qos
 from salus_util.parameters import ParameterError
 
@@ -143,6 +145,23 @@ def test_a_command_that_is_not_finite_is_refused_by_name(rig, capfd):
     rig.settle()
     assert rig.steps() == [(1, 0)]
     assert "not finite" in capfd.readouterr().err
+
+
+def test_the_wall_is_among_the_objects_where_there_is_one(ros):
+    rig = Rig(command_timeout=30.0)
+    scene, seen = load_scene(), set()
+    for seed in range(3, 9):
+        rig.reset(seed=seed)
+        rig.until(lambda: len(rig.got["world_state"]) == len(seen) + 1)
+        wall = sample_scenario(scene, seed, "standard").obstacle
+        state = rig.got["world_state"][-1]
+        found = dict(zip(state.object_names, state.object_poses, strict=True))
+        assert ("obstacle" in found) == (wall is not None)
+        if wall is not None:
+            place = found["obstacle"].position
+            assert (place.x, place.y, place.z) == pytest.approx((*wall[:2], wall[5] / 2))
+        seen.add((seed, wall is None))
+    assert {none for _, none in seen} == {True, False}
 
 
 def test_without_a_command_the_pose_is_held_and_counted(ros, capfd):

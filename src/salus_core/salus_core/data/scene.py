@@ -17,9 +17,18 @@ SCENE_NAMES: tuple[str, ...] = (
     "neighbour.distance",
     "grasped",
     "tool.z",
+    "obstacle.x",
+    "obstacle.y",
+    "obstacle.top",
+    "obstacle.present",
 )
 """Columns: the target's and goal's centre and the nearest other object's, minus the tool point [m];
-that object's distance [m]; whether the target is grasped [1]; height of the tool point [m]."""
+that object's distance [m]; whether the target is grasped [1]; height of the tool point [m]; the
+obstacle's centre and its top minus the tool point [m], and whether there is one [1]."""
+
+OBSTACLE = "obstacle"
+"""Name of an object that stands on the table, z = 0, in the way: its top is twice as high as its
+centre. Worlds that have none, or no object of this name, leave its columns open."""
 
 SCENE_KEYS = ("object_pose", "grasped_object")
 """Arrays of a run that it is made of."""
@@ -48,7 +57,15 @@ def scene_of(episode: Episode, tool: np.ndarray) -> np.ndarray:
     centres[np.linalg.norm(centres, axis=2) > _REACH] = np.nan
     found[:, :3] = centres[:, target]
     found[:, 9] = episode["grasped_object"] == target
-    others = np.delete(centres, target, axis=1)
+    apart = [target]
+    if OBSTACLE in names:
+        apart.append(names.index(OBSTACLE))
+        obstacle = episode["object_pose"][:, apart[1], :3]
+        found[:, 11:13] = obstacle[:, :2] - tool[:, :2]
+        found[:, 13] = 2.0 * obstacle[:, 2] - tool[:, 2]
+        seen = np.isfinite(centres).any(axis=(1, 2))  # else the world's message is missing
+        found[:, 14] = np.where(seen, np.isfinite(obstacle[:, 2]), np.nan)
+    others = np.delete(centres, apart, axis=1)
     distance = np.linalg.norm(others, axis=2)
     if distance.size and not np.isnan(distance).all():
         nearest = np.argmin(np.where(np.isnan(distance), np.inf, distance), axis=1)

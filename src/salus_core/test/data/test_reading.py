@@ -144,6 +144,24 @@ def test_ground_truth_is_relative_to_the_tool(root):
     assert data.scene[27, SCENE_NAMES.index("grasped")] == 1
 
 
+def test_the_obstacle_is_told_from_other_objects(tmp_path):
+    writer = EpisodeWriter(tmp_path, make_schema(objects=("red_cube", "obstacle")))
+    for number, change in enumerate(("there", "none", "no message")):
+        writer.begin_episode(EpisodeStart(number, seed=number, target_object="red_cube"))
+        row = make_row(0)
+        row["object_pose"][1, 2] = 0.075
+        if change != "there":
+            row["object_pose"][1 if change == "none" else slice(None)] = np.nan
+        writer.append(row)
+        writer.commit(EpisodeEnd(1, Outcome.SUCCEEDED))
+    writer.close()
+    names = ("obstacle.y", "obstacle.top", "obstacle.present", "neighbour.distance")
+    found = read_steps(tmp_path, scene=True).scene[:, [SCENE_NAMES.index(name) for name in names]]
+    np.testing.assert_allclose(found[0], [0.4, 0.15, 1.0, np.nan], rtol=1e-6)
+    np.testing.assert_array_equal(found[1], [np.nan, np.nan, 0.0, np.nan])
+    assert np.isnan(found[2]).all()
+
+
 def test_windows_stay_within_the_episode():
     data = make_steps(4)
     windows = make_windows(data, 5)

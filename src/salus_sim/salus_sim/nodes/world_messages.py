@@ -17,6 +17,9 @@ from salus_sim.world.mujoco_world import WorldTruth
 
 BASE_FRAME = "panda_link0"
 
+OBSTACLE = "obstacle"
+"""Name of the wall among the objects of the messages: a box that stands on the table."""
+
 
 def pose_message(position: np.ndarray, quaternion: np.ndarray) -> Pose:
     """Pose from a position (3,) [m] and a quaternion (4,) xyzw."""
@@ -51,15 +54,18 @@ def joint_state_message(truth: WorldTruth, names: list[str], stamp: Time) -> Joi
 
 
 def world_state_message(
-    truth: WorldTruth, episode: int, stamp: Time, commands_missed: int
+    truth: WorldTruth, scenario: Scenario, episode: int, stamp: Time, commands_missed: int
 ) -> WorldState:
-    """Ground truth of one step."""
+    """Ground truth of one step; the obstacle, which never moves, is of the scenario."""
+    poses = {name: pose_message(p[:3], p[3:]) for name, p in truth.object_poses.items()}
+    if scenario.obstacle is not None:
+        poses[OBSTACLE] = _obstacle_pose(scenario.obstacle)
     return WorldState(
         header=Header(stamp=stamp, frame_id=BASE_FRAME),
         episode=episode,
         step=truth.step,
-        object_names=list(truth.object_poses),
-        object_poses=[pose_message(p[:3], p[3:]) for p in truth.object_poses.values()],
+        object_names=list(poses),
+        object_poses=list(poses.values()),
         tool_pose=pose_message(truth.tool_position, truth.tool_quaternion),
         gripper_width=truth.gripper_width,
         gripper_command=truth.gripper_command,
@@ -69,6 +75,12 @@ def world_state_message(
         commands_missed=commands_missed,
         faults=[fault_message(fault) for fault in truth.faults],
     )
+
+
+def _obstacle_pose(obstacle: np.ndarray) -> Pose:
+    x, y, yaw, _, _, height = obstacle
+    quaternion = np.array([0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])
+    return pose_message(np.array([x, y, height / 2]), quaternion)
 
 
 def episode_setup_message(
@@ -89,7 +101,7 @@ def episode_setup_message(
         control_period=scene.control_period,
         max_steps=scene.control["max_steps"],
         lockstep=lockstep,
-        object_names=list(scene.objects["names"]),
+        object_names=[*scene.objects["names"], OBSTACLE],
     )
 
 

@@ -290,7 +290,9 @@ class WorldNode(Node):
         self._joints.publish(joint_state_message(truth, self._joint_names, stamp))
         pose = pose_message(truth.tool_position, truth.tool_quaternion)
         self._tool.publish(PoseStamped(header=header, pose=pose))
-        self._state_topic.publish(world_state_message(truth, self._episode, stamp, self._missed))
+        self._state_topic.publish(
+            world_state_message(truth, self._world.scenario, self._episode, stamp, self._missed)
+        )
         for name, publisher in self._images.items():
             # At once, so that receivers unpack it while the next one is being rendered.
             publisher.publish(to_message(self._world.render(name), stamp, optical_frame(name)))
