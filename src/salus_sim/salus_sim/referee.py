@@ -122,7 +122,7 @@ class Referee:
     def _collision(self, truth: GroundTruth) -> Verdict | None:
         if truth.contact_force < self._rules["collision_force"]:
             return None
-        text = f"the arm hit {truth.contact_body} with {truth.contact_force:.0f} N"
+        text = f"the arm or its load hit {truth.contact_body} with {truth.contact_force:.0f} N"
         return Verdict(FailureType.COLLISION, truth.step, truth.step, text)
 
     def _success(self, truth: GroundTruth) -> Verdict | None:

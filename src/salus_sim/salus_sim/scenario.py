@@ -17,6 +17,7 @@ from salus_sim.tasks import (
     sample_task,
 )
 
+OBSTACLE = "obstacle"  # its name among bodies, contacts and the objects of messages
 GOAL_CLEARANCE = 0.13  # of the target's start from the goal's centre [m]
 OBJECT_CLEARANCE = 0.10  # between objects' centres, so that the open hand fits [m]
 _TRAY_CLEARANCE = 0.17  # of other objects from the tray's centre [m]

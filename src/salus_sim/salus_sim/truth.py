@@ -18,7 +18,8 @@ class GroundTruth:
         gripper_width: distance between the pads [m].
         gripper_command: executed opening command [0 closed .. 1 open].
         grasped_object: object touched by both pads; '' is none.
-        contact_force: largest force of the arm on anything but the target in the last period [N].
+        contact_force: largest force, in the last period, of the arm on anything but the target, or
+            of the target on the obstacle while it was held [N].
         contact_body: what was hit; '' is nothing.
     """
 

@@ -100,6 +100,25 @@ def test_pressing_on_the_obstacle_is_felt_as_contact_with_it(world):
     assert force > world.scene.referee["collision_force"]
 
 
+def test_what_the_arm_holds_is_part_of_it_where_it_meets_the_obstacle(world):
+    truth = world.reset(1, "hard", "none")
+    target = world.scenario.target
+    x, y, yaw, half_x, _, height = world.scenario.obstacle
+    along = np.array([np.cos(yaw), np.sin(yaw), 0.0])
+    # The pads end above the obstacle's top, the cube below it.
+    start = np.array([x, y, height + 0.011]) - (half_x + 0.06) * along
+    truth = world.move_to(start, 0.0, 0.0, holding=True)
+    force = 0.0
+    for _ in range(15):
+        held = truth.grasped_object == target
+        truth = world.step(np.array([*(0.012 * along), 0, 0, 0, 0.0]))
+        if truth.contact_force > force:
+            assert held
+            assert truth.contact_body == "obstacle"
+            force = truth.contact_force
+    assert force > 5.0
+
+
 def test_a_push_moves_the_arm_from_its_onset_on(world):
     quiet, pushed = (world_path(world, profile) for profile in ("none", "arm_force"))
     onset = pushed["onset"]

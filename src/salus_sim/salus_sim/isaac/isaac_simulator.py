@@ -205,13 +205,18 @@ class IsaacSimulator:
 
     def _add_contacts(self, stage: Stage) -> None:
         self._others = [shape.name for shape in stage.shapes if shape.collides]
-        sensors = list(LINKS)
-        if len(sensors) == len(self._others):
+        # Of an object it matters what it meets while it is held.
+        objects = [shape.name for shape in stage.shapes if shape.role == DYNAMIC]
+        links = list(LINKS)
+        if len(links) + len(objects) == len(self._others):
             # Equal lengths would mean one filter for each sensor instead of all for all.
-            sensors.append("panda_link0")
-        self._sensors = sensors
+            links.append("panda_link0")
+        self._sensors = [*links, *objects]
         self._touch = RigidPrim(
-            [f"{ROBOT_PATH}/{link}" for link in sensors],
+            [
+                *(f"{ROBOT_PATH}/{link}" for link in links),
+                *(_shape_path(self._shapes[name]) for name in objects),
+            ],
             contact_filter_paths=[_shape_path(self._shapes[name]) for name in self._others],
         )
         self._touch.set_enabled_contact_tracking([True])

@@ -44,7 +44,8 @@ class Readings:
     Attributes:
         object_poses: by name (7,): position [m] and quaternion xyzw, of every object.
         hand_pose: (7,) of the hand's frame.
-        contacts: largest force of the period by (link, shape) [N]; pairs without contact may lack.
+        contacts: largest force of the period by (link or object, shape) [N]; pairs without contact
+            may lack.
     """
 
     object_poses: dict[str, np.ndarray]

@@ -19,13 +19,14 @@ from salus_sim.isaac.frames import Frame
 from salus_sim.isaac.graph import Graph
 from salus_sim.isaac.simulator import (
     FINGER_LINKS,
+    LINKS,
     Effects,
     Simulator,
     SimulatorError,
 )
 from salus_sim.isaac.stage import describe_stage, read_placement
 from salus_sim.nodes.world_messages import camera_info_message
-from salus_sim.scenario import Scenario
+from salus_sim.scenario import OBSTACLE, Scenario
 from salus_sim.scene import Scene
 from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 from salus_util.images import to_array
@@ -68,6 +69,7 @@ class IsaacWorld:
         self._simulator = simulator
         self._feed = Feed(interface, namespace)
         self.step_number = 0
+        self._holding = False  # the target, at the last observation
         try:
             self._description.reset(0, next(iter(scene.difficulties)), "none")
             simulator.open(graph, describe_stage(self._description))
@@ -106,7 +108,7 @@ class IsaacWorld:
         """
         faults = FaultInjector(self.scene, seed, fault_profile)
         self._description.reset(seed, difficulty, fault_profile, *args, **kwargs)
-        self._faults, self.step_number = faults, 0
+        self._faults, self.step_number, self._holding = faults, 0, False
         placement = read_placement(self._description)
         try:
             self._simulator.place(placement)
@@ -200,11 +202,16 @@ class IsaacWorld:
         )
 
     def _contact(self) -> tuple[float, str]:
-        """Largest force of the arm on anything but the target [N], and on what."""
+        """Largest force of the arm on anything but the target [N], and on what.
+
+        What the arm holds is part of it where it meets the obstacle.
+        """
+        target = self.scenario.target
         others = {
             pair: force
             for pair, force in self._readings.contacts.items()
-            if pair[1] != self.scenario.target
+            if (pair[0] in LINKS and pair[1] != target)
+            or (self._holding and pair == (target, OBSTACLE))
         }
         if not others or max(others.values()) <= 0:
             return 0.0, ""
@@ -222,12 +229,13 @@ class IsaacWorld:
         scenario, readings = self.scenario, self._readings
         poses = {name: readings.object_poses[name] for name in scenario.objects}
         grasped = self._grasped()
+        force, body = self._contact()
+        self._holding = grasped == scenario.target
         lifted = self.scene.referee["lift_height"] + scenario.objects[scenario.target].half_size
         if grasped == scenario.target and poses[scenario.target][2] > lifted:
             self._faults.note_lifted(self.step_number)
         tool, quaternion = self._tool()
         positions, velocities, efforts = self._joints(self._frame)
-        force, body = self._contact()
         return WorldTruth(
             step=self.step_number,
             joint_positions=positions,

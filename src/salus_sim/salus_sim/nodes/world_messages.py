@@ -11,14 +11,11 @@ from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Header
 
 from salus_sim.faults import Fault
-from salus_sim.scenario import Scenario
+from salus_sim.scenario import OBSTACLE, Scenario
 from salus_sim.scene import Scene
 from salus_sim.world.mujoco_world import WorldTruth
 
 BASE_FRAME = "panda_link0"
-
-OBSTACLE = "obstacle"
-"""Name of the wall among the objects of the messages: a box that stands on the table."""
 
 
 def pose_message(position: np.ndarray, quaternion: np.ndarray) -> Pose:

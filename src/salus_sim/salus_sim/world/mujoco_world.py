@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, OBJECT_SLIP, Fault, FaultInjector
-from salus_sim.scenario import Scenario, sample_scenario
+from salus_sim.scenario import OBSTACLE, Scenario, sample_scenario
 from salus_sim.scene import Scene
 from salus_sim.tasks import PUSH, PUT_IN, PUT_ON
 from salus_sim.truth import GroundTruth
@@ -69,10 +69,11 @@ class MujocoWorld:
         }
         self._lamp = model.light("lamp").diffuse.copy()
         self._colors = {n: model.geom(n).rgba.copy() for n in scene.objects["names"]}
-        self._mocap = {n: int(model.body(n).mocapid[0]) for n in ("obstacle", "tray")}
+        self._mocap = {n: int(model.body(n).mocapid[0]) for n in (OBSTACLE, "tray")}
         self._target_friction = 1.0
         self._renderer: mujoco.Renderer | None = None
         self.scenario: Scenario | None = None
+        self._holding = False  # the target, at the last observation
 
     def close(self) -> None:
         """Free the renderer's context."""
@@ -100,6 +101,7 @@ class MujocoWorld:
         self._faults = FaultInjector(self.scene, seed, fault_profile)
         self.scenario = scenario
         self.step_number = 0
+        self._holding = False
         mujoco.mj_resetData(self.model, self.data)
         self._place(scenario)
         self.controller.reset(scenario.joints)
@@ -271,7 +273,7 @@ class MujocoWorld:
             disc.pos[:] = [x, y, height] if scenario.task in (PUT_ON, PUSH) else hidden
 
     def _place_obstacle(self, obstacle: np.ndarray | None) -> None:
-        geom, mocap = self.model.geom("obstacle"), self._mocap["obstacle"]
+        geom, mocap = self.model.geom(OBSTACLE), self._mocap[OBSTACLE]
         if obstacle is None:
             self.data.mocap_pos[mocap] = hidden_position(len(self._bodies))
             self.data.mocap_quat[mocap] = [1, 0, 0, 0]
@@ -296,16 +298,19 @@ class MujocoWorld:
         self.model.geom(target).friction[0] = slip.magnitude if slip else self._target_friction
 
     def _arm_contact(self) -> tuple[float, str]:
-        """Largest contact force of the arm on anything but the target [N], and on what."""
+        """Largest contact force of the arm on anything but the target [N], and on what.
+
+        What the arm holds is part of it where it meets the obstacle.
+        """
         data, model = self.data, self.model
-        target = model.geom(self.scenario.target).id
+        target, obstacle = model.geom(self.scenario.target).id, model.geom(OBSTACLE).id
         largest, body, wrench = 0.0, "", np.zeros(6)
         for i in range(data.ncon):
             first, second = data.contact.geom[i]
-            if (first in self._arm_geoms) == (second in self._arm_geoms):
-                continue
             other = second if first in self._arm_geoms else first
-            if other == target:
+            if self._holding and {first, second} == {target, obstacle}:
+                other = obstacle
+            elif (first in self._arm_geoms) == (second in self._arm_geoms) or other == target:
                 continue
             mujoco.mj_contactForce(model, data, i, wrench)
             force = float(np.linalg.norm(wrench[:3]))
@@ -334,7 +339,8 @@ class MujocoWorld:
             poses[name] = np.concatenate([pose[:3], pose[4:], pose[3:4]])
         grasped = self._grasped()
         target = poses[scenario.target]
-        if grasped == scenario.target:
+        self._holding = grasped == scenario.target
+        if self._holding:
             rest = scenario.objects[scenario.target].half_size
             if target[2] > rest + _LIFTED:
                 self._faults.note_lifted(self.step_number)

@@ -148,14 +148,17 @@ class FakeIsaac:
         for index in range(self.data.ncon):
             geoms = [int(g) for g in self.data.contact.geom[index]]
             names = [self.model.geom(g).name for g in geoms]
-            if (names[0] in shapes) == (names[1] in shapes):
-                continue
-            arm = 0 if names[1] in shapes else 1
-            body = self.model.body(int(self.model.geom_bodyid[geoms[arm]])).name
             mujoco.mj_contactForce(self.model, self.data, index, wrench)
-            pair = (LINKS.get(body, f"panda_{body}"), names[1 - arm])
             force = float(np.linalg.norm(wrench[:3]))
-            self.contacts[pair] = max(force, self.contacts.get(pair, 0.0))
+            for sensor, other in ((0, 1), (1, 0)):
+                name = names[sensor]
+                if names[other] not in shapes or name in shapes.difference(self.dynamic):
+                    continue  # neither the arm nor what it can hold feels it
+                if name not in shapes:
+                    body = self.model.body(int(self.model.geom_bodyid[geoms[sensor]])).name
+                    name = LINKS.get(body, f"panda_{body}")
+                pair = (name, names[other])
+                self.contacts[pair] = max(force, self.contacts.get(pair, 0.0))
 
     def _publish(self):
         time = self.ticks * self.stage.period * self.period_error

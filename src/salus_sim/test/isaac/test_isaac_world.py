@@ -145,6 +145,16 @@ def test_a_contact_with_anything_but_the_target_is_told(open_world):
     assert world._contact() == (9.0, "obstacle")
 
 
+def test_what_is_held_is_part_of_the_arm_where_it_meets_the_obstacle(open_world):
+    world, _ = open_world()
+    world.reset(1, "easy", "none")
+    target = world.scenario.target
+    world._readings.contacts = {(target, "obstacle"): 30.0, (target, "table"): 40.0}
+    assert world._contact() == (0.0, "")
+    world._holding = True
+    assert world._contact() == (30.0, "obstacle")
+
+
 def test_an_object_between_both_fingers_is_grasped(open_world):
     world, _ = open_world()
     world.reset(1, "easy", "none")

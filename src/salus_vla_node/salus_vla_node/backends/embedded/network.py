@@ -93,13 +93,22 @@ class StackedConv(nn.Module):
         """Lay the weights out for inference, once instead of in every pass."""
         self._packed = self._layout()
 
-    def forward(self, x: Tensor, groups: int) -> Tensor:
+    def forward(self, x: Tensor, groups: int, film: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Convolve (B, groups * in, H, W).
 
-        Groups are the cameras (one image for all members), or cameras times members.
+        Groups are the cameras (one image for all members), or cameras times members. `film` are
+        the gain and the offset (B, groups * out) that the result is modulated with.
         """
         weight, bias = self._packed or self._layout()
-        return conv2d(x, weight, bias, self._stride, self._padding, groups=groups)
+        if film is not None and len(x) == 1:
+            # Into the weights, which are fewer than the pixels.
+            gain, offset = (value[0] for value in film)
+            weight, bias, film = weight * gain[:, None, None, None], bias * gain + offset, None
+        x = conv2d(x, weight, bias, self._stride, self._padding, groups=groups)
+        if film is None:
+            return x
+        gain, offset = (value[..., None, None] for value in film)
+        return torch.addcmul(offset, x, gain)
 
     def _layout(self) -> tuple[Tensor, Tensor]:
         weight = self.weight.transpose(0, 1).flatten(0, 2)
@@ -151,36 +160,35 @@ class CameraEncoders(nn.Module):
         groups = cameras * m
         # Two to three times as fast on CPUs, also for one observation.
         x = images.flatten(1, 2).contiguous(memory_format=torch.channels_last)
-        x = self.trunk(relu_(self.stem(x, cameras)), groups)
+        x = self.stem(x, cameras)
         film = self.film(words).to(x.dtype).reshape(batch, m, cameras, 2 * _TRUNK).transpose(1, 2)
         gain, offset = film.chunk(2, -1)
-        gain, offset = (value.reshape(batch, -1, 1, 1) for value in (gain, offset))
-        x = relu_(torch.addcmul(offset, x, 1 + gain))
-        heat = self._heat(x, groups)  # (B, S/2 * S/2, groups * keypoints)
-        share = heat.float().softmax(1)
-        points = (share.transpose(1, 2) @ self.grid).reshape(batch, groups, -1)
+        film = (1 + gain).reshape(batch, -1), offset.reshape(batch, -1)
+        x = relu_(self.trunk(relu_(x), groups, film))
+        heat = self._heat(x, groups)  # (B, groups * keypoints, S/2 * S/2)
+        share = heat.float().softmax(2)
+        points = (share @ self.grid).reshape(batch, groups, -1)
         found = points.reshape(batch, cameras, m, -1)[..., : 2 * len(SCENE_POINTS)]
         heat, share = (
-            value.reshape(batch, -1, cameras, m, _KEYPOINTS)[..., : len(SCENE_POINTS)]
+            value.reshape(batch, cameras, m, _KEYPOINTS, -1)[:, :, :, : len(SCENE_POINTS)]
             for value in (heat, share)
         )
-        found = torch.cat([found, share.amax(1)], -1).transpose(1, 2)
+        found = torch.cat([found, share.amax(-1)], -1).transpose(1, 2)
         deep = relu_(self.deep(relu_(self.middle(x, groups)), groups))
         deep = adaptive_avg_pool2d(deep, 4).reshape(batch, groups, -1)
         features = torch.cat([points, deep.float()], -1)
         features = features.reshape(batch, cameras, m, -1).transpose(1, 2)
-        return features, found, heat.permute(0, 3, 2, 4, 1)
+        return features, found, heat.transpose(1, 2)
 
     def _heat(self, x: Tensor, groups: int) -> Tensor:
-        """Logits of the softmax, from (B, groups * T, H, W): (B, H * W, groups * keypoints)."""
+        """Logits of the softmax, from (B, groups * T, H, W): (B, groups * keypoints, H * W)."""
         if len(x) == 1:
             # A product, as torch's grouped 1x1 convolution takes the groups one by one.
             weight = self.heat.weight.transpose(0, 1).reshape(groups, _KEYPOINTS, _TRUNK)
-            bias = self.heat.bias.transpose(0, 1).reshape(groups, 1, _KEYPOINTS)
-            pixels = x.permute(0, 2, 3, 1).reshape(-1, groups, _TRUNK).transpose(0, 1)
-            heat = torch.baddbmm(bias, pixels, weight.transpose(1, 2))
-            return heat.transpose(0, 1).reshape(1, -1, groups * _KEYPOINTS)
-        return self.heat(x, groups).permute(0, 2, 3, 1).flatten(1, 2)
+            bias = self.heat.bias.transpose(0, 1).reshape(groups, _KEYPOINTS, 1)
+            pixels = x.permute(0, 2, 3, 1).reshape(-1, groups, _TRUNK)
+            return torch.baddbmm(bias, weight, pixels.permute(1, 2, 0)).flatten(0, 1)[None]
+        return self.heat(x, groups).flatten(2)
 
 
 class SentenceEncoder(nn.Module):
