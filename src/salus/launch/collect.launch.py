@@ -19,6 +19,7 @@ from salus.launch_common import (
     end_together,
     node,
     path,
+    predictor_checkpoint,
     switch,
     typed,
 )
@@ -33,7 +34,12 @@ ARGUMENTS = [
     argument("gpu", "0", "Isaac Sim: number of the GPU that renders and simulates."),
     argument("policy", "embedded", "Policy backend, by name."),
     argument("checkpoint", "default", "Checkpoint of the policy: name, folder or hub id."),
-    argument("predictor", "", "Checkpoint of the predictor; empty: no forecasts."),
+    argument(
+        "predictor",
+        "default",
+        "Checkpoint of the predictor; default: the one that ships for the default policy, none "
+        "with others; none: no forecasts.",
+    ),
     argument("difficulty", "standard", "Difficulty of the scenes: easy, standard or hard."),
     argument(
         "faults",
@@ -107,7 +113,7 @@ def generate_launch_description() -> LaunchDescription:
             "salus_predictor_node",
             "predictor_node",
             "predictor",
-            {"checkpoint": typed("predictor", str)},
+            {"checkpoint": predictor_checkpoint()},
         ),
         node("salus_supervisor", "supervisor_node", "supervisor", {}),
         node(

@@ -17,6 +17,7 @@ from salus.launch_common import (
     common_arguments,
     end_together,
     node,
+    predictor_checkpoint,
     typed,
 )
 
@@ -29,7 +30,12 @@ ARGUMENTS = [
         "policy_config", "", "What a foreign policy's numbers mean; empty: in its checkpoint."
     ),
     argument("robot_description", "", "URDF (path), for policies that act in joint angles."),
-    argument("predictor", "", "Checkpoint of the predictor; empty: no forecasts."),
+    argument(
+        "predictor",
+        "default",
+        "Checkpoint of the predictor; default: the one that ships for the default policy, none "
+        "with others; none: no forecasts.",
+    ),
     argument("instruction", "", "Sentence given to the policy."),
     argument("joint_states", "joint_states", "Topic of the robot's sensor_msgs/JointState."),
     argument("tool_pose", "tool_pose", "Topic of the tool's geometry_msgs/PoseStamped."),
@@ -62,7 +68,7 @@ def generate_launch_description() -> LaunchDescription:
             "salus_predictor_node",
             "predictor_node",
             "predictor",
-            {"checkpoint": typed("predictor", str)},
+            {"checkpoint": predictor_checkpoint()},
             remappings=topics,
         ),
         node("salus_supervisor", "supervisor_node", "supervisor", {}, remappings=topics),

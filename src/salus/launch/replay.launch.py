@@ -27,7 +27,7 @@ from salus.launch_common import (
 
 ARGUMENTS = [
     argument("bag", "", "Bag to play; it holds NAMESPACE/vla_signals. Empty: play one yourself."),
-    argument("predictor", "", "Checkpoint of the predictor; empty: no forecasts."),
+    argument("predictor", "default", "Checkpoint of the predictor; default: the one that ships."),
     argument("rate", "1.0", "Speed of the player; 1: as recorded."),
     switch("paused", "false", "Whether the player begins paused."),
     *common_arguments("replay.yaml", use_sim_time="true"),

@@ -93,6 +93,28 @@ class AbsolutePath(Substitution):
         return os.path.abspath(os.path.expanduser(given))
 
 
+def predictor_checkpoint() -> ParameterValue:
+    """The launch argument `predictor` as a parameter's value; see ShippedPredictor."""
+    return ParameterValue(ShippedPredictor(), value_type=str)
+
+
+class ShippedPredictor(Substitution):
+    """The launch argument `predictor`: a checkpoint, `none`, or `default`.
+
+    `default` is the predictor that was trained on the policy that ships. For another policy its
+    numbers would mean nothing: with one, `default` is none.
+    """
+
+    def perform(self, context: LaunchContext) -> str:
+        """Return a checkpoint of the predictor node, or an empty string."""
+        given, *policy = (
+            context.perform_substitution(LaunchConfiguration(name))
+            for name in ("predictor", "policy", "checkpoint")
+        )
+        foreign = policy != ["embedded", "default"]
+        return "" if given == "none" or (given == "default" and foreign) else given
+
+
 def node(
     package: str,
     executable: str,

@@ -21,12 +21,21 @@ class Setting:
 
     arguments: tuple[str, ...]
     lockstep: bool
+    forecasts: bool
 
 
 SETTINGS = {
-    "lockstep": Setting(("difficulty:=easy",), True),
+    "lockstep": Setting(("difficulty:=easy",), True, True),
     "real-time-in-another-namespace": Setting(
-        ("lockstep:=false", "namespace:=lab/robot1", "clock:=clock", "faults:=heavy"), False
+        (
+            "lockstep:=false",
+            "namespace:=lab/robot1",
+            "clock:=clock",
+            "faults:=heavy",
+            "predictor:=none",
+        ),
+        False,
+        False,
     ),
 }
 
@@ -94,16 +103,27 @@ def test_nothing_is_missing_in_lockstep_and_gaps_are_counted_otherwise(collected
             assert episode.gaps < episode.length  # how many depends on what else the machine does
 
 
-def test_what_is_proposed_is_executed_and_no_forecast_carries_numbers(collected):
+def test_what_is_proposed_is_executed(collected):
     _, run, _ = collected
     for episode in run:
         complete = episode["complete"]
         np.testing.assert_array_equal(episode["action"][complete], episode["command"][complete])
         assert set(episode["intervention"]) <= {Intervention.KIND_PASS, NO_MESSAGE}
-        status = set(episode["forecast_status"])
-        assert status <= {FailureForecast.STATUS_NO_CHECKPOINT, NO_MESSAGE}
-        assert FailureForecast.STATUS_NO_CHECKPOINT in status
-        assert np.isnan(episode["forecast"]).all()
+
+
+def test_the_shipped_predictor_forecasts_unless_it_is_turned_off(collected):
+    setting, run, _ = collected
+    for episode in run:
+        status, forecast = episode["forecast_status"], episode["forecast"]
+        if not setting.forecasts:
+            assert set(status) <= {FailureForecast.STATUS_NO_CHECKPOINT, NO_MESSAGE}
+            assert FailureForecast.STATUS_NO_CHECKPOINT in status
+            assert np.isnan(forecast).all()
+            continue
+        assert set(status[:14]) == {FailureForecast.STATUS_WARMING_UP}
+        assert set(status[14:]) == {FailureForecast.STATUS_OK}
+        assert ((forecast >= 0.0) & (forecast <= 1.0)).all()
+        assert (np.diff(forecast, axis=1) >= 0.0).all()  # (steps, horizons, types)
 
 
 def test_signals_are_finite_where_valid(collected):
