@@ -55,8 +55,10 @@ class RunnerParameters:
     commit_timeout: float = parameter(
         60.0, "Longest wait for the recorder's commit [s].", minimum=1.0, read_only=True
     )
+    # What gets lost while a busy machine's endpoints find each other comes again after 3 s, the
+    # period of DDS discovery's heartbeats.
     settle_time: float = parameter(
-        0.5,
+        3.5,
         "Pause before the first reset, while endpoints find each other [s].",
         minimum=0.0,
         read_only=True,
