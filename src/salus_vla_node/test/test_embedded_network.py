@@ -10,6 +10,7 @@ from salus_vla_node.backends.embedded.inputs import (
     executable_action,
     proprioception_vector,
     resize_area,
+    sampling_key,
     tokenize,
 )
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
@@ -156,16 +157,28 @@ def test_a_quaternion_and_its_negative_are_the_same_pose():
 
 def test_an_action_is_limited_and_its_gripper_decided():
     means = np.array([[3.0, -3.0, 0.5, 0.0, 0.0, 0.0, 0.6]], np.float32)
-    action = executable_action(means, np.zeros((1, 7), np.float32), 0, CONFIG)
+    action = executable_action(means, np.zeros((1, 7), np.float32), 0, 0, CONFIG)
     assert action.tolist() == pytest.approx([0.014, -0.014, 0.007, 0, 0, 0, 1.0])
+
+
+def test_the_sampled_actions_of_two_episodes_do_not_share_a_clock():
+    means, stds = np.zeros((2, 7), np.float32), np.full((2, 7), 0.5, np.float32)
+    image = np.zeros((4, 4, 3), np.uint8)
+    keys = [sampling_key({"front": image + i}, np.zeros(16, np.float32)) for i in range(2)]
+    assert keys[0] == sampling_key({"front": image}, np.zeros(16, np.float32))
+    first, second = (
+        np.array([executable_action(means, stds, key, step, CONFIG)[:3] for step in range(300)])
+        for key in keys
+    )
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.15
 
 
 def test_an_unsure_policy_samples_and_a_sure_one_does_not():
     means = np.array([[0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.6]] * 2, np.float32)
     stds = np.full((2, 7), 0.5, np.float32)
     stds[:, 0] = 1e-4
-    actions = np.array([executable_action(means, stds, step, CONFIG) for step in range(400)])
-    again = executable_action(means, stds, 7, CONFIG)
+    actions = np.array([executable_action(means, stds, 3, step, CONFIG) for step in range(400)])
+    again = executable_action(means, stds, 3, 7, CONFIG)
     assert np.array_equal(again, actions[7])
     assert actions[:, 0].std() < 1e-6
     assert actions[:, 1].std() / 0.014 == pytest.approx(0.25, abs=0.03)

@@ -14,7 +14,8 @@ _FUNNEL, _FUNNEL_RADIUS = 2.5, 0.028  # slope and neck [m] of the way down behin
 _HOVER = 0.07  # above the table while going behind the target [m]
 _STANDOFF = 0.055  # between the target's side and the tool before contact [m]
 _TOUCH = 0.010  # half the closed fingers' thickness [m]
-_CLEAR = 0.008  # so far from the target's side the fingers come down [m]
+_CLEAR = 0.001  # so far from the target's side the fingers come down [m]
+_BLEND_TOP, _BLEND = 0.030, 0.015  # ahead fades in from so far above the pushing height, over [m]
 _LANE = 0.060  # the push goes ahead while the tool is so near to its line [m]
 _STEERING = 0.8  # gain of the way back to the line over the way ahead
 _THERE = 0.012  # the target is this near to its goal: done [m]
@@ -63,23 +64,25 @@ class PushExpert:
         offset = tool[:2] - target
         forward = float(offset @ along)
         lateral = float(np.linalg.norm(offset - forward * along))
-        behind = target - along * (1.15 * self._half + _STANDOFF)
+        touching = -(1.15 * self._half + _TOUCH)
+        farthest = -(1.15 * self._half + _STANDOFF)
         is_low = tool[2] < self._height + _LOW
-        if is_low and forward < -0.8 * self._half:
-            # Low and behind: to the line, and the nearer to it, the faster ahead.
+        if forward < (-0.8 * self._half if is_low else touching - _CLEAR):
+            # Behind: down and onto the line, and the lower and the nearer to the line, the faster
+            # ahead. Whoever is nearer than the standoff comes down there: going back while high
+            # and ahead once low would be opposite lessons a centimetre apart.
+            self._pushing = is_low and forward > touching - 0.012
+            low = np.clip((self._height + _BLEND_TOP - tool[2]) / _BLEND, 0.0, 1.0)
             lane = 1.0 - lateral / _LANE
-            ahead = min(distance, 0.035) * max(lane, 0.0)
-            touching = -(1.15 * self._half + _TOUCH)
-            self._pushing = forward > touching - 0.012
-            start = forward if lane > 0.0 else min(forward, touching - 0.02)
-            line = target + along * forward
-            steered = tool[:2] + _STEERING * (line - tool[:2]) + along * (start - forward + ahead)
-            return np.array([*steered, self._height])
-        # Whoever is nearer than the standoff comes down there: going back while high and ahead once
-        # low would be opposite lessons a centimetre apart.
-        nearest, farthest = -(1.15 * self._half + _TOUCH + _CLEAR), -(1.15 * self._half + _STANDOFF)
-        if forward < nearest and lateral < _LANE:
-            behind = target + along * max(forward, farthest)
-        aside = np.linalg.norm(tool[:2] - behind)
-        height = self._height + _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS)
-        return np.array([*behind, min(height, 2 * self._half + _HOVER)])
+            start = forward + (1.0 - low) * max(farthest - forward, 0.0)
+            if lane < 0.0:
+                start = min(start, touching - 0.02)
+            ahead = low * min(distance, 0.035) * max(lane, 0.0)
+            sideways = offset - forward * along
+            aim = target + (start + ahead) * along + (1.0 - _STEERING) * sideways
+            aside = np.hypot(lateral, max(farthest - forward, 0.0))
+        else:
+            aim, low = target + along * farthest, 0.0
+            aside = np.linalg.norm(tool[:2] - aim)
+        above = (1.0 - low) * _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS)
+        return np.array([*aim, min(self._height + above, 2 * self._half + _HOVER)])

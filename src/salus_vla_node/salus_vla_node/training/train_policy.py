@@ -27,7 +27,7 @@ from salus_vla_node.backends.embedded.ensemble import (
     EmbeddedEnsemble,
     save_ensemble,
 )
-from salus_vla_node.backends.embedded.inputs import executable_action
+from salus_vla_node.backends.embedded.inputs import executable_action, sampling_key
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.training.frames import Frames
 from salus_vla_node.training.glimpses import glimpse
@@ -226,11 +226,15 @@ def _dagger_round(
 
 def actor(ensemble: EmbeddedEnsemble):
     """The ensemble's executed action as a function for `run_episode`."""
-    cameras = ensemble.config.cameras
+    config, key = ensemble.config, 0
 
     def act(images: np.ndarray, vector: np.ndarray, tokens: np.ndarray, step: int) -> np.ndarray:
-        output = ensemble.act(dict(zip(cameras, images, strict=True)), vector, tokens)
-        return executable_action(output.means[:, 0], output.stds[:, 0], step, ensemble.config)
+        nonlocal key
+        views = dict(zip(config.cameras, images, strict=True))
+        if step == 0:
+            key = sampling_key(views, vector)
+        output = ensemble.act(views, vector, tokens)
+        return executable_action(output.means[:, 0], output.stds[:, 0], key, step, config)
 
     return act
 

@@ -26,7 +26,11 @@ from salus_vla_node.backends.embedded.ensemble import (
     EmbeddedEnsemble,
     member_folders,
 )
-from salus_vla_node.backends.embedded.inputs import executable_action, proprioception_vector
+from salus_vla_node.backends.embedded.inputs import (
+    executable_action,
+    proprioception_vector,
+    sampling_key,
+)
 from salus_vla_node.backends.embedded.pretrained import WEIGHTS_FILE, CheckpointError
 
 DEFAULT_FOLDER = Path(__file__).parent / "weights"
@@ -80,8 +84,9 @@ class EmbeddedBackend(PolicyBackend):
         return self._info
 
     def reset(self) -> None:
-        """Forgets the gripper's width, the only state."""
+        """Forgets the gripper's width and what samples are drawn from, the only state."""
         self._width: float | None = None
+        self._key: int | None = None
         self._step = -1
 
     def act(self, observation: Observation) -> PolicyOutput:
@@ -99,6 +104,8 @@ class EmbeddedBackend(PolicyBackend):
             previous,
             observation.joint_positions,
         )
+        if self._key is None:
+            self._key = sampling_key(observation.images, proprioception)
         try:
             tokens = self._tokens(observation.instruction)
             output = self._ensemble.act(dict(observation.images), proprioception, tokens)
@@ -107,7 +114,11 @@ class EmbeddedBackend(PolicyBackend):
         chunks = output.means * self._scale
         return PolicyOutput(
             action=executable_action(
-                output.means[:, 0], output.stds[:, 0], observation.step, self._ensemble.config
+                output.means[:, 0],
+                output.stds[:, 0],
+                self._key,
+                observation.step,
+                self._ensemble.config,
             ),
             member_means=chunks[:, 0],
             member_stds=output.stds[:, 0] * self._scale,

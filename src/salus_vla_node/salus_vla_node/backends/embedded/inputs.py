@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Mapping
+
 import numpy as np
 
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
@@ -75,19 +78,37 @@ def tokenize(instruction: str, config: EmbeddedConfig) -> np.ndarray:
     return np.array(numbers + [-1] * (MAX_WORDS - len(numbers)), dtype=np.int64)
 
 
+def sampling_key(images: Mapping[str, np.ndarray], proprioception: np.ndarray) -> int:
+    """A number that an episode's samples are drawn from: a checksum of its first observation.
+
+    Args:
+        images: by camera, uint8.
+        proprioception: see `proprioception_vector`.
+
+    Returns:
+        An unsigned 32 bit number.
+    """
+    key = zlib.crc32(np.ascontiguousarray(proprioception))
+    for camera in sorted(images):
+        key = zlib.crc32(np.ascontiguousarray(images[camera]), key)
+    return key
+
+
 def executable_action(
-    means: np.ndarray, stds: np.ndarray, step: int, config: EmbeddedConfig
+    means: np.ndarray, stds: np.ndarray, key: int, step: int, config: EmbeddedConfig
 ) -> np.ndarray:
     """The action that is executed: a sample around the members' mean first action.
 
     A policy that sees only roughly whether the fingers are around the cube hesitates: the mean of
     "close" and "come nearer" is neither, for ever. Where it is sure, a sample is its mean; where it
-    hesitates, samples end that, as they do in generative policies. They depend on nothing but the
-    step's number, so that an episode can be repeated.
+    hesitates, samples end that, as they do in generative policies. They are drawn from the
+    episode's first observation and the step's number, so that an episode can be repeated; drawn
+    from the step alone they would tell whoever sees the actions what time it is.
 
     Args:
         means: (K, 7) of the members' first actions, normalised units, the opening in 0..1.
         stds: (K, 7) their predicted spread.
+        key: the episode's; see `sampling_key`.
         step: number in the episode.
         config: says how far a sample strays (`action_temperature`) and the units.
 
@@ -96,7 +117,7 @@ def executable_action(
         0 or 1.
     """
     spread = config.action_temperature * stds.mean(0)
-    wanted = means.mean(0) + spread * np.random.default_rng(step).standard_normal(7)
+    wanted = means.mean(0) + spread * np.random.default_rng([key, step]).standard_normal(7)
     action = np.clip(wanted, -1.0, 1.0) * np.array(config.action_scale, np.float64)
     action[6] = float(wanted[6] > 0.5)
     return action
