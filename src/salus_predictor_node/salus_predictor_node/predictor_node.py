@@ -136,9 +136,14 @@ class PredictorNode(ManagedNode):
         if self.parameters.info_wait == 0.0:
             return None
         found: list[SignalInfo] = []
-        # In a node and executor of its own: this one's executor is in the transition.
-        name = f"{self.get_name()}_configuring"
-        node = rclpy.create_node(name, namespace=self.get_namespace(), context=self.context)
+        # In a node and executor of its own: this one's executor is in the transition. A renaming
+        # of this node on the command line is not for it: two of one name lose their endpoints.
+        node = rclpy.create_node(
+            f"{self.get_name()}_configuring",
+            namespace=self.get_namespace(),
+            context=self.context,
+            use_global_arguments=False,
+        )
         executor = SingleThreadedExecutor(context=self.context)
         try:
             topic = self.resolve_topic_name("signal_info")
