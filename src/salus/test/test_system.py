@@ -8,7 +8,7 @@ import pytest
 from salus_msgs.msg import FailureForecast, Intervention
 
 from salus_core.episode_store import NO_MESSAGE, open_run
-from salus_core.failures import Outcome
+from salus_core.failures import HORIZONS_S, Outcome
 
 pytestmark = pytest.mark.ros
 
@@ -123,7 +123,8 @@ def test_the_shipped_predictor_forecasts_unless_it_is_turned_off(collected):
         assert set(status[:14]) == {FailureForecast.STATUS_WARMING_UP}
         assert set(status[14:]) == {FailureForecast.STATUS_OK}
         assert ((forecast >= 0.0) & (forecast <= 1.0)).all()
-        assert (np.diff(forecast, axis=1) >= 0.0).all()  # (steps, horizons, types)
+        by_horizon = forecast.reshape(episode.length, len(HORIZONS_S), -1)
+        assert (np.diff(by_horizon, axis=1) >= 0.0).all()
 
 
 def test_signals_are_finite_where_valid(collected):
