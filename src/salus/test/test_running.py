@@ -29,26 +29,28 @@ def graph(ros2, running):
     os.environ.update({k: ros2[k] for k in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")})
     rclpy.init(args=[])
     node = rclpy.create_node("watcher")
-    end = time.monotonic() + 30
-    while time.monotonic() < end and set(NODES) - set(node.get_node_names()):
+    end, seen, since = time.monotonic() + 30, None, time.monotonic()
+    while time.monotonic() < end:
+        # What discovery loses comes again after 3 s: whole is what has not changed for longer.
+        now = endpoints(node)
+        if now != seen or set(NODES) - set(node.get_node_names()):
+            seen, since = now, time.monotonic()
+        if time.monotonic() - since > 4.0:
+            break
         time.sleep(0.1)
-    while time.monotonic() < end and not all_named(node):
-        time.sleep(0.1)  # endpoints come after their nodes
     yield node
     node.destroy_node()
     rclpy.try_shutdown()
 
 
-def all_named(node):
-    """Whether it is known to whom every endpoint belongs."""
-    topics = [name for name, _ in node.get_topic_names_and_types()]
-    ends = [
-        end
-        for topic in topics
+def endpoints(node):
+    """Who publishes and subscribes to what, as this node knows it."""
+    return {
+        (topic, end.endpoint_type, end.node_name)
+        for topic, _ in node.get_topic_names_and_types()
         for end in node.get_publishers_info_by_topic(topic)
         + node.get_subscriptions_info_by_topic(topic)
-    ]
-    return bool(ends) and all("UNKNOWN" not in end.node_name for end in ends)
+    }
 
 
 def documented_topics():
