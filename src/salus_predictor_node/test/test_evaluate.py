@@ -190,6 +190,12 @@ def test_the_studies_of_an_ablation():
     assert "action_std" not in rows["without uncertainty"].settings.input_groups
     assert "embedding" not in rows["without latent"].settings.input_groups
     assert rows["latent only"].settings.input_groups == ("embedding",)
+    bound = list(variants(settings, ("privileged",), 4))[-1]
+    assert bound.name == "true scene instead of the latent"
+    assert not bound.settings.training.reads_scene
+    scene = np.arange(6, dtype=np.float32).reshape(3, 2)
+    data = dataclasses.replace(make_steps(1), scene=scene)
+    np.testing.assert_array_equal(bound.change(data).embedding, scene)
     assert rows["window of 31 steps"].settings.network["dilations"] == (1, 2, 4, 8)
     assert [row.name for row in variants(settings, ("ensemble",), 2)] == [
         "full", "1 member", "2 members"]  # fmt: skip

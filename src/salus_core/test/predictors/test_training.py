@@ -175,3 +175,32 @@ def test_a_scene_that_was_not_read_is_not_dropped_in_silence(train, steps):
     for data in (steps[0], unknown):
         with pytest.raises(InputError, match=r"auxiliary_weight is 0\.1, but the training steps"):
             train("temporal", 1, (data, steps[1]), training={"auxiliary_weight": 0.1})
+
+
+def test_a_probe_reads_the_scene_off_the_latent_and_training_leaves_it(train, steps):
+    def with_scene(data):
+        latent = data.embedding.astype(np.float32)
+        scene = np.stack([latent[:, 0] - 2.0 * latent[:, 1] + 5.0, latent[:, 2]], axis=1)
+        scene[::3, 1] = np.nan
+        never = np.full((len(data), 1), np.nan, np.float32)
+        return dataclasses.replace(data, scene=np.concatenate([scene, never], axis=1))
+
+    data = [with_scene(part) for part in steps[:2]]
+    predictor, _ = train("temporal", 2, data, training={"scene_probe": True})
+    assert predictor.config.projection == 3
+    probe = predictor.network.projection.linear
+    latent = predictor.normaliser.embedding(data[1].embedding)
+    read = latent @ probe.weight.numpy().T.astype(np.float32) + probe.bias.numpy()
+    for column in (0, 1):
+        known = np.isfinite(data[1].scene[:, column])
+        true = data[1].scene[known, column]
+        assert np.corrcoef(read[known, column], true)[0, 1] > 0.99
+        assert read[known, column].std() == pytest.approx(1.0, abs=0.2)
+    np.testing.assert_array_equal(read[:, 2], 0.0)
+
+
+def test_a_probe_needs_a_latent_and_a_scene(train, steps):
+    with pytest.raises(InputError, match="scene_probe is true, but there is no latent"):
+        train("temporal", 1, inputs=["signals"], training={"scene_probe": True})
+    with pytest.raises(InputError, match="scene_probe is true, but the training steps hold"):
+        train("temporal", 1, training={"scene_probe": True})

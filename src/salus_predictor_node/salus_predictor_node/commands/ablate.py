@@ -106,13 +106,16 @@ def ablate(options: argparse.Namespace) -> Comparison:
         options,
         dataclasses.asdict(base.data),
         chunks=ensemble,
-        scene=base.training.auxiliary_weight > 0,
+        scene=base.training.reads_scene or "privileged" in options.studies,
     )
     for name in ("train", "validation"):
         if getattr(parts, name) is None:
             raise SourceError(f"an ablation needs the split '{name}'")
     members = 0 if parts.train.chunk is None else parts.train.chunk.shape[1]
-    rows = list(variants(base, tuple(options.studies), members))
+    studies = tuple(options.studies)
+    if parts.train.scene is None or not np.isfinite(parts.train.scene).any():
+        studies = tuple(study for study in studies if study != "privileged")
+    rows = list(variants(base, studies, members))
     torch.set_num_threads(base.training.threads)
     methods = []
     for number, variant in enumerate(rows):
@@ -126,6 +129,13 @@ def ablate(options: argparse.Namespace) -> Comparison:
             "those of the first N members; signals of the whole ensemble that cannot be computed "
             "again without the policy are not valid in any of these rows."
         )
+    if "privileged" in studies:
+        remarks.append(
+            "The row 'true scene instead of the latent' reads the simulator's ground truth: what "
+            "could be foretold if the scene were known, which no predictor of a real robot reads."
+        )
+    elif "privileged" in options.studies:
+        remarks.append("No row 'true scene': the runs hold no ground truth of the scene.")
     return Comparison(
         title=f"Ablation of '{base.predictor}'",
         about={

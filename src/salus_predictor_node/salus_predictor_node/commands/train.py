@@ -151,7 +151,7 @@ def read_data(settings: RunSettings) -> dict[str, StepData]:
         found[role] = read_steps(
             split.runs or given.runs,
             split,
-            scene=role != "calibration" and settings.training.auxiliary_weight > 0,
+            scene=role != "calibration" and settings.training.reads_scene,
             limit=given.limit if role == "train" and given.limit else None,
         )
     return found

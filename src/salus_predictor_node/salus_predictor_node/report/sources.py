@@ -112,7 +112,7 @@ def read_parts(
         options: of `add_source_options`.
         trained: of `data_settings`.
         chunks: read the action chunks, too.
-        scene: read the ground truth of training and validation, too.
+        scene: read the ground truth of the scene, too.
 
     Raises:
         SourceError: neither options nor checkpoint say what to read.
@@ -120,7 +120,7 @@ def read_parts(
         DataError: a split has no episodes.
         NotARunError: a path holds no run.
     """
-    source = _Source(options, trained, chunks)
+    source = _Source(options, trained, chunks, scene)
     held_out = {}
     for name in HELD_OUT if options.held_out is None else options.held_out:
         if options.held_out is None and name not in source.splits:
@@ -131,7 +131,7 @@ def read_parts(
             if options.held_out is not None:
                 raise
     test = source.read(options.split)
-    return Parts(test=test, held_out=held_out, **source.read_roles(scene))
+    return Parts(test=test, held_out=held_out, **source.read_roles())
 
 
 def parts_around(
@@ -148,28 +148,30 @@ def parts_around(
 class _Source:
     """Splits and runs, of options or of a checkpoint."""
 
-    def __init__(self, options: argparse.Namespace, trained: Mapping[str, Any], chunks: bool):
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        trained: Mapping[str, Any],
+        chunks: bool,
+        scene: bool = False,
+    ):
         self._runs = options.runs or trained.get("runs")
         self._file = options.splits or trained.get("splits")
-        self._trained, self._chunks = trained, chunks
+        self._trained, self._chunks, self._scene = trained, chunks, scene
         if not self._file:
             raise SourceError(
                 "the checkpoint does not say which splits it used: give --splits FILE"
             )
         self.splits = load_splits(self._file)
 
-    def read(self, name: str, scene: bool = False) -> StepData:
+    def read(self, name: str) -> StepData:
         if name not in self.splits:
             raise SplitError(f"{self._file} has no split '{name}': use {', '.join(self.splits)}")
         paths = self.splits[name].runs or self._runs
         if not paths:
             raise SourceError("the checkpoint does not say which runs it used: give --runs PATH")
-        return read_steps(paths, self.splits[name], chunks=self._chunks, scene=scene)
+        return read_steps(paths, self.splits[name], chunks=self._chunks, scene=self._scene)
 
-    def read_roles(self, scene: bool = False) -> dict[str, StepData]:
+    def read_roles(self) -> dict[str, StepData]:
         names = {role: self._trained.get(role, role) for role in ROLES}
-        return {
-            role: self.read(name, scene and role != "calibration")
-            for role, name in names.items()
-            if name
-        }
+        return {role: self.read(name) for role, name in names.items() if name}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from salus_core.data import StepData
 from salus_core.evaluation.members import with_members
+from salus_core.evaluation.privileged import with_true_scene
 from salus_core.predictors.temporal import TemporalConfig
 from salus_core.predictors.training.configuration import RunSettings
 
@@ -31,7 +32,7 @@ INPUTS_OF_GROUP = {"uncertainty": ("action_std",)}
 DILATIONS = ((1,), (1, 2), (1, 2, 4), (1, 2, 4, 8))
 """Layers of the temporal predictor's network; its window is 1 + 2 * their sum."""
 
-KINDS = ("signals", "latent", "window", "ensemble")
+KINDS = ("signals", "latent", "privileged", "window", "ensemble")
 """Studies that `ablate` knows."""
 
 FULL = "full"
@@ -68,6 +69,8 @@ def variants(settings: RunSettings, kinds: tuple[str, ...], members: int) -> Ite
         if others:
             yield Variant("without latent", _with(settings, inputs=others))
         yield Variant("latent only", _with(settings, inputs=("embedding",)))
+    if "privileged" in kinds and settings.predictor == "temporal":
+        yield _privileged(settings)
     if "window" in kinds and settings.predictor == "temporal":
         yield from _windows(settings)
     if "ensemble" in kinds:
@@ -94,6 +97,17 @@ def _signals(settings: RunSettings) -> Iterator[Variant]:
     if "proprioception" in settings.input_groups:
         others = tuple(name for name in settings.input_groups if name != "proprioception")
         yield Variant("without proprioception", _with(settings, inputs=others))
+
+
+def _privileged(settings: RunSettings) -> Variant:
+    """The scene is exact, and there is little of it: no noise, no dropout, no probe."""
+    network = {"embedding_noise": 0.0, "embedding_dropout": 0.0, "member_dropout": 0.0}
+    inputs = tuple(dict.fromkeys((*settings.input_groups, "embedding")))
+    training = dataclasses.replace(settings.training, scene_probe=False, auxiliary_weight=0.0)
+    changed = _with(
+        settings, inputs=inputs, network={**settings.network, **network}, training=training
+    )
+    return Variant("true scene instead of the latent", changed, with_true_scene)
 
 
 def _windows(settings: RunSettings) -> Iterator[Variant]:

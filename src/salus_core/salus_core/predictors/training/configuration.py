@@ -59,6 +59,8 @@ class TrainingSettings:
         balance: share of failed episodes (of steps before a failure) in the batches; 0: as they
             come.
         auxiliary_weight: of the guess of the ground truth, for networks that make one; 0: none.
+        scene_probe: bring the latent down to what a ridge regression on the training steps reads of
+            the scene off it, and hold that; otherwise that projection is learned with the rest.
         jitter: share of steps that are skipped or shown twice.
         late_start: share of episodes that are shown from a random step on.
         signal_noise: standard deviation of noise on normalised signals and spreads.
@@ -84,6 +86,7 @@ class TrainingSettings:
     clip: float = 1.0
     balance: float = 0.0
     auxiliary_weight: float = 0.0
+    scene_probe: bool = False
     jitter: float = 0.0
     late_start: float = 0.0
     signal_noise: float = 0.0
@@ -104,6 +107,11 @@ class TrainingSettings:
         for name in ("balance", "jitter", "late_start", "signal_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+
+    @property
+    def reads_scene(self) -> bool:
+        """The ground truth of the training steps is needed."""
+        return self.auxiliary_weight > 0 or self.scene_probe
 
 
 @dataclass(frozen=True)

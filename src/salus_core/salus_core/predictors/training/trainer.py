@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -18,10 +19,12 @@ from salus_core.predictors.checkpoint import load_checkpoint, save_checkpoint, w
 from salus_core.predictors.features import InputError, InputLayout, Normaliser, raw_columns
 from salus_core.predictors.interface import ALARM_TYPES, FAILURE_TYPES, risk
 from salus_core.predictors.model import NeuralPredictor, Source
+from salus_core.predictors.temporal import TemporalConfig
 from salus_core.predictors.training.batches import TrainingSet
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.losses import make_loss, scene_loss
 from salus_core.predictors.training.optimiser_state import load_state, save_state
+from salus_core.predictors.training.probe import hold_projection
 from salus_core.predictors.training.processes import Processes
 
 BEST, LAST = "best", "last"
@@ -36,9 +39,12 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
     layout = InputLayout.of(data, settings.input_groups, settings.signal_names)
     torch.manual_seed(settings.seed)
     wants_scene = settings.training.auxiliary_weight > 0 and data.scene is not None
+    config = settings.network_config()
+    if settings.training.scene_probe:
+        config = dataclasses.replace(config, projection=data.scene.shape[1])
     return NeuralPredictor(
         settings.predictor,
-        settings.network_config(),
+        config,
         layout,
         Normaliser.fit(layout, raw_columns(layout, data), data.embedding),
         Source.of(data),
@@ -47,12 +53,25 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
 
 
 def _require_scene(settings: RunSettings, data: StepData) -> None:
-    """Refuse to drop the guess of the scene in silence."""
-    weight = settings.training.auxiliary_weight
-    if weight > 0 and (data.scene is None or not np.isfinite(data.scene).any()):
+    """Refuse to do without the scene in silence."""
+    how = settings.training
+    if how.scene_probe and not (
+        isinstance(settings.network_config(), TemporalConfig)
+        and "embedding" in settings.input_groups
+    ):
         raise InputError(
-            f"training.auxiliary_weight is {weight:g}, but the training steps hold no ground truth "
-            "of the scene: set training.auxiliary_weight=0, or train on runs that recorded it"
+            "training.scene_probe is true, but there is no latent to probe: use the predictor "
+            "'temporal' with 'embedding' among its inputs, or training.scene_probe=false"
+        )
+    if how.reads_scene and (data.scene is None or not np.isfinite(data.scene).any()):
+        name, value, off = (
+            ("scene_probe", "true", "false")
+            if how.scene_probe
+            else ("auxiliary_weight", f"{how.auxiliary_weight:g}", "0")
+        )
+        raise InputError(
+            f"training.{name} is {value}, but the training steps hold no ground truth "
+            f"of the scene: set training.{name}={off}, or train on runs that recorded it"
         )
 
 
@@ -91,6 +110,11 @@ class Trainer:
         self.predictor = make_predictor(settings, train)
         self.predictor.require_match(Source.of(validation))
         scaled = self._scaled_scenes(train, validation)
+        if self._how.scene_probe:
+            projection = self.predictor.network.projection
+            hold_projection(
+                projection.linear, train.embedding, scaled[0], self.predictor.normaliser
+            )
         self._sets = (
             TrainingSet(self.predictor, train, scaled[0]),
             TrainingSet(self.predictor, validation, scaled[1]),
@@ -149,7 +173,7 @@ class Trainer:
         return self.predictor
 
     def _scaled_scenes(self, *data: StepData) -> list[np.ndarray | None]:
-        if not self.predictor.shape.scene:
+        if not self._how.reads_scene:
             return [None] * len(data)
         scene = data[0].scene
         with np.errstate(all="ignore"):

@@ -1,0 +1,21 @@
+"""What could be foretold if the scene were known: a bound for predictors, not one of them."""
+
+import dataclasses
+
+import numpy as np
+
+from salus_core.data.step_data import EMBEDDING_DTYPE, StepData
+
+
+def with_true_scene(data: StepData) -> StepData:
+    """Put the ground truth of the scene in the latent's place.
+
+    Args:
+        data: with the scene read.
+
+    Raises:
+        ValueError: the scene was not read or not recorded.
+    """
+    if data.scene is None or not np.isfinite(data.scene).any():
+        raise ValueError("the true scene was not recorded or not read")
+    return dataclasses.replace(data, embedding=data.scene.astype(EMBEDDING_DTYPE))
