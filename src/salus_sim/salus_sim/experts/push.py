@@ -15,13 +15,13 @@ _HOVER = 0.07  # above the table while going behind the target [m]
 _STANDOFF = 0.055  # between the target's side and the tool before contact [m]
 _TOUCH = 0.010  # half the closed fingers' thickness [m]
 _CLEAR = 0.001  # so far from the target's side the fingers come down [m]
-_BLEND_TOP, _BLEND = 0.012, 0.006  # ahead fades in from so far above the pushing height, over [m]
+_BLEND_TOP, _BLEND = 0.030, 0.015  # ahead fades in from so far above the pushing height, over [m]
 _LANE = 0.060  # the push goes ahead while the tool is so near to its line [m]
 _STEERING = 0.8  # gain of the way back to the line over the way ahead
 _THERE = 0.012  # the target is this near to its goal: done [m]
 _LEFT_ALONE = 0.03  # once done, it is pushed again only beyond this [m]
 _PACE, _SLOWING = 0.4, 0.09  # of the longest step while pushing; step per way left
-_OVERLAP = 0.010  # fingers that would come down so far on the target do not go down [m]
+_LOW = 0.018  # so far above its pushing height the tool counts as down [m]
 
 
 class PushExpert:
@@ -66,21 +66,15 @@ class PushExpert:
         lateral = float(np.linalg.norm(offset - forward * along))
         touching = -(1.15 * self._half + _TOUCH)
         farthest = -(1.15 * self._half + _STANDOFF)
-        low = np.clip((self._height + _BLEND_TOP - tool[2]) / _BLEND, 0.0, 1.0)
-        height = self._height
-        if forward < -0.8 * self._half:
+        is_low = tool[2] < self._height + _LOW
+        if forward < (-0.8 * self._half if is_low else touching - _CLEAR):
             # Behind: down and onto the line, and the lower and the nearer to the line, the faster
-            # ahead. Whoever is nearer than the standoff comes down there, and if the fingers come
-            # down on the target's edge, a little further back: only the height decides, which the
-            # body knows exactly. A rule that turns at a place a centimetre away from the cube
-            # teaches those who see it to a centimetre to stand still.
-            self._pushing = low > 0.0 and forward > touching - 0.012
+            # ahead. Whoever is nearer than the standoff comes down there: going back while high
+            # and ahead once low would be opposite lessons a centimetre apart.
+            self._pushing = is_low and forward > touching - 0.012
+            low = np.clip((self._height + _BLEND_TOP - tool[2]) / _BLEND, 0.0, 1.0)
             lane = 1.0 - lateral / _LANE
             start = forward + (1.0 - low) * max(farthest - forward, 0.0)
-            if low == 0.0:
-                start = min(start, touching - _CLEAR)
-                overlap = np.clip((forward - touching) / _OVERLAP, 0.0, 1.0)
-                height += overlap * max(tool[2] - height, 0.0)
             if lane < 0.0:
                 start = min(start, touching - 0.02)
             ahead = low * min(distance, 0.035) * max(lane, 0.0)
@@ -91,4 +85,4 @@ class PushExpert:
             aim, low = target + along * farthest, 0.0
             aside = np.linalg.norm(tool[:2] - aim)
         above = (1.0 - low) * _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS)
-        return np.array([*aim, min(height + above, 2 * self._half + _HOVER)])
+        return np.array([*aim, min(self._height + above, 2 * self._half + _HOVER)])
