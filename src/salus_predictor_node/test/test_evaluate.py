@@ -190,7 +190,11 @@ def test_the_studies_of_an_ablation():
     assert "action_std" not in rows["without uncertainty"].settings.input_groups
     assert "embedding" not in rows["without latent"].settings.input_groups
     assert rows["latent only"].settings.input_groups == ("embedding",)
-    bound = list(variants(settings, ("privileged",), 4))[-1]
+    probed = RunSettings.from_mapping({"predictor": "temporal", "training": {"scene_probe": True}})
+    for row in variants(probed, ("signals", "latent", "window"), 4):
+        reads = "embedding" in row.settings.input_groups
+        assert row.settings.training.scene_probe == reads, row.name
+    bound = list(variants(probed, ("privileged",), 4))[-1]
     assert bound.name == "true scene instead of the latent"
     assert not bound.settings.training.reads_scene
     scene = np.arange(6, dtype=np.float32).reshape(3, 2)

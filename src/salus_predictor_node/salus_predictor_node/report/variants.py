@@ -123,4 +123,9 @@ def _windows(settings: RunSettings) -> Iterator[Variant]:
 
 
 def _with(settings: RunSettings, **changes: object) -> RunSettings:
-    return dataclasses.replace(settings, **changes)
+    """Settings with changes; without the latent there is nothing to probe."""
+    changed = dataclasses.replace(settings, **changes)
+    if "embedding" in changed.input_groups:
+        return changed
+    training = dataclasses.replace(changed.training, scene_probe=False)
+    return dataclasses.replace(changed, training=training)

@@ -39,6 +39,7 @@ def fit_probe(
             continue
         square = np.zeros((size + 1, size + 1))
         product = np.zeros((size + 1, len(together)))
+        # In blocks: in single precision, the latents of all steps at once would be gigabytes.
         for begin in range(0, len(rows), _BLOCK):
             block = rows[begin : begin + _BLOCK]
             inputs = np.ones((len(block), size + 1), np.float32)
