@@ -11,6 +11,7 @@ from salus_core.data.scene import SCENE_KEYS, SCENE_NAMES, scene_of
 from salus_core.data.splits import Split
 from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
 from salus_core.episode_store.reader import Episode, Run, open_dataset
+from salus_core.episode_store.schema import POSE_NAMES
 from salus_core.failures import FAILURE_TYPES, HORIZONS_S, Outcome
 from salus_core.signals import SIGNAL_NAMES
 
@@ -121,7 +122,7 @@ def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: b
         arrays["scene"] = np.empty((number, len(SCENE_NAMES)), np.float32)
         for run in runs:
             run.load(key for key in SCENE_KEYS if key in run.step_keys)
-        tool = [state_names.index(f"tool.{axis}") for axis in "xyz"]
+        tool = [state_names.index(f"tool.{name}") for name in POSE_NAMES]
         for first, episode in zip(start, chosen, strict=True):
             steps = slice(first, first + len(episode))
             arrays["scene"][steps] = scene_of(episode, arrays["proprioception"][steps][:, tool])

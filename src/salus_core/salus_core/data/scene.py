@@ -21,35 +21,58 @@ SCENE_NAMES: tuple[str, ...] = (
     "obstacle.y",
     "obstacle.top",
     "obstacle.present",
+    "grasp.across",
+    "grasp.along",
+    "grasp.z",
+    "enclosed",
+    "sinking",
+    "near_goal.x",
+    "near_goal.y",
+    "near_obstacle.x",
+    "near_obstacle.y",
+    "gap",
+    "target.half_size",
 )
 """Columns: the target's and goal's centre and the nearest other object's, minus the tool point [m];
 that object's distance [m]; whether the target is grasped [1]; height of the tool point [m]; the
-obstacle's centre and its top minus the tool point [m], and whether there is one [1]."""
+obstacle's centre and its top minus the tool point [m], and whether there is one [1].
+
+Then what decides near the tool, cut off further away, as a linear map that must serve for the whole
+table is too coarse there: the target's centre minus the tool point across the fingers, along their
+motion, and upwards, within 5 cm [m]; whether closing the fingers would grasp it [1]; how fast it
+has sunk between them over the last steps [m/s]; the goal's and the obstacle's centre minus the tool
+point within 10 cm [m]; height of the lowest of fingers and load over the obstacle's top, within 10
+cm [m]. Last, half the target's height, from where it lay at the episode's first step [m]."""
 
 OBSTACLE = "obstacle"
 """Name of an object that stands on the table, z = 0, in the way: its top is twice as high as its
 centre. Worlds that have none, or no object of this name, leave its columns open."""
 
-SCENE_KEYS = ("object_pose", "grasped_object")
+SCENE_KEYS = ("object_pose", "grasped_object", "gripper_width")
 """Arrays of a run that it is made of."""
 
 _REACH = 2.0  # an object further away has fallen out of the world [m]
+_GRASP_RANGE, _NEAR_RANGE = 0.05, 0.10  # [m]
+_SINKING_STEPS = 5
+_PAD_LOW, _PAD_HIGH, _PAD_HALF_WIDTH = 0.008, 0.016, 0.009  # finger pads about the tool point [m]
+_HOLD = 0.004  # an object is grasped if so much of it is between the pads [m]
 
 
-def scene_of(episode: Episode, tool: np.ndarray) -> np.ndarray:
+def scene_of(episode: Episode, pose: np.ndarray) -> np.ndarray:
     """Ground truth of an episode's steps.
 
     Args:
         episode: with object poses recorded.
-        tool: (T, 3) positions of the tool point [m].
+        pose: (T, 7) of the tool point: position [m] and quaternion xyzw.
 
     Returns:
         (T, S) float32 in the order of SCENE_NAMES; NaN where the run does not know it.
     """
-    names = list(episode.run.attributes.get("object_names", ()))
+    names, tool = list(episode.run.attributes.get("object_names", ())), pose[:, :3]
     found = np.full((len(episode), len(SCENE_NAMES)), np.nan, np.float32)
     found[:, 3:5] = np.asarray(episode.goal_pose[:2]) - tool[:, :2]
     found[:, 10] = tool[:, 2]
+    found[:, 20:22] = np.clip(found[:, 3:5], -_NEAR_RANGE, _NEAR_RANGE)
     if episode.target_object not in names:
         return found
     target = names.index(episode.target_object)
@@ -65,6 +88,8 @@ def scene_of(episode: Episode, tool: np.ndarray) -> np.ndarray:
         found[:, 13] = 2.0 * obstacle[:, 2] - tool[:, 2]
         seen = np.isfinite(centres).any(axis=(1, 2))  # else the world's message is missing
         found[:, 14] = np.where(seen, np.isfinite(obstacle[:, 2]), np.nan)
+        found[:, 22:24] = np.clip(found[:, 11:13], -_NEAR_RANGE, _NEAR_RANGE)
+    _add_grasp(found, episode, pose, centres[:, target])
     others = np.delete(centres, apart, axis=1)
     distance = np.linalg.norm(others, axis=2)
     if distance.size and not np.isnan(distance).all():
@@ -73,3 +98,33 @@ def scene_of(episode: Episode, tool: np.ndarray) -> np.ndarray:
         found[:, 5:8] = others[steps, nearest]
         found[:, 8] = distance[steps, nearest]
     return found
+
+
+def _add_grasp(found: np.ndarray, episode: Episode, pose: np.ndarray, offset: np.ndarray) -> None:
+    """Fill the columns about fingers and target; `offset` (T, 3) is its centre minus the tool."""
+    held = found[:, 9] > 0
+    half = np.float32(offset[0, 2] + pose[0, 2])
+    x, y, z, w = pose[:, 3:].T
+    turn = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    across = offset[:, 0] * np.cos(turn) + offset[:, 1] * np.sin(turn)
+    along = offset[:, 1] * np.cos(turn) - offset[:, 0] * np.sin(turn)
+    within = np.stack([across, along, offset[:, 2]], axis=1)
+    found[:, 15:18] = np.clip(within, -_GRASP_RANGE, _GRASP_RANGE)
+    overlap = np.minimum(offset[:, 2] + half, _PAD_HIGH) - np.maximum(
+        offset[:, 2] - half, -_PAD_LOW
+    )
+    enclosed = (
+        (np.abs(along) + 0.9 * half < episode["gripper_width"] / 2)
+        & (np.abs(across) < half + _PAD_HALF_WIDTH - _HOLD)
+        & (overlap > _HOLD)
+    )
+    known = np.isfinite(within).all(axis=1)
+    found[:, 18] = np.where(known, enclosed, np.nan)
+    before = np.maximum(np.arange(len(pose)) - _SINKING_STEPS, 0)
+    sunk = (offset[before, 2] - offset[:, 2]) / (
+        _SINKING_STEPS * episode.run.attributes["control_period"]
+    )
+    found[:, 19] = np.where(held & held[before], sunk, 0.0)
+    lowest = np.where(held, np.minimum(offset[:, 2] - half, -_PAD_LOW), -_PAD_LOW)
+    found[:, 24] = np.clip(lowest - found[:, 13], -_NEAR_RANGE, _NEAR_RANGE)
+    found[:, 25] = half

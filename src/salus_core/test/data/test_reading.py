@@ -144,6 +144,32 @@ def test_ground_truth_is_relative_to_the_tool(root):
     assert data.scene[27, SCENE_NAMES.index("grasped")] == 1
 
 
+def test_a_grasp_is_told_in_the_frame_of_the_hand(tmp_path):
+    writer = EpisodeWriter(tmp_path, make_schema(objects=("red_cube", "blue_cube")))
+    writer.begin_episode(EpisodeStart(0, seed=0, target_object="red_cube"))
+    rows = []
+    for step, (sideways, height, width) in enumerate(
+        [(0.03, 0.02, 0.08), (0.01, 0.02, 0.08), (0.01, 0.02, 0.03), (0.3, 0.02, 0.08)]
+    ):
+        row = make_row(step)
+        tool = row["state"][-7:]
+        # The hand points down and is turned by a right angle: its fingers move along x.
+        tool[:] = [0.5, 0.1, 0.02, np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0]
+        row["object_pose"][0, :3] = [0.5 + sideways, 0.1, height]
+        row["gripper_width"], row["grasped_object"] = np.float32(width), -1
+        rows.append(row)
+        writer.append(row)
+    writer.commit(EpisodeEnd(len(rows), Outcome.SUCCEEDED))
+    writer.close()
+    scene = read_steps(tmp_path, scene=True).scene
+    columns = {name: scene[:, SCENE_NAMES.index(name)] for name in SCENE_NAMES}
+    np.testing.assert_allclose(np.abs(columns["grasp.along"]), [0.03, 0.01, 0.01, 0.05], atol=1e-6)
+    np.testing.assert_allclose(columns["grasp.across"], 0.0, atol=1e-6)
+    np.testing.assert_allclose(columns["target.half_size"], 0.02, atol=1e-6)
+    # Too far aside, between the fingers, fingers already too narrow, far away.
+    assert columns["enclosed"].tolist() == [0.0, 1.0, 0.0, 0.0]
+
+
 def test_the_obstacle_is_told_from_other_objects(tmp_path):
     writer = EpisodeWriter(tmp_path, make_schema(objects=("red_cube", "obstacle")))
     for number, change in enumerate(("there", "none", "no message")):
@@ -160,6 +186,26 @@ def test_the_obstacle_is_told_from_other_objects(tmp_path):
     np.testing.assert_allclose(found[0], [0.4, 0.15, 1.0, np.nan], rtol=1e-6)
     np.testing.assert_array_equal(found[1], [np.nan, np.nan, 0.0, np.nan])
     assert np.isnan(found[2]).all()
+
+
+def test_sinking_and_the_gap_over_the_obstacle_follow_the_load(tmp_path):
+    writer = EpisodeWriter(tmp_path, make_schema(objects=("red_cube", "obstacle")))
+    writer.begin_episode(EpisodeStart(0, seed=0, target_object="red_cube"))
+    for step in range(12):
+        row = make_row(step)
+        row["state"][-7:] = [0.5, 0.1, 0.02 if step == 0 else 0.2, 1.0, 0.0, 0.0, 0.0]
+        height = 0.02 if step == 0 else 0.2 - 0.001 * step
+        row["object_pose"][:, :3] = [[0.5, 0.1, height], [0.5, 0.3, 0.08]]
+        row["grasped_object"] = -1 if step == 0 else 0
+        writer.append(row)
+    writer.commit(EpisodeEnd(12, Outcome.SUCCEEDED))
+    writer.close()
+    data = read_steps(tmp_path, scene=True)
+    sinking, gap = (data.scene[:, SCENE_NAMES.index(name)] for name in ("sinking", "gap"))
+    np.testing.assert_allclose(sinking[:6], 0.0, atol=1e-6)
+    np.testing.assert_allclose(sinking[6:], 0.001 / data.control_period, rtol=1e-3)
+    # The load's lower side is 2 cm below its centre, the obstacle's top at 16 cm.
+    assert gap[10] == pytest.approx(0.19 - 0.02 - 0.16, abs=1e-6)
 
 
 def test_windows_stay_within_the_episode():
