@@ -23,22 +23,29 @@ OBJECT_CLEARANCE = 0.10  # between objects' centres, so that the open hand fits 
 _TRAY_CLEARANCE = 0.17  # of other objects from the tray's centre [m]
 _PUSH_CLEARANCE = 0.12  # of other objects from the way of a push [m]
 _PUSH_RUN_UP = 0.10  # a push begins so far behind the target [m]
-GRAVITY = 9.81  # [m/s^2]
+_CREEP_HALF = (
+    0.02  # half edge of a cube that sinks as fast as the scene says: heavier is faster [m]
+)
 _FIRM_BASE = 0.019  # smallest half edge of a cube that another is stacked on [m]
 
 
 @dataclass
 class ObjectStart:
-    """A manipulable object's start: position (3,) of its centre, yaw, half edge length, friction.
+    """A manipulable object's start: position (3,) of its centre, yaw, half edge length, creep.
 
-    A `slippery` object is tinted, so that cameras can see it.
+    `creep` is how fast it sinks between the fingers [m/s]; 0: not at all. What creeps is oily, and
+    tinted, so that cameras can see it.
     """
 
     position: np.ndarray
     yaw: float
     half_size: float
-    friction: float
-    slippery: bool
+    creep: float
+
+    @property
+    def slippery(self) -> bool:
+        """Whether it is oily."""
+        return self.creep > 0.0
 
 
 @dataclass
@@ -122,16 +129,18 @@ def sample_scenario(
         half = float(rng.uniform(*ranges["object_half_size"]))
         if name == request.base:
             half = max(half, _FIRM_BASE)
+        is_pushed = name == request.target and request.task == PUSH
+        if is_pushed:
+            half = min(half, float(scene.tasks[PUSH]["largest_half_size"]))
         slippery = rng.uniform() < ranges["slippery_probability"]
-        friction = _slippery_friction(scene, half, rng.uniform(*scene.objects["slippery_margin"]))
-        if name != request.target or request.task == PUSH:
+        creep = float(rng.uniform(*scene.objects["slippery_creep"])) * half / _CREEP_HALF
+        if name != request.target or is_pushed:
             slippery = False
         objects[name] = ObjectStart(
             position=np.array([*position, half]),
             yaw=float(rng.uniform(*ranges["yaw"])),
             half_size=half,
-            friction=friction if slippery else float(scene.objects["friction"]),
-            slippery=bool(slippery),
+            creep=creep if slippery else 0.0,
         )
     height = 2 * objects[request.base].half_size if request.base else 0.0
     shift, turn = ranges["camera_jitter"]
@@ -159,13 +168,6 @@ def sample_scenario(
     )
 
 
-def _slippery_friction(scene: Scene, half_size: float, margin: float) -> float:
-    """Friction at which two fingers hold a cube's weight with a margin."""
-    weight = scene.objects["density"] * (2 * half_size) ** 3 * GRAVITY
-    least = float(scene.objects["slippery_least"])
-    return max(least, margin * weight / (2 * scene.arm["finger_force"]))
-
-
 class _Layout:
     """Goal, obstacle and places of objects that leave room for the hand."""
 
@@ -175,12 +177,15 @@ class _Layout:
         self._high = np.array([ranges["work_x"][1], ranges["work_y"][1]])
         has_obstacle = rng.uniform() < ranges["obstacle_probability"] and task != PUSH
         nearest, farthest = GOAL_CLEARANCE * (1 + has_obstacle), np.inf
+        steepest = np.inf  # of the way along x over that along y
         if task == PUSH:
             nearest, farthest = scene.tasks[PUSH]["distance"]
+            steepest = np.tan(scene.tasks[PUSH]["aside"])
         while True:
             self.goal, self._target = rng.uniform(self._low, self._high, (2, 2))
-            distance = np.linalg.norm(self.goal - self._target)
-            if nearest <= distance <= farthest:
+            way = np.abs(self.goal - self._target)
+            distance = np.linalg.norm(way)
+            if nearest <= distance <= farthest and way[0] <= steepest * way[1]:
                 break
         self._along = (self.goal - self._target) / distance
         self.obstacle = self._place_obstacle(ranges, distance) if has_obstacle else None

@@ -53,18 +53,27 @@ def test_an_instruction_from_outside_sets_the_task(scene):
     assert (scenario.task, scenario.target, scenario.base) == ("stack", "blue_cube", "green_cube")
 
 
-def test_slippery_objects_can_be_seen_and_are_held_by_a_careful_hand(scene):
-    slippery = [
-        start
-        for seed in range(100)
-        for start in sample_scenario(scene, seed, "standard").objects.values()
-        if start.friction < scene.objects["friction"]
-    ]
-    assert slippery
-    for start in slippery:
-        weight = scene.objects["density"] * (2 * start.half_size) ** 3 * 9.81
-        assert start.slippery
-        assert 2 * scene.arm["finger_force"] * start.friction > 2 * weight
+def test_only_targets_that_are_grasped_are_slippery_and_cubes_that_are_pushed_fit_between_fingers(
+    scene,
+):
+    slippery = set()
+    for seed in range(200):
+        scenario = sample_scenario(scene, seed, "standard")
+        found = {name for name, start in scenario.objects.items() if start.slippery}
+        assert found <= {scenario.target}
+        if scenario.task == "push":
+            largest = scene.tasks["push"]["largest_half_size"]
+            assert scenario.objects[scenario.target].half_size <= largest
+            assert not found
+        slippery |= found
+    assert slippery == set(scene.objects["names"])
+
+
+def test_a_push_goes_aside(scene):
+    for seed in range(100):
+        scenario = sample_scenario(scene, seed, "standard", tasks=("push",))
+        way = scenario.goal[:2] - scenario.objects[scenario.target].position[:2]
+        assert abs(np.arctan2(way[0], abs(way[1]))) <= scene.tasks["push"]["aside"]
 
 
 @pytest.mark.parametrize(

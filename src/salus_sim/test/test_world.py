@@ -119,6 +119,54 @@ def test_what_the_arm_holds_is_part_of_it_where_it_meets_the_obstacle(world):
     assert force > 5.0
 
 
+def lifted(world, seed, profile="none", tasks=("put_on",)):
+    """The observations of an episode while the expert holds the target in the air."""
+    truth = world.reset(seed, "standard", profile, tasks=tasks)
+    expert, target = expert_for(world.scene, world.scenario), world.scenario.target
+    rest, held = truth.object_poses[target][2], []
+    for _ in range(100):
+        truth = world.step(expert.act(truth))
+        if truth.grasped_object == target and truth.object_poses[target][2] > rest + 0.05:
+            held.append(truth)
+    return held
+
+
+def sinking(world, held):
+    """How fast the target sinks between the fingers [m/s]."""
+    target = world.scenario.target
+    depth = [t.tool_position[2] - t.object_poses[target][2] for t in held]
+    return (depth[-1] - depth[0]) / (len(depth) - 1) / world.scene.control_period
+
+
+def test_an_oily_cube_sinks_between_the_fingers_and_a_dry_one_does_not(world):
+    speeds = {True: [], False: []}
+    for seed in range(12):
+        held = lifted(world, seed)
+        start = world.scenario.objects[world.scenario.target]
+        speeds[start.slippery].append(sinking(world, held) - start.creep)
+    assert speeds[True]
+    assert np.abs(speeds[False]).max() < 4e-3
+    assert -8e-3 < np.mean(speeds[True]) < 8e-3
+
+
+def test_a_slip_lets_the_target_sink_for_several_steps_before_it_is_lost(world):
+    held = lifted(world, 11, "object_slip")
+    (slip,) = held[-1].faults
+    assert held[-1].step - slip.onset_step >= 6
+    target = world.scenario.target
+    depth = [t.tool_position[2] - t.object_poses[target][2] for t in held]
+    assert depth[-1] - depth[0] > 0.015
+
+
+def test_the_fingers_take_their_time(world):
+    world.reset(1, "easy", "none")
+    close = np.array([0, 0, 0, 0, 0, 0, 0.0])
+    widths = [world.step(close).gripper_width for _ in range(30)]
+    speed = world.scene.arm["finger_speed"]
+    assert widths[9] - widths[14] == pytest.approx(2 * speed * 5 / 30, rel=0.05)
+    assert widths[-1] < 1e-3
+
+
 def test_a_push_moves_the_arm_from_its_onset_on(world):
     quiet, pushed = (world_path(world, profile) for profile in ("none", "arm_force"))
     onset = pushed["onset"]

@@ -19,3 +19,8 @@ def yaw(quaternion: np.ndarray) -> float:
 def quarter_turn(angle: float) -> float:
     """The equivalent turn of a cube, within a quarter turn: [-pi/4, pi/4) [rad]."""
     return float((angle + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+
+
+def half_turn(angle: float) -> float:
+    """The equivalent turn of two opposite fingers, within a half turn: [-pi/2, pi/2) [rad]."""
+    return float((angle + np.pi / 2) % np.pi - np.pi / 2)

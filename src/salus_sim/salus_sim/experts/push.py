@@ -1,27 +1,31 @@
-"""The teacher of pushing: closed fingers behind the target, then straight to the goal."""
+"""The teacher of pushing: open fingers around the target, then one of them pushes it to the goal.
+
+The hand comes down on the target as if to pick it, with the fingers in line with the way to the
+goal, and then moves ahead: the target is caged, so a student need not tell "behind" from "beside".
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from salus_sim.experts.geometry import limited
+from salus_sim.experts.geometry import half_turn, limited, yaw
 from salus_sim.scenario import Scenario
 from salus_sim.scene import Scene
 from salus_sim.world.mujoco_world import WorldTruth
 
-_GAIN = 0.35  # of the remaining way per step, before the limit
-_FUNNEL, _FUNNEL_RADIUS = 2.5, 0.028  # slope and neck [m] of the way down behind the target
-_HOVER = 0.07  # above the table while going behind the target [m]
-_STANDOFF = 0.055  # between the target's side and the tool before contact [m]
-_TOUCH = 0.010  # half the closed fingers' thickness [m]
-_CLEAR = 0.001  # so far from the target's side the fingers come down [m]
-_BLEND_TOP, _BLEND = 0.030, 0.015  # ahead fades in from so far above the pushing height, over [m]
-_LANE = 0.060  # the push goes ahead while the tool is so near to its line [m]
-_STEERING = 0.8  # gain of the way back to the line over the way ahead
-_THERE = 0.012  # the target is this near to its goal: done [m]
-_LEFT_ALONE = 0.03  # once done, it is pushed again only beyond this [m]
+_GAIN, _TURN_GAIN = 0.35, 0.3  # of the remaining way and turn per step, before the limit
+_FUNNEL, _FUNNEL_RADIUS = 4.0, 0.008  # slope and neck [m] of the way down around the target
+_ALIGNED, _CROOKED = (
+    0.15,
+    0.15,
+)  # the hand comes down below this turn [rad], else stays up by [m/rad]
+_HOVER = 0.08  # above the target before coming down [m]
+_LOW = 0.014  # so far above its pushing height the tool counts as down [m]
+_CAGE = 0.042, 0.022  # the target is between the fingers: along and across them [m]
 _PACE, _SLOWING = 0.4, 0.09  # of the longest step while pushing; step per way left
-_LOW = 0.018  # so far above its pushing height the tool counts as down [m]
+_STEERING = 0.3  # of the sideways offset per step while pushing
+_THERE, _LEFT_ALONE = 0.012, 0.03  # the target is done when so near to its goal, until further [m]
+_FIXED = 0.04  # nearer to the goal the direction of the push stays [m]
 
 
 class PushExpert:
@@ -30,59 +34,49 @@ class PushExpert:
     def __init__(self, scene: Scene, scenario: Scenario) -> None:
         self._scale = np.array(scene.control["action_scale"])
         self._target = scenario.target
-        self._half = scenario.objects[scenario.target].half_size
+        start = scenario.objects[scenario.target]
+        self._half = start.half_size
         self._goal = scenario.goal[:2]
-        self._height = max(0.015, 0.7 * self._half)
-        self._length = np.linalg.norm(self._goal - scenario.objects[scenario.target].position[:2])
-        self._done = self._pushing = False
+        self._height = max(0.014, 0.8 * self._half)
+        way = self._goal - start.position[:2]
+        self._length = float(np.linalg.norm(way))
+        self._along = way / self._length
+        self._done = False
         self.progress = 0.0
 
     def act(self, truth: WorldTruth) -> np.ndarray:
         """The action (7,) for this step, in the units of ActionCommand."""
-        target, tool = truth.object_poses[self._target], truth.tool_position
-        way = self._goal - target[:2]
-        distance = np.linalg.norm(way)
+        target, tool = truth.object_poses[self._target][:2], truth.tool_position
+        way = self._goal - target
+        distance = float(np.linalg.norm(way))
+        if distance > _FIXED:
+            self._along = way / distance
         self._done = distance < (_LEFT_ALONE if self._done else _THERE)
         self.progress = float(np.clip(1.0 - distance / self._length, 0.0, 1.0))
-        aim = self._aim(tool, target[:2], way / max(distance, 1e-6), distance)
-        limit = self._scale[:3]
-        if self._pushing:
-            # The arm lags behind its command: at full pace it would push past the goal.
-            limit = np.minimum(_PACE * limit, 0.001 + _SLOWING * distance)
-        return np.array([*limited(_GAIN * (aim - tool), limit), 0.0, 0.0, 0.0, 0.0])
+        turn = half_turn(
+            float(np.arctan2(*self._along[::-1])) - np.pi / 2 - yaw(truth.tool_quaternion)
+        )
+        step = self._step(tool, target, distance, abs(turn))
+        rotation = np.clip(_TURN_GAIN * turn, -self._scale[5], self._scale[5])
+        return np.array([*step, 0.0, 0.0, rotation, 1.0])
 
-    def _aim(
-        self, tool: np.ndarray, target: np.ndarray, along: np.ndarray, distance: float
+    def _step(
+        self, tool: np.ndarray, target: np.ndarray, distance: float, turn: float
     ) -> np.ndarray:
-        """Where the tool point should go: (3,) [m]."""
-        self._pushing = False
+        """The tool point's motion (3,) [m]."""
+        limit = self._scale[:3]
+        offset = target - tool[:2]
+        ahead = float(offset @ self._along)
+        across = offset - ahead * self._along
         if self._done:
-            # Back from the target first, then up.
-            back = target - along * (self._half + _STANDOFF)
-            away = np.linalg.norm(tool[:2] - target) > self._half + _TOUCH + 0.01
-            return np.array([*(tool[:2] if away else back), 0.14 if away else tool[2]])
-        offset = tool[:2] - target
-        forward = float(offset @ along)
-        lateral = float(np.linalg.norm(offset - forward * along))
-        touching = -(1.15 * self._half + _TOUCH)
-        farthest = -(1.15 * self._half + _STANDOFF)
-        is_low = tool[2] < self._height + _LOW
-        if forward < (-0.8 * self._half if is_low else touching - _CLEAR):
-            # Behind: down and onto the line, and the lower and the nearer to the line, the faster
-            # ahead. Whoever is nearer than the standoff comes down there: going back while high
-            # and ahead once low would be opposite lessons a centimetre apart.
-            self._pushing = is_low and forward > touching - 0.012
-            low = np.clip((self._height + _BLEND_TOP - tool[2]) / _BLEND, 0.0, 1.0)
-            lane = 1.0 - lateral / _LANE
-            start = forward + (1.0 - low) * max(farthest - forward, 0.0)
-            if lane < 0.0:
-                start = min(start, touching - 0.02)
-            ahead = low * min(distance, 0.035) * max(lane, 0.0)
-            sideways = offset - forward * along
-            aim = target + (start + ahead) * along + (1.0 - _STEERING) * sideways
-            aside = np.hypot(lateral, max(farthest - forward, 0.0))
-        else:
-            aim, low = target + along * farthest, 0.0
-            aside = np.linalg.norm(tool[:2] - aim)
-        above = (1.0 - low) * _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS)
-        return np.array([*aim, min(self._height + above, 2 * self._half + _HOVER)])
+            return limited(_GAIN * np.array([0.0, 0.0, 0.14 - tool[2]]), limit)
+        caged = abs(ahead) < _CAGE[0] and np.linalg.norm(across) < _CAGE[1]
+        if caged and tool[2] < self._height + _LOW:
+            # The arm lags behind its command: at full pace it would push past the goal.
+            pace = min(_PACE * limit[0], 0.001 + _SLOWING * distance)
+            plane = pace * self._along + _STEERING * across
+            return limited(np.array([*plane, _GAIN * (self._height - tool[2])]), limit)
+        aside = np.linalg.norm(offset)
+        above = _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS) + _CROOKED * max(0.0, turn - _ALIGNED)
+        height = min(self._height - 0.004 + above, 2 * self._half + _HOVER)
+        return limited(_GAIN * np.array([*offset, height - tool[2]]), limit)

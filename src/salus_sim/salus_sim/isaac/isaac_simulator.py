@@ -44,6 +44,7 @@ class IsaacSimulator:
         self._app, self._headless = app, headless
         self._effects: Effects | None = None
         self._contacts: dict[tuple[str, str], float] = {}
+        self._targets, self._way, self._passed = np.zeros(9), np.zeros(9), 0
 
     def open(self, graph: Graph, stage: Stage) -> None:
         """Build the stage and the graph, and start the timeline.
@@ -85,6 +86,7 @@ class IsaacSimulator:
         )
         self._robot.reset_to_default_state()
         self._robot.set_dof_position_targets(joints, dof_indices=self._dofs)
+        self._targets, self._way = np.array(placement.joints), np.zeros(len(placement.joints))
         for name, state in placement.shapes.items():
             shape, prim = self._shapes[name], self._prims[name]
             position, turn = [state.position.tolist()], [state.quaternion.tolist()]
@@ -106,8 +108,9 @@ class IsaacSimulator:
             )
 
     def command(self, targets: np.ndarray) -> None:
-        """Set position targets of all nine joints, in the interface's order [rad, m]."""
-        self._robot.set_dof_position_targets([targets.tolist()], dof_indices=self._dofs)
+        """Position targets of all nine joints [rad, m]; the next period approaches them evenly."""
+        self._way, self._passed = np.array(targets) - self._targets, 0
+        self._targets = np.array(targets)
 
     def apply(self, effects: Effects) -> None:
         """Let these effects act during the following periods."""
@@ -238,7 +241,11 @@ class IsaacSimulator:
         self._materials[name].set_friction_coefficients([friction], [friction])
 
     def _before_step(self, dt: float, context: Any) -> None:
-        """A force lasts one physics step, so it is applied before each."""
+        """Joint targets and forces are set before each physics step, which is all they last."""
+        if self._way.any():
+            self._passed = min(self._passed + 1, self._stage.substeps)
+            part = self._targets - self._way * (1.0 - self._passed / self._stage.substeps)
+            self._robot.set_dof_position_targets([part.tolist()], dof_indices=self._dofs)
         effects = self._effects
         if effects is None:
             return

@@ -71,7 +71,10 @@ class Simulator(Protocol):
         """Set everything that an episode starts from; the timeline goes on."""
 
     def command(self, targets: np.ndarray) -> None:
-        """Set position targets of all nine joints, in the interface's order [rad, m]."""
+        """Set position targets of all nine joints, in the interface's order [rad, m].
+
+        The next period approaches them evenly: targets that jump once a period shake the hand.
+        """
 
     def apply(self, effects: Effects) -> None:
         """Let these effects act during the following periods."""

@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 from builtin_interfaces.msg import Time
 
-from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, OBJECT_SLIP, FaultInjector
+from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, FaultInjector
 from salus_sim.interface import Interface
 from salus_sim.isaac.feed import JOINTS, Feed, image_key, info_key
 from salus_sim.isaac.frames import Frame
@@ -28,6 +28,7 @@ from salus_sim.isaac.stage import describe_stage, read_placement
 from salus_sim.nodes.world_messages import camera_info_message
 from salus_sim.scenario import OBSTACLE, Scenario
 from salus_sim.scene import Scene
+from salus_sim.slip import creep_at, film_friction
 from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 from salus_util.images import to_array
 
@@ -35,6 +36,7 @@ _START_TICKS = 120  # before the first complete frame: shaders compile, endpoint
 _START_TIMEOUT = 1.0  # per tick then [s]
 _FRAME_TIMEOUT = 10.0  # [s]
 _SETTLE_TICKS = 8  # between an episode's placement and its step 0
+_FILM_STIFFNESS = 15.0  # see `slip.film_friction`; friction changes once per tick here [1/s]
 _SETTLED = 0.004  # an object may rest this far off its place [m]
 _INTRINSICS = 0.01  # relative difference of a camera's matrix to the scene's
 
@@ -70,6 +72,7 @@ class IsaacWorld:
         self._feed = Feed(interface, namespace)
         self.step_number = 0
         self._holding = False  # the target, at the last observation
+        self._offset, self._sliding = np.zeros(3), 0.0  # of the target from the tool [m], [m/s]
         try:
             self._description.reset(0, next(iter(scene.difficulties)), "none")
             simulator.open(graph, describe_stage(self._description))
@@ -133,7 +136,7 @@ class IsaacWorld:
         self.step_number += 1
         if action is not None:
             self.controller.command(np.asarray(action, dtype=float), self._tool()[0])
-        fingers = self.controller.opening * self.scene.arm["finger_travel"]
+        fingers = self.controller.move_fingers(float(self._joints(self._frame)[0][7:].mean()))
         try:
             self._simulator.command(np.array([*self.controller.joint_target, fingers, fingers]))
             self._simulator.apply(self._effects())
@@ -167,15 +170,29 @@ class IsaacWorld:
             fault = self._faults.active(kind, step)
             return fault.magnitude * fault.direction if fault else np.zeros(3)
 
-        slip = self._faults.active(OBJECT_SLIP, step)
         light = self._faults.active(LIGHTING, step)
-        friction = slip.magnitude if slip else scenario.objects[scenario.target].friction
         return Effects(
             arm_force=push(ARM_FORCE),
             object_force=push(OBJECT_FORCE),
             target=scenario.target,
-            friction=friction,
+            friction=self._film(),
             light=scenario.light * (light.magnitude if light else 1.0),
+        )
+
+    def _film(self) -> float:
+        """The target's friction: oil lets it sink between the fingers."""
+        dry = float(self.scene.objects["friction"])
+        creep = creep_at(self.scenario, self._faults, self.step_number)
+        if creep == 0.0 or not self._holding:
+            return dry
+        half = self.object_half_size(self.scenario.target)
+        return film_friction(
+            mass=self.scene.objects["density"] * (2 * half) ** 3,
+            creep=creep,
+            sliding=self._sliding,
+            grip=float(np.abs(self._joints(self._frame)[2][7:]).mean()),
+            stiffness=_FILM_STIFFNESS,
+            dry=dry,
         )
 
     def _tool(self) -> tuple[np.ndarray, np.ndarray]:
@@ -235,6 +252,9 @@ class IsaacWorld:
         if grasped == scenario.target and poses[scenario.target][2] > lifted:
             self._faults.note_lifted(self.step_number)
         tool, quaternion = self._tool()
+        offset = poses[scenario.target][:3] - tool
+        moved = np.linalg.norm(offset - self._offset) if self._holding else 0.0
+        self._sliding, self._offset = float(moved) / self.scene.control_period, offset
         positions, velocities, efforts = self._joints(self._frame)
         return WorldTruth(
             step=self.step_number,

@@ -29,6 +29,7 @@ class CartesianController:
         self._lower = np.array(self._arm["joint_lower"]) + 1e-3
         self._upper = np.array(self._arm["joint_upper"]) - 1e-3
         self._rest = np.array(self._arm["rest"])
+        self._finger_lead = self._arm["finger_force"] / self._arm["finger_gain"]
         self.reset(self._rest)
 
     def reset(self, joints: np.ndarray) -> None:
@@ -38,6 +39,7 @@ class CartesianController:
         self.position = self._data.site_xpos[self._site].copy()
         self.rotation = self._data.site_xmat[self._site].reshape(3, 3).copy()
         self.opening = 1.0
+        self.finger_target = float(self._arm["finger_travel"])
 
     def command(self, action: np.ndarray, achieved_position: np.ndarray) -> None:
         """Move the commanded tool pose by one action and solve for the joints.
@@ -61,6 +63,23 @@ class CartesianController:
         self.opening = float(np.clip(action[6], 0.0, 1.0))
         for _ in range(self._control["ik_iterations"]):
             self._iterate()
+
+    def move_fingers(self, achieved: float) -> float:
+        """Let a period pass for the fingers, which are slow.
+
+        Args:
+            achieved: where each finger really is [m]. One that presses stands in front of its
+                target by what gives its largest force, so it lets go without delay.
+
+        Returns:
+            Each finger's target [m].
+        """
+        arm = self._arm
+        reach, lead = arm["finger_speed"] / self._control["rate"], self._finger_lead
+        wanted = self.opening * arm["finger_travel"]
+        target = np.clip(self.finger_target, achieved - lead, achieved + lead)
+        self.finger_target = float(target + np.clip(wanted - target, -reach, reach))
+        return self.finger_target
 
     def aim(self, position: np.ndarray, turn: float) -> None:
         """Solve for a tool pose far from the present one, from the rest pose.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, OBJECT_SLIP, Fault, FaultInjector
+from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, Fault, FaultInjector
 from salus_sim.scenario import OBSTACLE, Scenario, sample_scenario
 from salus_sim.scene import Scene
+from salus_sim.slip import creep_at, film_friction
 from salus_sim.tasks import PUSH, PUT_IN, PUT_ON
 from salus_sim.truth import GroundTruth
 from salus_sim.world.controller import CartesianController
@@ -17,6 +18,7 @@ from salus_sim.world.model import build_model, hidden_position
 
 _FORCE_READINGS = 4  # per control step
 _LIFTED = 0.02  # the target's height above rest from which a slip may begin [m]
+_FILM_STIFFNESS = 200.0  # see `slip.film_friction` [1/s]
 
 
 class WorldError(RuntimeError):
@@ -70,10 +72,11 @@ class MujocoWorld:
         self._lamp = model.light("lamp").diffuse.copy()
         self._colors = {n: model.geom(n).rgba.copy() for n in scene.objects["names"]}
         self._mocap = {n: int(model.body(n).mocapid[0]) for n in (OBSTACLE, "tray")}
-        self._target_friction = 1.0
+        self._fingers = np.array([model.actuator(n).id for n in arm["finger_names"]])
         self._renderer: mujoco.Renderer | None = None
         self.scenario: Scenario | None = None
         self._holding = False  # the target, at the last observation
+        self._velocity = np.zeros(6)
 
     def close(self) -> None:
         """Free the renderer's context."""
@@ -124,12 +127,16 @@ class MujocoWorld:
         data, model = self.data, self.model
         if action is not None:
             self.controller.command(np.asarray(action, dtype=float), data.site_xpos[self._site])
-        fingers = self.controller.opening * self.scene.arm["finger_travel"]
-        data.ctrl[:] = [*self.controller.joint_target, fingers, fingers]
+        fingers = self.controller.move_fingers(float(data.qpos[self._qpos[7:]].mean()))
+        before = data.ctrl.copy()
+        change = np.array([*self.controller.joint_target, fingers, fingers]) - before
         self._apply_faults()
         substeps = self.scene.control["substeps"]
         largest, hit = 0.0, ""
         for i in range(substeps):
+            # As an arm's own controller does: targets that jumped at 30 Hz would shake the hand.
+            data.ctrl[:] = before + change * ((i + 1) / substeps)
+            self._apply_film()
             mujoco.mj_step(model, data)
             if (i + 1) % (substeps // _FORCE_READINGS) == 0:
                 force, body = self._arm_contact()
@@ -157,6 +164,7 @@ class MujocoWorld:
         controller.opening = opening
         half = self.scenario.objects[target].half_size
         finger = half if holding else opening * self.scene.arm["finger_travel"]
+        controller.finger_target = finger
         self.data.qpos[self._qpos] = [*controller.joint_target, finger, finger]
         self.data.qvel[:] = 0.0
         mujoco.mj_forward(self.model, self.data)
@@ -234,7 +242,7 @@ class MujocoWorld:
                 data.qpos[address : address + 7] = [*hidden_position(index), 1, 0, 0, 0]
                 continue
             half = start.half_size
-            geom.friction[0] = start.friction
+            geom.friction[0] = self.scene.objects["friction"]
             tint = self.scene.objects["slippery_tint"] if start.slippery else 0.0
             geom.rgba[:3] = (1.0 - tint) * self._colors[name][:3] + tint
             geom.size[:] = half
@@ -248,7 +256,6 @@ class MujocoWorld:
             data.qpos[address : address + 7] = [*start.position, *turn]
         # Subtree masses and inverse weights follow from the bodies' masses.
         mujoco.mj_setConst(model, mujoco.MjData(model))
-        self._target_friction = scenario.objects[scenario.target].friction
         self._place_goal(scenario)
         self._place_obstacle(scenario.obstacle)
         model.geom("table").rgba[:3] = np.clip(scenario.table_color, 0, 1)
@@ -294,8 +301,31 @@ class MujocoWorld:
         push = self._faults.active(OBJECT_FORCE, step)
         if push:
             self.data.xfrc_applied[self._bodies[target], :3] = push.magnitude * push.direction
-        slip = self._faults.active(OBJECT_SLIP, step)
-        self.model.geom(target).friction[0] = slip.magnitude if slip else self._target_friction
+
+    def _apply_film(self) -> None:
+        """Let an oily target, or one that slips by a fault, sink between the fingers."""
+        scenario, data = self.scenario, self.data
+        creep = creep_at(scenario, self._faults, self.step_number)
+        friction = float(self.scene.objects["friction"])
+        if creep > 0.0 and self._holding:
+            body = self._bodies[scenario.target]
+            mujoco.mj_objectVelocity(
+                self.model, data, mujoco.mjtObj.mjOBJ_SITE, self._site, self._velocity, 0
+            )
+            # Of the hand where the target is, as a turning hand moves it, too.
+            arm = data.xpos[body] - data.site_xpos[self._site]
+            hand = self._velocity[3:] + np.cross(self._velocity[:3], arm)
+            first = self.model.joint(scenario.target).dofadr[0]
+            sliding = np.linalg.norm(hand - data.qvel[first : first + 3])
+            friction = film_friction(
+                mass=float(self.model.body_mass[body]),
+                creep=creep,
+                sliding=float(sliding),
+                grip=float(np.abs(data.actuator_force[self._fingers]).mean()),
+                stiffness=_FILM_STIFFNESS,
+                dry=friction,
+            )
+        self.model.geom(scenario.target).friction[0] = friction
 
     def _arm_contact(self) -> tuple[float, str]:
         """Largest contact force of the arm on anything but the target [N], and on what.

@@ -81,7 +81,7 @@ class FakeIsaac:
         model, data = self.model, self.data
         mujoco.mj_resetData(model, data)
         data.qpos[self.qpos] = placement.joints
-        data.ctrl[:] = placement.joints
+        data.ctrl[:] = self.targets = placement.joints
         for shape in self.stage.shapes:
             state, geom = placement.shapes[shape.name], model.geom(shape.name)
             geom.rgba[:3], geom.friction[0] = state.color, state.friction
@@ -109,7 +109,7 @@ class FakeIsaac:
 
     def command(self, targets):
         self.commands.append(np.array(targets))
-        self.data.ctrl[:] = targets
+        self.targets = np.array(targets)
 
     def apply(self, effects):
         self.effects = effects
@@ -123,7 +123,9 @@ class FakeIsaac:
             data.xfrc_applied[model.body(effects.target).id, :3] = effects.object_force
             model.geom(effects.target).friction[0] = effects.friction
         self.contacts = {}
-        for _ in range(self.stage.substeps):
+        before = data.ctrl.copy()
+        for passed in range(1, self.stage.substeps + 1):
+            data.ctrl[:] = before + (self.targets - before) * (passed / self.stage.substeps)
             mujoco.mj_step(model, data)
             self._read_contacts()
         mujoco.mj_forward(model, data)

@@ -111,13 +111,19 @@ def test_every_shape_is_placed_and_absent_objects_do_not_fall(rig):
     assert not rig.called("stop")
 
 
-def test_all_nine_joints_are_commanded_by_their_names(rig):
+def test_all_nine_joints_approach_their_targets_evenly_over_a_period(rig):
     simulator = rig.open()
+    substeps = rig.stage.substeps
+    start, way = simulator._targets.copy(), np.arange(1.0, 10.0)
     rig.calls.clear()
-    simulator.command(np.arange(9.0))
-    (call,) = rig.called("set_dof_position_targets")
-    assert call[3] == ([list(np.arange(9.0))],)
-    assert call[4] == {"dof_indices": "INDICES"}
+    simulator.command(start + way)
+    for _ in range(substeps + 1):
+        simulator._before_step(0.004, None)
+    calls = rig.called("set_dof_position_targets")
+    passed = [*np.arange(1, substeps + 1) / substeps, 1.0]
+    for call, part in zip(calls, passed, strict=True):
+        assert call[3][0][0] == pytest.approx(start + part * way)
+        assert call[4] == {"dof_indices": "INDICES"}
 
 
 def test_forces_are_applied_before_every_physics_step_while_they_act(rig):

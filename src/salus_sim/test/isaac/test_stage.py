@@ -34,7 +34,7 @@ def test_a_placement_says_where_the_scenario_put_everything(placed):
         assert state.present
         assert state.position == pytest.approx(start.position)
         assert state.size == pytest.approx(np.full(3, 2 * start.half_size))
-        assert state.friction == pytest.approx(start.friction)
+        assert state.friction == pytest.approx(placed.scene.objects["friction"])
         assert state.mass == pytest.approx(
             placed.scene.objects["density"] * (2 * start.half_size) ** 3
         )
