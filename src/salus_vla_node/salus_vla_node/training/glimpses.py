@@ -19,9 +19,11 @@ from salus_vla_node.training.rollout import InputReader
 from salus_vla_node.training.scene_values import scene_points, scene_values
 
 _HELD, _NEAR = 0.35, 0.6  # share with the target in hand; of the others, share near the target
-_LOW, _HIGH = (0.30, -0.34, 0.02), (0.68, 0.34, 0.40)  # of the tool point [m]
+_LOW, _HIGH = (0.30, -0.34, 0.014), (0.68, 0.34, 0.40)  # of the tool point [m]
 _SETTLING = 4  # steps until the fingers hold
-_TURN = 0.5  # largest yaw of the hand [rad]
+_LOOKS = 6  # of the expert at the same state
+_TURN = {PUSH: 1.2}  # largest yaw of the hand [rad]
+_SMALL_TURN = 0.5  # of other tasks
 
 
 def glimpse(
@@ -45,7 +47,7 @@ def glimpse(
         return None
     scenario, scale = world.scenario, np.array(config.action_scale)
     expert, reader = expert_for(world.scene, scenario), InputReader(config, world)
-    for _ in range(3):  # its phase follows from the state within so many looks
+    for _ in range(_LOOKS):  # its phase follows from the state within so many looks
         action = expert.act(truth)
     images, vector = reader.read(truth)
     values = scene_values(truth, scenario, expert.progress)
@@ -79,8 +81,11 @@ def _somewhere(world: MujocoWorld, rng: np.random.Generator) -> WorldTruth | Non
     elif rng.uniform() < _NEAR:
         place[:2] = target[:2] + rng.normal(0.0, 0.04, 2)
         place[2] = rng.uniform(0.02, 0.20)
-    opening = 0.0 if in_hand or scenario.task == PUSH else 1.0
-    turn = rng.uniform(-_TURN, _TURN)
+        if scenario.task == PUSH and rng.uniform() < 0.5:
+            place = np.array([*target[:2] + rng.normal(0.0, 0.012, 2), rng.uniform(0.014, 0.06)])
+    largest = _TURN.get(scenario.task, _SMALL_TURN)
+    turn = rng.uniform(-largest, largest)
+    opening = 0.0 if in_hand else 1.0
     truth = world.move_to(np.clip(place, _LOW, _HIGH), turn, opening, in_hand)
     if truth is None or not in_hand:
         return truth

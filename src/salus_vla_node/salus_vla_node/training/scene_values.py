@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from salus_sim.experts.geometry import yaw
 from salus_sim.scenario import Scenario
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 
-_GRASP_RANGE, _CLEARANCE_RANGE = 0.08, 0.15  # [m]
+_GRASP_RANGE, _CLEARANCE_RANGE, _GAP_RANGE = 0.08, 0.15, 0.10  # [m]
+_PAD_LOW, _PAD_HIGH, _PAD_HALF_WIDTH = 0.008, 0.016, 0.009  # of the tool point [m]
+_HOLD = 0.004  # so much of the target is between the pads [m]
 
 
 def scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.ndarray:
@@ -30,6 +33,8 @@ def scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.n
             *nearest,
             *np.clip(target - tool, -_GRASP_RANGE, _GRASP_RANGE),
             _clearance(tool, obstacle),
+            _load_gap(truth, scenario),
+            float(_enclosed(truth, scenario)),
             float(truth.grasped_object == scenario.target),
             float(scenario.objects[scenario.target].slippery),
             progress,
@@ -50,6 +55,34 @@ def scene_points(world: MujocoWorld, truth: WorldTruth, cameras: tuple[str, ...]
 def fallen(truth: WorldTruth, scenario: Scenario) -> bool:
     """Whether the target has left the table."""
     return bool(truth.object_poses[scenario.target][2] < 0.0)
+
+
+def _load_gap(truth: WorldTruth, scenario: Scenario) -> float:
+    """Height over the obstacle's top of what is lowest of the fingers and what they hold [m]."""
+    if scenario.obstacle is None:
+        return np.nan
+    lowest = truth.tool_position[2] - _PAD_LOW
+    if truth.grasped_object == scenario.target:
+        half = scenario.objects[scenario.target].half_size
+        lowest = min(lowest, truth.object_poses[scenario.target][2] - half)
+    return float(np.clip(lowest - scenario.obstacle[5], -_GAP_RANGE, _GAP_RANGE))
+
+
+def _enclosed(truth: WorldTruth, scenario: Scenario) -> bool:
+    """Whether the target is between the fingers, so that closing would grasp it."""
+    half = scenario.objects[scenario.target].half_size
+    offset = truth.object_poses[scenario.target][:3] - truth.tool_position
+    turn = yaw(truth.tool_quaternion)
+    across, along = (
+        offset[:2] @ [np.cos(turn), np.sin(turn)],
+        offset[:2] @ [-np.sin(turn), np.cos(turn)],
+    )
+    overlap = min(offset[2] + half, _PAD_HIGH) - max(offset[2] - half, -_PAD_LOW)
+    return bool(
+        abs(along) + 0.9 * half < truth.gripper_width / 2
+        and abs(across) < half + _PAD_HALF_WIDTH - _HOLD
+        and overlap > _HOLD
+    )
 
 
 def _clearance(tool: np.ndarray, obstacle: np.ndarray | None) -> float:

@@ -70,23 +70,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", default="runs/train_policy", help="folder of the stages")
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
-    parser.add_argument("--demos", type=int, default=320, help="expert episodes, shared")
+    parser.add_argument("--demos", type=int, default=400, help="expert episodes, shared")
     parser.add_argument(
-        "--glimpses", type=int, default=27_000, help="single views of scenes, shared"
+        "--glimpses", type=int, default=30_000, help="single views of scenes, shared"
     )
     parser.add_argument(
         "--round-glimpses", type=int, default=500, help="further ones of each round"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="DAgger rounds per member")
-    parser.add_argument("--round-episodes", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=4, help="DAgger rounds per member")
+    parser.add_argument("--round-episodes", type=int, default=30)
     parser.add_argument(
         "--updates",
         type=int,
         nargs=3,
-        default=(2500, 600, 2200),
+        default=(3000, 900, 3500),
         help="of cloning, of each round, of the last stage",
     )
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--evaluate", type=int, default=30, help="validation episodes per member")
     parser.add_argument("--threads", type=int, default=1)

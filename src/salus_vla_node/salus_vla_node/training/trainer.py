@@ -162,7 +162,7 @@ def train_stage(
         optimiser, rate, total_steps=updates, pct_start=0.1, final_div_factor=100
     )
     average = copy.deepcopy(network)
-    fast = torch.cpu._is_amx_tile_supported()
+    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     tail: list[tuple[float, float, float]] = []
     for update in range(updates):
         images, present, proprioception, tokens, *labels = batches.draw()

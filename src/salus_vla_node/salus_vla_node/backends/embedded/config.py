@@ -18,6 +18,8 @@ SCENE_TARGETS = {  # what the auxiliary head reads off the latent, and the unit 
     **{"other_x": 0.1, "other_y": 0.1},  # of the object nearest to the tool that is not the target
     **{"grasp_x": 0.03, "grasp_y": 0.03, "grasp_z": 0.03},  # target minus tool, within 8 cm
     "clearance": 0.05,  # between tool and obstacle, up to 15 cm
+    "load_gap": 0.03,  # from the obstacle's top up to what is lowest of fingers and load
+    "enclosed": 0.5,  # the target is between the fingers
     **{"target_held": 1.0, "target_slippery": 1.0, "progress": 1.0},
 }
 SCENE_POINTS = ("target", "goal", "obstacle")
