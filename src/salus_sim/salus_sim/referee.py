@@ -17,6 +17,7 @@ from salus_sim.tasks import PUSH
 from salus_sim.truth import GroundTruth
 
 _CLOSING = 0.5  # opening commands below it close the gripper
+_STILL = 0.0005  # fingers that move less per step have stopped [m]
 _EMPTY = 0.6  # of the target's size: a closed gripper narrower than this holds nothing
 
 
@@ -68,8 +69,10 @@ class Referee:
         self._last_position: np.ndarray | None = None
         self._lifted = False  # the target has been lifted and not yet lost for good
         self._lost_at: int | None = None
-        self._closed_at: int | None = None
-        self._closed_height = 0.0
+        self._closing_since: int | None = None
+        self._closing_height = 0.0
+        self._closed_at: int | None = None  # the fingers have stopped
+        self._last_width = np.inf
         self._resting = 0
 
     @classmethod
@@ -146,20 +149,24 @@ class Referee:
     def _miss(self, truth: GroundTruth) -> Verdict | None:
         if self._lifted or not self._grasps:
             return None
+        before, self._last_width = self._last_width, truth.gripper_width
         if truth.gripper_command >= _CLOSING:
-            self._closed_at = None
+            self._closing_since = self._closed_at = None
             return None
         size = 2 * self._rest_height
         if truth.gripper_width < _EMPTY * size:
             text = f"the gripper closed to {truth.gripper_width * 1000:.0f} mm without the object"
             onset = truth.step
             return Verdict(FailureType.MISS, truth.step, onset, text)
-        if self._closed_at is None:
-            self._closed_at, self._closed_height = truth.step, truth.tool_position[2]
-        risen = truth.tool_position[2] - self._closed_height
+        if self._closing_since is None:
+            self._closing_since, self._closing_height = truth.step, truth.tool_position[2]
+        elif self._closed_at is None and abs(before - truth.gripper_width) < _STILL:
+            self._closed_at = truth.step - 1
+        risen = truth.tool_position[2] - self._closing_height
         if risen > self._rules["hover_height"] and truth.grasped_object != self._target:
             text = f"the arm rose {risen * 100:.0f} cm with closed fingers and without the object"
-            return Verdict(FailureType.MISS, truth.step, self._closed_at, text)
+            onset = self._closing_since if self._closed_at is None else self._closed_at
+            return Verdict(FailureType.MISS, truth.step, onset, text)
         return None
 
     def _timeout(self, truth: GroundTruth) -> Verdict | None:

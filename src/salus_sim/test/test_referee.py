@@ -105,6 +105,8 @@ def test_a_full_closure_without_the_object_is_a_miss_at_that_step(story):
 
 def test_rising_with_something_else_in_the_hand_is_a_miss_dated_to_the_closure(story):
     story.tell(n=4)
+    for width in (0.07, 0.06, 0.05):  # fingers take their time
+        story.tell(opening=0.0, width=width, tool_z=0.02)
     closed = story.step + 1
     story.tell(held="blue_cube", opening=0.0, width=0.04, tool_z=0.02, n=3)
     while story.verdict is None:
