@@ -19,6 +19,7 @@ from salus_sim.tasks import (
 
 OBSTACLE = "obstacle"  # its name among bodies, contacts and the objects of messages
 GOAL_CLEARANCE = 0.13  # of the target's start from the goal's centre [m]
+_WALL_CLEARANCE = 0.145  # of a wall from start and goal: the hand reaches 10 cm to either side [m]
 OBJECT_CLEARANCE = 0.10  # between objects' centres, so that the open hand fits [m]
 _TRAY_CLEARANCE = 0.17  # of other objects from the tray's centre [m]
 _PUSH_CLEARANCE = 0.12  # of other objects from the way of a push [m]
@@ -133,7 +134,7 @@ def sample_scenario(
         if is_pushed:
             half = min(half, float(scene.tasks[PUSH]["largest_half_size"]))
         slippery = rng.uniform() < ranges["slippery_probability"]
-        creep = float(rng.uniform(*scene.objects["slippery_creep"])) * half / _CREEP_HALF
+        creep = float(rng.uniform(*ranges["slippery_creep"])) * (half / _CREEP_HALF) ** 2
         if name != request.target or is_pushed:
             slippery = False
         objects[name] = ObjectStart(
@@ -143,7 +144,6 @@ def sample_scenario(
             creep=creep if slippery else 0.0,
         )
     height = 2 * objects[request.base].half_size if request.base else 0.0
-    shift, turn = ranges["camera_jitter"]
     cameras = [name for name, value in scene.cameras.items() if isinstance(value, dict)]
     return Scenario(
         seed=seed,
@@ -160,7 +160,7 @@ def sample_scenario(
         light=float(rng.uniform(*ranges["light"])),
         light_position=np.array([rng.uniform(0.1, 0.9), rng.uniform(-0.5, 0.5), 1.6]),
         camera_offsets={
-            name: np.concatenate([shift * rng.standard_normal(3), turn * rng.standard_normal(3)])
+            name: np.repeat(ranges["camera_jitter"][name], 3) * rng.standard_normal(6)
             for name in cameras
         },
         table_color=np.array([0.75, 0.73, 0.70]) * rng.uniform(0.85, 1.1),
@@ -176,7 +176,7 @@ class _Layout:
         self._low = np.array([ranges["work_x"][0], ranges["work_y"][0]])
         self._high = np.array([ranges["work_x"][1], ranges["work_y"][1]])
         has_obstacle = rng.uniform() < ranges["obstacle_probability"] and task != PUSH
-        nearest, farthest = GOAL_CLEARANCE * (1 + has_obstacle), np.inf
+        nearest, farthest = 2 * _WALL_CLEARANCE if has_obstacle else GOAL_CLEARANCE, np.inf
         steepest = np.inf  # of the way along x over that along y
         if task == PUSH:
             nearest, farthest = scene.tasks[PUSH]["distance"]
@@ -216,8 +216,8 @@ class _Layout:
 
     def _place_obstacle(self, ranges: dict, distance: float) -> np.ndarray:
         along, rng = self._along, self._rng
-        # Nearer to the target than GOAL_CLEARANCE the hand could not come down beside it.
-        part = rng.uniform(GOAL_CLEARANCE, distance - GOAL_CLEARANCE)
+        # Nearer to it than that the hand could not come down beside it.
+        part = rng.uniform(_WALL_CLEARANCE, distance - _WALL_CLEARANCE)
         side = rng.uniform(-0.03, 0.03)
         centre = self._target + part * along + side * np.array([-along[1], along[0]])
         return np.array(

@@ -11,6 +11,10 @@ from salus_sim.faults import OBJECT_SLIP, FaultInjector
 from salus_sim.scenario import Scenario
 
 GRAVITY = 9.81  # [m/s^2]
+PAD_LOW, PAD_HIGH, PAD_HALF_WIDTH = 0.008, 0.016, 0.009
+"""How far a finger pad reaches below and above the tool point, and to either side [m]."""
+
+_LEAST_OVERLAP = 0.1
 _LEAST_GRIP = 1.0  # [N]
 
 
@@ -18,6 +22,23 @@ def creep_at(scenario: Scenario, faults: FaultInjector, step: int) -> float:
     """How fast the target sinks between fingers at rest during a step [m/s]; 0: it is dry."""
     slip = faults.active(OBJECT_SLIP, step)
     return max(scenario.objects[scenario.target].creep, slip.magnitude if slip else 0.0)
+
+
+def pad_overlap(across: float, up: float, half: float) -> float:
+    """Share of the pads' area that lies on a held cube, at least a tenth.
+
+    A film's resistance is proportional to its area: who holds a cube by its edge, or high up, loses
+    it sooner, and the more it has sunk the faster it goes.
+
+    Args:
+        across: the cube's centre from the tool point, across the fingers' motion [m].
+        up: the same upwards [m].
+        half: half the cube's edge [m].
+    """
+    wide = min(across + half, PAD_HALF_WIDTH) - max(across - half, -PAD_HALF_WIDTH)
+    high = min(up + half, PAD_HIGH) - max(up - half, -PAD_LOW)
+    share = max(wide, 0.0) * max(high, 0.0) / (2 * PAD_HALF_WIDTH * (PAD_LOW + PAD_HIGH))
+    return max(share, _LEAST_OVERLAP)
 
 
 def film_friction(

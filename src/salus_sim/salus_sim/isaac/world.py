@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 from builtin_interfaces.msg import Time
 
+from salus_sim.experts.geometry import yaw
 from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, FaultInjector
 from salus_sim.interface import Interface
 from salus_sim.isaac.feed import JOINTS, Feed, image_key, info_key
@@ -28,7 +29,7 @@ from salus_sim.isaac.stage import describe_stage, read_placement
 from salus_sim.nodes.world_messages import camera_info_message
 from salus_sim.scenario import OBSTACLE, Scenario
 from salus_sim.scene import Scene
-from salus_sim.slip import creep_at, film_friction
+from salus_sim.slip import creep_at, film_friction, pad_overlap
 from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 from salus_util.images import to_array
 
@@ -185,10 +186,11 @@ class IsaacWorld:
         creep = creep_at(self.scenario, self._faults, self.step_number)
         if creep == 0.0 or not self._holding:
             return dry
-        half = self.object_half_size(self.scenario.target)
+        half, turn = self.object_half_size(self.scenario.target), yaw(self._tool()[1])
+        across = float(self._offset[:2] @ [np.cos(turn), np.sin(turn)])
         return film_friction(
             mass=self.scene.objects["density"] * (2 * half) ** 3,
-            creep=creep,
+            creep=creep / pad_overlap(across, float(self._offset[2]), half),
             sliding=self._sliding,
             grip=float(np.abs(self._joints(self._frame)[2][7:]).mean()),
             stiffness=_FILM_STIFFNESS,

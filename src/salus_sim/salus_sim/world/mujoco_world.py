@@ -10,7 +10,7 @@ import numpy as np
 from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, Fault, FaultInjector
 from salus_sim.scenario import OBSTACLE, Scenario, sample_scenario
 from salus_sim.scene import Scene
-from salus_sim.slip import creep_at, film_friction
+from salus_sim.slip import creep_at, film_friction, pad_overlap
 from salus_sim.tasks import PUSH, PUT_IN, PUT_ON
 from salus_sim.truth import GroundTruth
 from salus_sim.world.controller import CartesianController
@@ -304,28 +304,29 @@ class MujocoWorld:
 
     def _apply_film(self) -> None:
         """Let an oily target, or one that slips by a fault, sink between the fingers."""
-        scenario, data = self.scenario, self.data
+        scenario, data, model = self.scenario, self.data, self.model
         creep = creep_at(scenario, self._faults, self.step_number)
         friction = float(self.scene.objects["friction"])
         if creep > 0.0 and self._holding:
             body = self._bodies[scenario.target]
             mujoco.mj_objectVelocity(
-                self.model, data, mujoco.mjtObj.mjOBJ_SITE, self._site, self._velocity, 0
+                model, data, mujoco.mjtObj.mjOBJ_SITE, self._site, self._velocity, 0
             )
             # Of the hand where the target is, as a turning hand moves it, too.
             arm = data.xpos[body] - data.site_xpos[self._site]
             hand = self._velocity[3:] + np.cross(self._velocity[:3], arm)
-            first = self.model.joint(scenario.target).dofadr[0]
-            sliding = np.linalg.norm(hand - data.qvel[first : first + 3])
+            across = float(arm @ data.site_xmat[self._site].reshape(3, 3)[:, 0])
+            half = scenario.objects[scenario.target].half_size
+            first = model.joint(scenario.target).dofadr[0]
             friction = film_friction(
-                mass=float(self.model.body_mass[body]),
-                creep=creep,
-                sliding=float(sliding),
+                mass=float(model.body_mass[body]),
+                creep=creep / pad_overlap(across, float(arm[2]), half),
+                sliding=float(np.linalg.norm(hand - data.qvel[first : first + 3])),
                 grip=float(np.abs(data.actuator_force[self._fingers]).mean()),
                 stiffness=_FILM_STIFFNESS,
                 dry=friction,
             )
-        self.model.geom(scenario.target).friction[0] = friction
+        model.geom(scenario.target).friction[0] = friction
 
     def _arm_contact(self) -> tuple[float, str]:
         """Largest contact force of the arm on anything but the target [N], and on what.

@@ -8,6 +8,7 @@ validation seeds. Every stage is kept in the working folder, so an interrupted r
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import time
@@ -38,7 +39,8 @@ from salus_vla_node.training.trainer import train_stage
 DEMO_SEED, GLIMPSE_SEED = 1_000_000, 1_500_000
 DAGGER_SEED, VALIDATION_SEED = 2_000_000, 3_000_000
 SEEDS_PER_MEMBER = 100_000
-EASY_SHARE = 0.25  # of the training episodes; the others are 'standard'
+EASY_SHARE = 0.25  # of the training episodes; the others are of difficulty 'training'
+ROLLOUT_TEMPERATURE = 0.5  # members wander a little in DAgger rounds, so that they show more states
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -108,7 +110,7 @@ def _same_options(path: Path, options: argparse.Namespace) -> None:
 
 
 def _difficulty(seed: int) -> str:
-    return "easy" if np.random.default_rng([seed, 4]).uniform() < EASY_SHARE else "standard"
+    return "easy" if np.random.default_rng([seed, 4]).uniform() < EASY_SHARE else "training"
 
 
 def collect_demos(world: MujocoWorld, work: Path, episodes: int) -> Frames:
@@ -154,6 +156,7 @@ def train_member(
     config = EmbeddedConfig(
         proprioception_mean=tuple(shared.proprioception.mean(0).tolist()),
         proprioception_std=tuple((shared.proprioception.std(0) + 1e-3).tolist()),
+        action_temperature=ROLLOUT_TEMPERATURE,
     )
     network = EmbeddedNetwork(config)
     cloning, per_round, last = options.updates
@@ -186,7 +189,7 @@ def train_member(
         outcomes: dict[str, int] = {}
         if name == "last":
             acting = EmbeddedEnsemble(network, torch.device("cpu"), torch.float32)
-            _, outcomes = evaluate(world, acting, "standard", options.evaluate)
+            _, outcomes = evaluate(world, acting, "training", options.evaluate)
         network.save_pretrained(done)
         report = {
             "frames": len(frames),
@@ -262,6 +265,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
     names = [f"member_{i}" for i in range(options.members)]
     networks = [EmbeddedNetwork.from_pretrained(work / name / "last") for name in names]
     for name, network in zip(names, networks, strict=True):
+        network.config = dataclasses.replace(network.config, action_temperature=0.0)
         network.save_pretrained(output / name)
     save_ensemble(names, output)
     ensemble = EmbeddedEnsemble.from_pretrained(output)
@@ -293,7 +297,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
         },
         "ensemble": {
             difficulty: evaluate(world, ensemble, difficulty, options.evaluate)
-            for difficulty in ("easy", "standard")
+            for difficulty in ("easy", "training", "standard")
         },
     }
     (output / "training_report.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -42,7 +42,8 @@ class EmbeddedConfig:
         image_size: edge of the square images after area averaging [pixel].
         chunk_length: control steps per predicted action chunk.
         latent_size: of the latent h_t.
-        action_temperature: by how many predicted standard deviations executed actions stray.
+        action_temperature: by how many predicted standard deviations executed actions stray; 0: the
+            mean is executed.
         action_scale: (7,) one normalised action unit in m, rad and opening.
         proprioception: names of the inputs, in order; see `proprioception_vector`.
         vocabulary: words; the first one stands for every other word.
@@ -55,7 +56,7 @@ class EmbeddedConfig:
     image_size: int = 64
     chunk_length: int = 8
     latent_size: int = 128
-    action_temperature: float = 0.5
+    action_temperature: float = 0.0
     action_scale: tuple[float, ...] = (0.014, 0.014, 0.014, 0.1, 0.1, 0.1, 1.0)
     proprioception: tuple[str, ...] = PROPRIOCEPTION
     vocabulary: tuple[str, ...] = VOCABULARY
