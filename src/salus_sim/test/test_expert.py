@@ -6,6 +6,7 @@ from salus_core.failures import FailureType
 from salus_sim.experts import expert_for
 from salus_sim.referee import Referee
 
+SLIPS = range(12)
 TASKS = ("put_on", "put_in", "stack", "push")
 
 
@@ -34,8 +35,10 @@ def test_the_expert_succeeds_in_97_of_100_episodes(world, difficulty):
     assert sum(v.failure == FailureType.NONE for v in verdicts) >= 194
 
 
-def test_a_slip_makes_the_expert_drop(world):
-    verdicts = [
-        run(world, seed, "standard", "object_slip", ("put_on", "put_in")) for seed in range(6)
-    ]
-    assert sum(v.failure == FailureType.DROP for v in verdicts) >= 4
+def test_a_slip_makes_the_expert_drop_what_it_would_have_brought_to_the_goal(world):
+    def drops(profile):
+        verdicts = [run(world, seed, "standard", profile, ("put_on", "put_in")) for seed in SLIPS]
+        return sum(v.failure == FailureType.DROP for v in verdicts)
+
+    assert drops("none") == 0
+    assert drops("object_slip") >= len(SLIPS) // 3

@@ -3,6 +3,7 @@ import pytest
 
 from salus_sim.experts import expert_for
 from salus_sim.scene import SceneError
+from salus_sim.slip import film_friction, pad_overlap
 from salus_sim.world.mujoco_world import MujocoWorld
 
 HOLD = np.array([0, 0, 0, 0, 0, 0, 1.0])
@@ -147,6 +148,15 @@ def test_an_oily_cube_sinks_between_the_fingers_and_a_dry_one_does_not(world):
     assert speeds[True]
     assert np.abs(speeds[False]).max() < 4e-3
     assert -8e-3 < np.mean(speeds[True]) < 8e-3
+
+
+def test_oil_gives_way_sooner_where_less_of_the_pads_lies_on_the_cube():
+    whole = pad_overlap(0.0, 0.004, 0.02)
+    assert whole == pytest.approx(1.0)
+    assert pad_overlap(0.020, 0.004, 0.02) == pytest.approx(0.5)
+    assert pad_overlap(0.0, -0.016, 0.02) == pytest.approx(0.5)
+    sinking = [film_friction(0.08, 0.01 / share, 0.02, 12.0, 200.0, 0.6) for share in (1.0, 0.5)]
+    assert sinking[1] < sinking[0]
 
 
 def test_a_slip_lets_the_target_sink_for_several_steps_before_it_is_lost(world):

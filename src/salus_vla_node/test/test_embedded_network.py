@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.backends.embedded.pretrained import CheckpointError
 
 CONFIG = EmbeddedConfig()
+SAMPLING = dataclasses.replace(CONFIG, action_temperature=0.5)
 
 
 def member(seed):
@@ -167,7 +170,7 @@ def test_the_sampled_actions_of_two_episodes_do_not_share_a_clock():
     keys = [sampling_key({"front": image + i}, np.zeros(16, np.float32)) for i in range(2)]
     assert keys[0] == sampling_key({"front": image}, np.zeros(16, np.float32))
     first, second = (
-        np.array([executable_action(means, stds, key, step, CONFIG)[:3] for step in range(300)])
+        np.array([executable_action(means, stds, key, step, SAMPLING)[:3] for step in range(300)])
         for key in keys
     )
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.15
@@ -177,8 +180,8 @@ def test_an_unsure_policy_samples_and_a_sure_one_does_not():
     means = np.array([[0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.6]] * 2, np.float32)
     stds = np.full((2, 7), 0.5, np.float32)
     stds[:, 0] = 1e-4
-    actions = np.array([executable_action(means, stds, 3, step, CONFIG) for step in range(400)])
-    again = executable_action(means, stds, 3, 7, CONFIG)
+    actions = np.array([executable_action(means, stds, 3, step, SAMPLING) for step in range(400)])
+    again = executable_action(means, stds, 3, 7, SAMPLING)
     assert np.array_equal(again, actions[7])
     assert actions[:, 0].std() < 1e-6
     assert actions[:, 1].std() / 0.014 == pytest.approx(0.25, abs=0.03)

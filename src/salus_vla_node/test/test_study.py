@@ -157,4 +157,4 @@ def test_a_study_writes_its_tables_and_goes_on_where_it_stopped(tmp_path, capsys
     assert log.read_text().startswith(first)
     assert study["latency"]["1 member"]["median_ms"] > 0
     assert (tmp_path / "study.md").read_text() == markdown(study)
-    assert "| expert | easy | seen | all | 1 |" in capsys.readouterr().out
+    assert "| expert | easy | seen | 1 |" in capsys.readouterr().out

@@ -25,6 +25,9 @@ SCENE_NAMES: tuple[str, ...] = (
     "grasp.along",
     "grasp.z",
     "enclosed",
+    "held.across",
+    "held.along",
+    "held.z",
     "sinking",
     "near_goal.x",
     "near_goal.y",
@@ -37,12 +40,13 @@ SCENE_NAMES: tuple[str, ...] = (
 that object's distance [m]; whether the target is grasped [1]; height of the tool point [m]; the
 obstacle's centre and its top minus the tool point [m], and whether there is one [1].
 
-Then what decides near the tool, cut off further away, as a linear map that must serve for the whole
-table is too coarse there: the target's centre minus the tool point across the fingers, along their
-motion, and upwards, within 5 cm [m]; whether closing the fingers would grasp it [1]; how fast it
-has sunk between them over the last steps [m/s]; the goal's and the obstacle's centre minus the tool
-point within 10 cm [m]; height of the lowest of fingers and load over the obstacle's top, within 10
-cm [m]. Last, half the target's height, from where it lay at the episode's first step [m]."""
+Then what decides near the tool, and only there: elsewhere it is NaN, as a linear map that has to
+serve for the whole table is too coarse. Within reach of an empty hand the target's centre minus the
+tool point across the fingers, along their motion, and upwards [m], and whether closing would grasp
+it [1]. In the hand the same three, and how fast it has sunk over the last steps [m/s]. Near them,
+the goal's and the obstacle's centre minus the tool point, and the height of the lowest of fingers
+and load over the obstacle's top [m]. Last, half the target's height, from where it lay at the
+episode's first step [m]."""
 
 OBSTACLE = "obstacle"
 """Name of an object that stands on the table, z = 0, in the way: its top is twice as high as its
@@ -52,7 +56,7 @@ SCENE_KEYS = ("object_pose", "grasped_object", "gripper_width")
 """Arrays of a run that it is made of."""
 
 _REACH = 2.0  # an object further away has fallen out of the world [m]
-_GRASP_RANGE, _NEAR_RANGE = 0.05, 0.10  # [m]
+_REACH_ASIDE, _REACH_UP, _NEAR = 0.06, 0.08, 0.12  # what is near the tool, in the plane and up [m]
 _SINKING_STEPS = 5
 _PAD_LOW, _PAD_HIGH, _PAD_HALF_WIDTH = 0.008, 0.016, 0.009  # finger pads about the tool point [m]
 _HOLD = 0.004  # an object is grasped if so much of it is between the pads [m]
@@ -72,7 +76,7 @@ def scene_of(episode: Episode, pose: np.ndarray) -> np.ndarray:
     found = np.full((len(episode), len(SCENE_NAMES)), np.nan, np.float32)
     found[:, 3:5] = np.asarray(episode.goal_pose[:2]) - tool[:, :2]
     found[:, 10] = tool[:, 2]
-    found[:, 20:22] = np.clip(found[:, 3:5], -_NEAR_RANGE, _NEAR_RANGE)
+    _copy_near(found, (3, 4), (23, 24))
     if episode.target_object not in names:
         return found
     target = names.index(episode.target_object)
@@ -88,7 +92,7 @@ def scene_of(episode: Episode, pose: np.ndarray) -> np.ndarray:
         found[:, 13] = 2.0 * obstacle[:, 2] - tool[:, 2]
         seen = np.isfinite(centres).any(axis=(1, 2))  # else the world's message is missing
         found[:, 14] = np.where(seen, np.isfinite(obstacle[:, 2]), np.nan)
-        found[:, 22:24] = np.clip(found[:, 11:13], -_NEAR_RANGE, _NEAR_RANGE)
+        _copy_near(found, (11, 12), (25, 26))
     _add_grasp(found, episode, pose, centres[:, target])
     others = np.delete(centres, apart, axis=1)
     distance = np.linalg.norm(others, axis=2)
@@ -100,6 +104,13 @@ def scene_of(episode: Episode, pose: np.ndarray) -> np.ndarray:
     return found
 
 
+def _copy_near(found: np.ndarray, source: tuple[int, int], into: tuple[int, int]) -> None:
+    """Copy a place in the plane where it is near the tool."""
+    place = found[:, source]
+    near = np.linalg.norm(place, axis=1) < _NEAR
+    found[:, into] = np.where(near[:, None], place, np.nan)
+
+
 def _add_grasp(found: np.ndarray, episode: Episode, pose: np.ndarray, offset: np.ndarray) -> None:
     """Fill the columns about fingers and target; `offset` (T, 3) is its centre minus the tool."""
     held = found[:, 9] > 0
@@ -108,23 +119,22 @@ def _add_grasp(found: np.ndarray, episode: Episode, pose: np.ndarray, offset: np
     turn = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
     across = offset[:, 0] * np.cos(turn) + offset[:, 1] * np.sin(turn)
     along = offset[:, 1] * np.cos(turn) - offset[:, 0] * np.sin(turn)
-    within = np.stack([across, along, offset[:, 2]], axis=1)
-    found[:, 15:18] = np.clip(within, -_GRASP_RANGE, _GRASP_RANGE)
-    overlap = np.minimum(offset[:, 2] + half, _PAD_HIGH) - np.maximum(
-        offset[:, 2] - half, -_PAD_LOW
-    )
+    place = np.stack([across, along, offset[:, 2]], axis=1)
+    top = np.minimum(offset[:, 2] + half, _PAD_HIGH)
+    overlap = top - np.maximum(offset[:, 2] - half, -_PAD_LOW)
     enclosed = (
         (np.abs(along) + 0.9 * half < episode["gripper_width"] / 2)
         & (np.abs(across) < half + _PAD_HALF_WIDTH - _HOLD)
         & (overlap > _HOLD)
     )
-    known = np.isfinite(within).all(axis=1)
-    found[:, 18] = np.where(known, enclosed, np.nan)
+    within = (np.hypot(across, along) < _REACH_ASIDE) & (np.abs(offset[:, 2]) < _REACH_UP) & ~held
+    found[:, 15:18] = np.where(within[:, None], place, np.nan)
+    found[:, 18] = np.where(within, enclosed, np.nan)
+    found[:, 19:22] = np.where(held[:, None], place, np.nan)
     before = np.maximum(np.arange(len(pose)) - _SINKING_STEPS, 0)
-    sunk = (offset[before, 2] - offset[:, 2]) / (
-        _SINKING_STEPS * episode.run.attributes["control_period"]
-    )
-    found[:, 19] = np.where(held & held[before], sunk, 0.0)
+    seconds = _SINKING_STEPS * episode.run.attributes["control_period"]
+    sunk = (offset[before, 2] - offset[:, 2]) / seconds
+    found[:, 22] = np.where(held & held[before], sunk, np.nan)
     lowest = np.where(held, np.minimum(offset[:, 2] - half, -_PAD_LOW), -_PAD_LOW)
-    found[:, 24] = np.clip(lowest - found[:, 13], -_NEAR_RANGE, _NEAR_RANGE)
-    found[:, 25] = half
+    found[:, 27] = np.where(np.isfinite(found[:, 25]), lowest - found[:, 13], np.nan)
+    found[:, 28] = half

@@ -163,11 +163,13 @@ def test_a_grasp_is_told_in_the_frame_of_the_hand(tmp_path):
     writer.close()
     scene = read_steps(tmp_path, scene=True).scene
     columns = {name: scene[:, SCENE_NAMES.index(name)] for name in SCENE_NAMES}
-    np.testing.assert_allclose(np.abs(columns["grasp.along"]), [0.03, 0.01, 0.01, 0.05], atol=1e-6)
-    np.testing.assert_allclose(columns["grasp.across"], 0.0, atol=1e-6)
+    # Too far aside, between the fingers, fingers already too narrow, out of reach.
+    along = np.abs(columns["grasp.along"])
+    np.testing.assert_allclose(along, [0.03, 0.01, 0.01, np.nan], atol=1e-6)
+    np.testing.assert_allclose(columns["grasp.across"][:3], 0.0, atol=1e-6)
     np.testing.assert_allclose(columns["target.half_size"], 0.02, atol=1e-6)
-    # Too far aside, between the fingers, fingers already too narrow, far away.
-    assert columns["enclosed"].tolist() == [0.0, 1.0, 0.0, 0.0]
+    np.testing.assert_array_equal(columns["enclosed"], [0.0, 1.0, 0.0, np.nan])
+    assert np.isnan(columns["held.z"]).all()
 
 
 def test_the_obstacle_is_told_from_other_objects(tmp_path):
@@ -195,14 +197,17 @@ def test_sinking_and_the_gap_over_the_obstacle_follow_the_load(tmp_path):
         row = make_row(step)
         row["state"][-7:] = [0.5, 0.1, 0.02 if step == 0 else 0.2, 1.0, 0.0, 0.0, 0.0]
         height = 0.02 if step == 0 else 0.2 - 0.001 * step
-        row["object_pose"][:, :3] = [[0.5, 0.1, height], [0.5, 0.3, 0.08]]
+        row["object_pose"][:, :3] = [[0.5, 0.1, height], [0.5, 0.2, 0.08]]
         row["grasped_object"] = -1 if step == 0 else 0
         writer.append(row)
     writer.commit(EpisodeEnd(12, Outcome.SUCCEEDED))
     writer.close()
     data = read_steps(tmp_path, scene=True)
-    sinking, gap = (data.scene[:, SCENE_NAMES.index(name)] for name in ("sinking", "gap"))
-    np.testing.assert_allclose(sinking[:6], 0.0, atol=1e-6)
+    sinking, gap, held = (
+        data.scene[:, SCENE_NAMES.index(name)] for name in ("sinking", "gap", "held.z")
+    )
+    np.testing.assert_array_equal(sinking[:6], np.nan)
+    np.testing.assert_allclose(held, [np.nan, *(-0.001 * np.arange(1, 12))], atol=1e-6)
     np.testing.assert_allclose(sinking[6:], 0.001 / data.control_period, rtol=1e-3)
     # The load's lower side is 2 cm below its centre, the obstacle's top at 16 cm.
     assert gap[10] == pytest.approx(0.19 - 0.02 - 0.16, abs=1e-6)

@@ -29,7 +29,7 @@ class CartesianController:
         self._lower = np.array(self._arm["joint_lower"]) + 1e-3
         self._upper = np.array(self._arm["joint_upper"]) - 1e-3
         self._rest = np.array(self._arm["rest"])
-        self._finger_lead = self._arm["finger_force"] / self._arm["finger_gain"]
+        self.finger_lead = self._arm["finger_force"] / self._arm["finger_gain"]
         self.reset(self._rest)
 
     def reset(self, joints: np.ndarray) -> None:
@@ -75,7 +75,7 @@ class CartesianController:
             Each finger's target [m].
         """
         arm = self._arm
-        reach, lead = arm["finger_speed"] / self._control["rate"], self._finger_lead
+        reach, lead = arm["finger_speed"] / self._control["rate"], self.finger_lead
         wanted = self.opening * arm["finger_travel"]
         target = np.clip(self.finger_target, achieved - lead, achieved + lead)
         self.finger_target = float(target + np.clip(wanted - target, -reach, reach))

@@ -164,7 +164,9 @@ class MujocoWorld:
         controller.opening = opening
         half = self.scenario.objects[target].half_size
         finger = half if holding else opening * self.scene.arm["finger_travel"]
-        controller.finger_target = finger
+        controller.finger_target = finger - (controller.finger_lead if holding else 0.0)
+        targets = [*controller.joint_target, controller.finger_target, controller.finger_target]
+        self.data.ctrl[:] = targets
         self.data.qpos[self._qpos] = [*controller.joint_target, finger, finger]
         self.data.qvel[:] = 0.0
         mujoco.mj_forward(self.model, self.data)
