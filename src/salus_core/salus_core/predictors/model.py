@@ -24,7 +24,7 @@ from salus_core.predictors.features import (
 )
 from salus_core.predictors.network import Network, NetworkShape
 from salus_core.predictors.registry import kind_of
-from salus_core.predictors.stepping import Stepper, TcnStepper, TorchStepper, finish
+from salus_core.predictors.stepping import Stepper, TemporalStepper, TorchStepper, finish
 from salus_core.predictors.temporal import TemporalConfig
 
 _ROWS_AT_ONCE = 8192
@@ -265,10 +265,10 @@ class PredictorStream:
 
     def _make_stepper(self) -> Stepper:
         predictor = self._predictor
-        if isinstance(predictor.config, TemporalConfig) and predictor.config.core == "tcn":
-            return TcnStepper(
+        if isinstance(predictor.config, TemporalConfig):
+            return TemporalStepper(
                 predictor.network.state_dict(),
-                predictor.config.dilations,
+                predictor.config.dilations if predictor.config.core == "tcn" else (),
                 predictor.shape.horizon_steps,
                 predictor.shape.types,
             )

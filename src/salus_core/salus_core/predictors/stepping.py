@@ -10,6 +10,8 @@ from torch import Tensor
 
 from salus_core.predictors.network import Network
 
+_Layer = tuple[np.ndarray, np.ndarray]  # weights and biases
+
 
 class Stepper(Protocol):
     """The state of one episode."""
@@ -51,15 +53,15 @@ def finish(network: Network, outputs: Tensor) -> Tensor:
     return outputs[..., 0] if network.head is None else network.head.probabilities(outputs)
 
 
-class TcnStepper:
-    """Steps of `temporal` with core "tcn", in numpy.
+class TemporalStepper:
+    """Steps of `temporal`, in numpy.
 
     Its layers are so small that torch spends the time on the calls, not on the numbers: at batch 1
     numpy takes a fraction of it (benchmarks/predictor_latency.py).
 
     Args:
         weights: the network's state by name.
-        dilations: of its layers.
+        dilations: of the TCN's layers; empty: its core is a GRU.
         horizon_steps: horizons in steps, ascending.
         types: K.
     """
@@ -74,31 +76,31 @@ class TcnStepper:
         self._weights = {
             name: tensor.detach().cpu().double().numpy() for name, tensor in weights.items()
         }
-        self._dilations = dilations
         self._ends = np.array(horizon_steps) - 1
         self._shape = (horizon_steps[-1], types)
-        self._layers = [
-            (
-                dilation,
-                self._pair(f"layers.{index}.norm"),
-                self._pair(f"layers.{index}.linear"),
-            )
-            for index, dilation in enumerate(dilations)
-        ]
         self._first, self._norm = self._pair("first"), self._pair("norm")
         self._last = self._pair("last")
         self._projects = "projection.linear.weight" in self._weights
         if self._projects:
             self._projection = self._pair("projection.linear")
-        self.reset()
+        self._core = (
+            _TcnCore(
+                [
+                    (dilation, self._pair(f"layers.{i}.norm"), self._pair(f"layers.{i}.linear"))
+                    for i, dilation in enumerate(dilations)
+                ],
+                len(self._norm[0]),
+            )
+            if dilations
+            else _GruCore(self._pair("gru", "_ih_l0"), self._pair("gru", "_hh_l0"))
+        )
 
-    def _pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        return self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+    def _pair(self, name: str, end: str = "") -> _Layer:
+        return self._weights[f"{name}.weight{end}"], self._weights[f"{name}.bias{end}"]
 
     def reset(self) -> None:
         """See Stepper."""
-        zeros = np.zeros(len(self._norm[0]))
-        self._past = [[zeros] * (2 * dilation) for dilation in self._dilations]
+        self._core.reset()
 
     def advance(self, columns: np.ndarray, embedding: np.ndarray) -> np.ndarray:
         """See Stepper."""
@@ -106,13 +108,7 @@ class TcnStepper:
         if self._projects:
             projected = _linear(embedding[0].astype(np.float64), self._projection)
             inputs = np.concatenate([inputs, projected])
-        hidden = np.maximum(_linear(inputs, self._first), 0.0)
-        for (dilation, norm, linear), past in zip(self._layers, self._past, strict=True):
-            now = _normalised(hidden, norm)
-            joined = np.concatenate([past[0], past[dilation], now])
-            past.append(now)
-            past.pop(0)
-            hidden = hidden + np.maximum(_linear(joined, linear), 0.0)
+        hidden = self._core.advance(np.maximum(_linear(inputs, self._first), 0.0))
         logits = _linear(_normalised(hidden, self._norm), self._last).reshape(self._shape)
         # As HazardHead: hazards of competing risks, then their cumulative incidence.
         odds = np.exp(logits)
@@ -122,11 +118,52 @@ class TcnStepper:
         return incidence[self._ends].astype(np.float32)
 
 
-def _linear(values: np.ndarray, layer: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+class _TcnCore:
+    """Layers (dilation, norm, linear) over the past, as `temporal.CausalLayer`."""
+
+    def __init__(self, layers: list[tuple[int, _Layer, _Layer]], width: int):
+        self._layers, self._width = layers, width
+        self.reset()
+
+    def reset(self) -> None:
+        zeros = np.zeros(self._width)
+        self._past = [[zeros] * (2 * dilation) for dilation, _, _ in self._layers]
+
+    def advance(self, hidden: np.ndarray) -> np.ndarray:
+        for (dilation, norm, linear), past in zip(self._layers, self._past, strict=True):
+            now = _normalised(hidden, norm)
+            joined = np.concatenate([past[0], past[dilation], now])
+            past.append(now)
+            past.pop(0)
+            hidden = hidden + np.maximum(_linear(joined, linear), 0.0)
+        return hidden
+
+
+class _GruCore:
+    """torch.nn.GRU of one layer (Cho et al. 2014): gates reset, update and new, in this order."""
+
+    def __init__(self, from_input: _Layer, from_state: _Layer):
+        self._from_input, self._from_state = from_input, from_state
+        self.reset()
+
+    def reset(self) -> None:
+        self._state = np.zeros(self._from_state[0].shape[1])
+
+    def advance(self, hidden: np.ndarray) -> np.ndarray:
+        size = len(self._state)
+        given, kept = _linear(hidden, self._from_input), _linear(self._state, self._from_state)
+        gates = 1.0 / (1.0 + np.exp(-given[: 2 * size] - kept[: 2 * size]))
+        forget, update = gates[:size], gates[size:]
+        new = np.tanh(given[2 * size :] + forget * kept[2 * size :])
+        self._state = new + update * (self._state - new)
+        return self._state
+
+
+def _linear(values: np.ndarray, layer: _Layer) -> np.ndarray:
     return layer[0] @ values + layer[1]
 
 
-def _normalised(values: np.ndarray, norm: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def _normalised(values: np.ndarray, norm: _Layer) -> np.ndarray:
     """Layer normalisation, with torch's epsilon."""
     centred = values - values.sum() / len(values)
     return centred / np.sqrt(centred @ centred / len(values) + 1e-5) * norm[0] + norm[1]
