@@ -8,7 +8,7 @@ from salus_core.data.step_data import EMBEDDING_DTYPE, StepData
 
 
 def with_true_scene(data: StepData) -> StepData:
-    """Put the ground truth of the scene in the latent's place.
+    """Put the ground truth of the scene in the latent's place, and which of it is known.
 
     Args:
         data: with the scene read.
@@ -18,4 +18,7 @@ def with_true_scene(data: StepData) -> StepData:
     """
     if data.scene is None or not np.isfinite(data.scene).any():
         raise ValueError("the true scene was not recorded or not read")
-    return dataclasses.replace(data, embedding=data.scene.astype(EMBEDDING_DTYPE))
+    # A step of which one column is not known must not be lost as a whole.
+    known = np.isfinite(data.scene)
+    columns = np.concatenate([np.where(known, data.scene, 0.0), known], axis=1)
+    return dataclasses.replace(data, embedding=columns.astype(EMBEDDING_DTYPE))
