@@ -199,9 +199,7 @@ def test_the_studies_of_an_ablation():
     assert not bound.settings.training.reads_scene
     scene = np.arange(6, dtype=np.float32).reshape(3, 2)
     data = dataclasses.replace(make_steps(1), scene=scene)
-    told = np.concatenate(
-        [scene, np.ones_like(scene)], axis=1
-    )  # the columns, and that they are known
+    told = np.concatenate([scene, np.ones_like(scene)], axis=1)  # columns, and which are known
     np.testing.assert_array_equal(bound.change(data).embedding, told)
     assert rows["window of 31 steps"].settings.network["dilations"] == (1, 2, 4, 8)
     assert [row.name for row in variants(settings, ("ensemble",), 2)] == [
