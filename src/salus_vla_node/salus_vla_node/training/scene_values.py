@@ -6,10 +6,10 @@ import numpy as np
 
 from salus_sim.experts.geometry import yaw
 from salus_sim.scenario import Scenario
+from salus_sim.slip import PAD_HALF_WIDTH, PAD_HIGH, PAD_LOW
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 
 _GRASP_RANGE, _CLEARANCE_RANGE, _GAP_RANGE = 0.08, 0.15, 0.10  # [m]
-_PAD_LOW, _PAD_HIGH, _PAD_HALF_WIDTH = 0.008, 0.016, 0.009  # of the tool point [m]
 _HOLD = 0.004  # so much of the target is between the pads [m]
 
 
@@ -61,7 +61,7 @@ def _load_gap(truth: WorldTruth, scenario: Scenario) -> float:
     """Height over the obstacle's top of what is lowest of the fingers and what they hold [m]."""
     if scenario.obstacle is None:
         return np.nan
-    lowest = truth.tool_position[2] - _PAD_LOW
+    lowest = truth.tool_position[2] - PAD_LOW
     if truth.grasped_object == scenario.target:
         half = scenario.objects[scenario.target].half_size
         lowest = min(lowest, truth.object_poses[scenario.target][2] - half)
@@ -77,10 +77,10 @@ def _enclosed(truth: WorldTruth, scenario: Scenario) -> bool:
         offset[:2] @ [np.cos(turn), np.sin(turn)],
         offset[:2] @ [-np.sin(turn), np.cos(turn)],
     )
-    overlap = min(offset[2] + half, _PAD_HIGH) - max(offset[2] - half, -_PAD_LOW)
+    overlap = min(offset[2] + half, PAD_HIGH) - max(offset[2] - half, -PAD_LOW)
     return bool(
         abs(along) + 0.9 * half < truth.gripper_width / 2
-        and abs(across) < half + _PAD_HALF_WIDTH - _HOLD
+        and abs(across) < half + PAD_HALF_WIDTH - _HOLD
         and overlap > _HOLD
     )
 
