@@ -315,14 +315,14 @@ class MujocoWorld:
                 model, data, mujoco.mjtObj.mjOBJ_SITE, self._site, self._velocity, 0
             )
             # Of the hand where the target is, as a turning hand moves it, too.
-            arm = data.xpos[body] - data.site_xpos[self._site]
-            hand = self._velocity[3:] + np.cross(self._velocity[:3], arm)
-            across = float(arm @ data.site_xmat[self._site].reshape(3, 3)[:, 0])
+            lever = data.xpos[body] - data.site_xpos[self._site]
+            hand = self._velocity[3:] + np.cross(self._velocity[:3], lever)
+            across = float(lever @ data.site_xmat[self._site].reshape(3, 3)[:, 0])
             half = scenario.objects[scenario.target].half_size
             first = model.joint(scenario.target).dofadr[0]
             friction = film_friction(
                 mass=float(model.body_mass[body]),
-                creep=creep / pad_overlap(across, float(arm[2]), half),
+                creep=creep / pad_overlap(across, float(lever[2]), half),
                 sliding=float(np.linalg.norm(hand - data.qvel[first : first + 3])),
                 grip=float(np.abs(data.actuator_force[self._fingers]).mean()),
                 stiffness=_FILM_STIFFNESS,
