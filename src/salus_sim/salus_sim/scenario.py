@@ -24,9 +24,7 @@ OBJECT_CLEARANCE = 0.10  # between objects' centres, so that the open hand fits 
 _TRAY_CLEARANCE = 0.17  # of other objects from the tray's centre [m]
 _PUSH_CLEARANCE = 0.12  # of other objects from the way of a push [m]
 _PUSH_RUN_UP = 0.10  # a push begins so far behind the target [m]
-_CREEP_HALF = (
-    0.02  # half edge of a cube that sinks as fast as the scene says: heavier is faster [m]
-)
+_CREEP_HALF = 0.02  # half edge of a cube that sinks as fast as the scene says [m]
 _FIRM_BASE = 0.019  # smallest half edge of a cube that another is stacked on [m]
 
 
