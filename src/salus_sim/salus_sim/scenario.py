@@ -19,9 +19,9 @@ from salus_sim.tasks import (
 
 OBSTACLE = "obstacle"  # its name among bodies, contacts and the objects of messages
 GOAL_CLEARANCE = 0.13  # of the target's start from the goal's centre [m]
-_WALL_CLEARANCE = 0.145  # of a wall from start and goal: the hand reaches 10 cm to either side [m]
+_WALL_CLEARANCE = 0.165  # of a wall from start and goal: the arm leans over it [m]
 OBJECT_CLEARANCE = 0.10  # between objects' centres, so that the open hand fits [m]
-_TRAY_CLEARANCE = 0.17  # of other objects from the tray's centre [m]
+_TRAY_CLEARANCE = 0.17  # of objects from the tray's centre [m]
 _PUSH_CLEARANCE = 0.12  # of other objects from the way of a push [m]
 _PUSH_RUN_UP = 0.10  # a push begins so far behind the target [m]
 _CREEP_HALF = 0.02  # half edge of a cube that sinks as fast as the scene says [m]
@@ -174,7 +174,11 @@ class _Layout:
         self._low = np.array([ranges["work_x"][0], ranges["work_y"][0]])
         self._high = np.array([ranges["work_x"][1], ranges["work_y"][1]])
         has_obstacle = rng.uniform() < ranges["obstacle_probability"] and task != PUSH
-        nearest, farthest = 2 * _WALL_CLEARANCE if has_obstacle else GOAL_CLEARANCE, np.inf
+        nearest, farthest = GOAL_CLEARANCE, np.inf
+        if has_obstacle:
+            nearest = 2 * _WALL_CLEARANCE
+        elif task == PUT_IN:
+            nearest = _TRAY_CLEARANCE
         steepest = np.inf  # of the way along x over that along y
         if task == PUSH:
             nearest, farthest = scene.tasks[PUSH]["distance"]

@@ -108,7 +108,7 @@ def test_what_the_arm_holds_is_part_of_it_where_it_meets_the_obstacle(world):
     along = np.array([np.cos(yaw), np.sin(yaw), 0.0])
     # The pads end above the obstacle's top, the cube below it.
     start = np.array([x, y, height + 0.011]) - (half_x + 0.06) * along
-    truth = world.move_to(start, 0.0, 0.0, holding=True)
+    truth = world.move_to(start, 0.0, 0.0, held_at=(0.0, -0.004))
     force = 0.0
     for _ in range(15):
         held = truth.grasped_object == target
@@ -118,6 +118,24 @@ def test_what_the_arm_holds_is_part_of_it_where_it_meets_the_obstacle(world):
             assert truth.contact_body == "obstacle"
             force = truth.contact_force
     assert force > 5.0
+
+
+def test_the_wrist_camera_sees_what_is_close_before_it(world):
+    truth = world.reset(1, "easy", "none", tasks=("put_on",))
+    target = world.scenario.target
+    truth = world.move_to(np.array([0.5, 0.0, 0.3]), 0.0, 0.0, held_at=(0.02, 0.03))
+    centre, half = truth.object_poses[target][:3], world.object_half_size(target)
+    towards = world.data.camera("wrist").xpos - centre
+    assert np.linalg.norm(towards) - half < 0.08
+    across = world.data.site("tool").xmat.reshape(3, 3)[:, 0]
+    face = centre + half * across * np.sign(towards @ across)
+    places = face + np.outer([-0.6, -0.3, 0.0, 0.6], [0.0, 0.0, half])
+    image = world.render("wrist") / 255.0
+    colour = world.model.geom(target).rgba[:3]
+    for column, row in ((world.project("wrist", places) + 1) * 128).astype(int):
+        pixel = image[row, column]
+        assert np.ptp(pixel) > 0.2, pixel  # the table is grey
+        assert np.corrcoef(pixel, colour)[0, 1] > 0.9, pixel
 
 
 def lifted(world, seed, profile="none", tasks=("put_on",)):

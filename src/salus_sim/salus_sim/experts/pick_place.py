@@ -11,16 +11,17 @@ from salus_sim.tasks import STACK
 from salus_sim.world.mujoco_world import WorldTruth
 
 _GAIN = 0.35  # of the remaining way per step, before the limit
-_ALIGNED = 0.014  # the hand closes when it is this near to the target in the plane [m]
-_FUNNEL, _FUNNEL_RADIUS = 4.0, 0.006  # slope and neck [m] of the way down to the target
+_ALIGNED = 0.016  # the hand closes when it is this near to the target in the plane [m]
+_FUNNEL, _FUNNEL_RADIUS = 4.0, 0.011  # slope and neck [m] of the way down to the target
 _HOVER = 0.10  # above the target before coming down [m]
 _CARRY_GAP = 0.020  # between the obstacle's top and the carried target [m]
 _NEAR_GOAL = 0.05  # here the way down begins [m]
+_NECK = 0.75  # of what is near enough to let go: within it the way down is free
 _LIFT_BLEND = 0.025  # below the carrying height sideways motion fades in over this [m]
 _DEPTH = 0.006  # the fingers hold it so far below its centre [m]
 _WIDER = 0.012  # the fingers come down around it only when so much wider open than it is [m]
 _TOUCHDOWN, _SLOWING = 0.003, 0.12  # steps down at the end of the way down [m], per way left
-_REBOUND = 0.012  # up while letting go [m]
+_REBOUND = 0.004  # up while letting go: much more, and a student between "down" and "let go" hovers [m]
 _HELD_STEPS = 4  # until the fingers press
 _LET_GO = 0.012  # the hand rises once it is so much wider open than the target is [m]
 _PHASES = ("reach", "grasp", "lift", "carry", "lower", "release", "retreat")
@@ -136,7 +137,7 @@ class PickPlaceExpert:
             return np.array([*(tool[:2] + np.clip(risen, 0.0, 1.0) * way), height])
         if phase == "lower":
             down = self._placed_height + 0.002 + tool[2] - target[2]
-            height = down + _FUNNEL * max(0.0, away - 0.5 * self._near)
+            height = down + _FUNNEL * max(0.0, away - _NECK * self._near)
             return np.array([*(tool[:2] + way), min(height, self._carry_height)])
         if phase == "release":
             # The command is below the hand by the arm's lag.

@@ -14,8 +14,8 @@ from salus_sim.scene import Scene
 from salus_sim.world.mujoco_world import WorldTruth
 
 _GAIN, _TURN_GAIN = 0.35, 0.3  # of the remaining way and turn per step, before the limit
-_FUNNEL, _FUNNEL_RADIUS = 4.0, 0.008  # slope and neck [m] of the way down around the target
-_ALIGNED, _CROOKED = 0.15, 0.15  # above this turn [rad] the hand stays up by so much [m/rad]
+_FUNNEL, _FUNNEL_RADIUS = 4.0, 0.012  # slope and neck [m] of the way down around the target
+_ALIGNED, _CROOKED = 0.40, 0.15  # above this turn [rad] the hand stays up by so much [m/rad]
 _HOVER = 0.08  # above the target before coming down [m]
 _LOW = 0.014  # so far above its pushing height the tool counts as down [m]
 _CAGE = 0.042, 0.022  # the target is between the fingers: along and across them [m]

@@ -53,11 +53,12 @@ def build_model(scene: Scene) -> mujoco.MjModel:
 <mujoco model="salus">
   <compiler angle="radian" autolimits="true"/>
   <option timestep="{step!r}" integrator="implicitfast" cone="elliptic" impratio="10"/>
+  <statistic extent="1"/>
   <visual>
     <global offwidth="{cameras["width"]}" offheight="{cameras["height"]}"/>
     <quality shadowsize="0" offsamples="0" numslices="16" numstacks="10"/>
     <headlight ambient="0.35 0.35 0.35" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
-    <map znear="0.02" zfar="10"/>
+    <map znear="0.01" zfar="10"/>
   </visual>
   <asset>
     <texture name="sky" type="skybox" builtin="gradient" rgb1="0.62 0.70 0.80" rgb2="0.30 0.34 0.40"

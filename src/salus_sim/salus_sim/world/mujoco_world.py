@@ -17,6 +17,7 @@ from salus_sim.world.controller import CartesianController
 from salus_sim.world.model import build_model, hidden_position
 
 _FORCE_READINGS = 4  # per control step
+_HIDDEN_HALF = 0.02  # half the edge of a cube that is not in the scene [m]
 _LIFTED = 0.02  # the target's height above rest from which a slip may begin [m]
 _FILM_STIFFNESS = 200.0  # see `slip.film_friction` [1/s]
 
@@ -146,7 +147,11 @@ class MujocoWorld:
         return self._observe(largest, hit)
 
     def move_to(
-        self, position: np.ndarray, turn: float, opening: float, holding: bool
+        self,
+        position: np.ndarray,
+        turn: float,
+        opening: float,
+        held_at: tuple[float, float] | None = None,
     ) -> WorldTruth | None:
         """Put the arm elsewhere without moving there: for training data from anywhere in a task.
 
@@ -154,7 +159,8 @@ class MujocoWorld:
             position: (3,) of the tool point [m].
             turn: yaw of the hand, from the rest pose [rad].
             opening: of the gripper [0 closed .. 1 open].
-            holding: put the target between the fingers.
+            held_at: put the target between the fingers, its centre so far from the tool point
+                across their motion and upwards [m].
 
         Returns:
             The observation, or None if the arm would touch anything but the target there.
@@ -162,6 +168,7 @@ class MujocoWorld:
         controller, target = self.controller, self.scenario.target
         controller.aim(position, turn)
         controller.opening = opening
+        holding = held_at is not None
         half = self.scenario.objects[target].half_size
         finger = half if holding else opening * self.scene.arm["finger_travel"]
         controller.finger_target = finger - (controller.finger_lead if holding else 0.0)
@@ -172,8 +179,10 @@ class MujocoWorld:
         mujoco.mj_forward(self.model, self.data)
         if holding:
             address = self.model.joint(target).qposadr[0]
-            place = self.data.site_xpos[self._site] + (0.0, 0.0, half - 0.016)
-            closing = np.arctan2(*self.data.site_xmat[self._site].reshape(3, 3)[[0, 1], 1])
+            hand = self.data.site_xmat[self._site].reshape(3, 3)
+            place = self.data.site_xpos[self._site] + held_at[0] * hand[:, 0]
+            place[2] += held_at[1]
+            closing = np.arctan2(*hand[[0, 1], 1])
             turned = [np.cos(-closing / 2), 0.0, 0.0, np.sin(-closing / 2)]
             self.data.qpos[address : address + 7] = [*place, *turned]
             mujoco.mj_forward(self.model, self.data)
@@ -240,13 +249,9 @@ class MujocoWorld:
             geom.contype[:] = 2 if present else 0
             geom.conaffinity[:] = 7 if present else 0
             model.body_gravcomp[self._bodies[name]] = 0.0 if present else 1.0
-            if not present:
-                data.qpos[address : address + 7] = [*hidden_position(index), 1, 0, 0, 0]
-                continue
-            half = start.half_size
+            # What is hidden has its own place in the solver: nothing of an episode before may stay.
+            half = start.half_size if present else _HIDDEN_HALF
             geom.friction[0] = self.scene.objects["friction"]
-            tint = self.scene.objects["slippery_tint"] if start.slippery else 0.0
-            geom.rgba[:3] = (1.0 - tint) * self._colors[name][:3] + tint
             geom.size[:] = half
             model.geom_rbound[geom.id] = half * np.sqrt(3.0)
             model.geom_aabb[geom.id, 3:] = half
@@ -254,12 +259,17 @@ class MujocoWorld:
             body = self._bodies[name]
             model.body_mass[body] = mass
             model.body_inertia[body] = mass * (2 * half) ** 2 / 6.0
+            if not present:
+                data.qpos[address : address + 7] = [*hidden_position(index), 1, 0, 0, 0]
+                continue
+            tint = self.scene.objects["slippery_tint"] if start.slippery else 0.0
+            geom.rgba[:3] = (1.0 - tint) * self._colors[name][:3] + tint
             turn = [np.cos(start.yaw / 2), 0.0, 0.0, np.sin(start.yaw / 2)]
             data.qpos[address : address + 7] = [*start.position, *turn]
-        # Subtree masses and inverse weights follow from the bodies' masses.
-        mujoco.mj_setConst(model, mujoco.MjData(model))
         self._place_goal(scenario)
         self._place_obstacle(scenario.obstacle)
+        # Subtree masses, inverse weights and bounding volumes follow from masses and sizes.
+        mujoco.mj_setConst(model, mujoco.MjData(model))
         model.geom("table").rgba[:3] = np.clip(scenario.table_color, 0, 1)
         model.light("lamp").pos[:] = scenario.light_position
         for name, offset in scenario.camera_offsets.items():
