@@ -35,6 +35,8 @@ SCENE_NAMES: tuple[str, ...] = (
     "near_obstacle.y",
     "gap",
     "target.half_size",
+    "near_goal.up",
+    "creep",
 )
 """Columns: the target's and goal's centre and the nearest other object's, minus the tool point [m];
 that object's distance [m]; whether the target is grasped [1]; height of the tool point [m]; the
@@ -45,8 +47,10 @@ serve for the whole table is too coarse. Within reach of an empty hand the targe
 tool point across the fingers, along their motion, and upwards [m], and whether closing would grasp
 it [1]. In the hand the same three, and how fast it has sunk over the last steps [m/s]. Near them,
 the goal's and the obstacle's centre minus the tool point, and the height of the lowest of fingers
-and load over the obstacle's top [m]. Last, half the target's height, from where it lay at the
-episode's first step [m]."""
+and load over the obstacle's top [m]; half the target's height, from where it lay at the episode's
+first step [m]; near the goal, the height of the held target's lower side over it [m]. Last, how
+fast the target sinks in this episode's hand once it is held, known while it is near: what is oily
+looks so before it is grasped [m/s]."""
 
 OBSTACLE = "obstacle"
 """Name of an object that stands on the table, z = 0, in the way: its top is twice as high as its
@@ -58,6 +62,7 @@ SCENE_KEYS = ("object_pose", "grasped_object", "gripper_width")
 _REACH = 2.0  # an object further away has fallen out of the world [m]
 _REACH_ASIDE, _REACH_UP, _NEAR = 0.06, 0.08, 0.12  # what is near the tool, in the plane and up [m]
 _SINKING_STEPS = 5
+_CREEP_STEPS = 8  # the first ones that it sinks, or not, tell how fast
 _PAD_LOW, _PAD_HIGH, _PAD_HALF_WIDTH = 0.008, 0.016, 0.009  # finger pads about the tool point [m]
 _HOLD = 0.004  # an object is grasped if so much of it is between the pads [m]
 
@@ -138,3 +143,8 @@ def _add_grasp(found: np.ndarray, episode: Episode, pose: np.ndarray, offset: np
     lowest = np.where(held, np.minimum(offset[:, 2] - half, -_PAD_LOW), -_PAD_LOW)
     found[:, 27] = np.where(np.isfinite(found[:, 25]), lowest - found[:, 13], np.nan)
     found[:, 28] = half
+    over_goal = pose[:, 2] + offset[:, 2] - half - np.float32(episode.goal_pose[2])
+    found[:, 29] = np.where(held & np.isfinite(found[:, 23]), over_goal, np.nan)
+    known = found[np.isfinite(found[:, 22]), 22][:_CREEP_STEPS]
+    if len(known) == _CREEP_STEPS:
+        found[:, 30] = np.where(within | held, np.median(known), np.nan)

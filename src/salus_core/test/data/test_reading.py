@@ -192,25 +192,27 @@ def test_the_obstacle_is_told_from_other_objects(tmp_path):
 
 def test_sinking_and_the_gap_over_the_obstacle_follow_the_load(tmp_path):
     writer = EpisodeWriter(tmp_path, make_schema(objects=("red_cube", "obstacle")))
-    writer.begin_episode(EpisodeStart(0, seed=0, target_object="red_cube"))
-    for step in range(12):
+    goal = (0.55, 0.1, 0.02, 0, 0, 0, 1)
+    writer.begin_episode(EpisodeStart(0, seed=0, target_object="red_cube", goal_pose=goal))
+    for step in range(15):
         row = make_row(step)
         row["state"][-7:] = [0.5, 0.1, 0.02 if step == 0 else 0.2, 1.0, 0.0, 0.0, 0.0]
         height = 0.02 if step == 0 else 0.2 - 0.001 * step
         row["object_pose"][:, :3] = [[0.5, 0.1, height], [0.5, 0.2, 0.08]]
         row["grasped_object"] = -1 if step == 0 else 0
         writer.append(row)
-    writer.commit(EpisodeEnd(12, Outcome.SUCCEEDED))
+    writer.commit(EpisodeEnd(15, Outcome.SUCCEEDED))
     writer.close()
     data = read_steps(tmp_path, scene=True)
-    sinking, gap, held = (
-        data.scene[:, SCENE_NAMES.index(name)] for name in ("sinking", "gap", "held.z")
-    )
+    names = ("sinking", "gap", "held.z", "creep", "near_goal.up")
+    sinking, gap, held, creep, up = (data.scene[:, SCENE_NAMES.index(name)] for name in names)
     np.testing.assert_array_equal(sinking[:6], np.nan)
-    np.testing.assert_allclose(held, [np.nan, *(-0.001 * np.arange(1, 12))], atol=1e-6)
+    np.testing.assert_allclose(held, [np.nan, *(-0.001 * np.arange(1, 15))], atol=1e-6)
     np.testing.assert_allclose(sinking[6:], 0.001 / data.control_period, rtol=1e-3)
     # The load's lower side is 2 cm below its centre, the obstacle's top at 16 cm.
     assert gap[10] == pytest.approx(0.19 - 0.02 - 0.16, abs=1e-6)
+    assert up[10] == pytest.approx(0.19 - 0.02 - 0.02, abs=1e-6)
+    np.testing.assert_allclose(creep, 0.001 / data.control_period, rtol=1e-3)
 
 
 def test_windows_stay_within_the_episode():
