@@ -8,15 +8,17 @@ from salus_sim.scene import load_scene
 from salus_sim.world.mujoco_world import MujocoWorld
 from salus_vla_node.backends.embedded.config import SCENE_POINTS, EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import EmbeddedEnsemble
+from salus_vla_node.backends.embedded.inputs import camera_view, view_points
+from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.training import train_policy
 from salus_vla_node.training.frames import Frames, chunks_of
 from salus_vla_node.training.glimpses import glimpse
 from salus_vla_node.training.scene_values import scene_points, scene_values
-from salus_vla_node.training.trainer import Batches, heat_loss
+from salus_vla_node.training.trainer import Batches, heat_loss, losses
 
 TINY = [
     *("--members", "2", "--demos", "2", "--rounds", "1", "--round-episodes", "1"),
-    *("--glimpses", "8", "--round-glimpses", "4"),
+    *("--glimpses", "8", "--views", "6", "--round-glimpses", "4"),
     *("--updates", "30", "20", "20", "--batch", "16", "--evaluate", "2"),
 ]  # fmt: skip
 
@@ -76,28 +78,71 @@ def test_a_target_that_fell_from_the_table_is_no_lesson():
     values = scene_values(truth, world.scenario, 0.0)
     world.close()
     names = EmbeddedConfig().scene_targets
-    assert {names[i] for i in np.flatnonzero(np.isnan(values))} >= {"target_z", "grasp_z"}
+    assert {names[i] for i in np.flatnonzero(np.isnan(values))} >= {"target_z", "grasp_up"}
     assert np.nanmax(np.abs(values)) <= 1.0
 
 
-def test_points_are_where_the_images_show_them():
-    world = MujocoWorld(load_scene())
+def test_points_are_where_the_views_show_them():
+    world, config = MujocoWorld(load_scene()), EmbeddedConfig()
     truth = world.reset(1, "easy", "none", tasks=("put_on",))
+    start = world.scenario.objects[world.scenario.target].position
+    truth = world.move_to(start + (0.0, 0.0, 0.07), 0.0, 1.0)
     target = world.scenario.target
-    places = scene_points(world, truth, ("front", "side"))
-    images = {camera: world.render(camera) for camera in ("front", "side")}
+    places = scene_points(world, truth, config)
+    views = [camera_view(world.render(camera), camera, config) for camera in config.cameras]
     behind = world.project("front", np.array([[5.0, 0.0, 0.6]]))
     world.close()
     wanted = {"red": 0, "green": 1, "blue": 2}
-    for place, image in zip(places[:, 0], images.values(), strict=True):
-        column, row = ((place + 1) * 128).astype(int)
-        pixel = image[row, column].astype(int)
+
+    def pixel(camera, point):
+        column, row = ((places[camera, SCENE_POINTS.index(point)] + 1) * 32).astype(int)
+        return views[camera][row, column].astype(int)
+
+    for seen in (pixel(0, "target"), pixel(1, "target")):
         if "yellow" in target:
-            assert min(pixel[:2]) > pixel[2] + 40
+            assert min(seen[:2]) > seen[2] + 40
         else:
             channel = next(c for name, c in wanted.items() if name in target)
-            assert pixel[channel] > 40 + max(np.delete(pixel, channel))
+            assert seen[channel] > 40 + max(np.delete(seen, channel))
+    for tip in ("left_fingertip", "right_fingertip"):
+        assert pixel(1, tip).max() < 90  # fingers are dark
+    corners = [i for i, name in enumerate(SCENE_POINTS) if name.endswith("corner")]
+    assert np.isnan(places[0, corners]).all()
+    assert np.isfinite(places[1, corners]).all()
     assert np.isnan(behind).all()
+
+
+def test_a_window_maps_images_and_points_alike():
+    config = EmbeddedConfig()
+    image = np.zeros((256, 256, 3), np.uint8)
+    image[160:163, 128:131] = 255
+    place = (np.array([129.5, 161.5]) / 128 - 1)[None]
+    view = camera_view(image, "wrist", config)
+    column, row = ((view_points(place, "wrist", config)[0] + 1) * 32).astype(int)
+    assert view[row, column].tolist() == [255, 255, 255]
+    assert view.sum() == 3 * 255
+    assert camera_view(view, "wrist", config) is view
+    assert np.isnan(view_points(np.array([[-0.9, 0.0]]), "wrist", config)).all()
+    with pytest.raises(ValueError, match="240x240"):
+        camera_view(np.zeros((320, 320, 3), np.uint8), "wrist", config)
+
+
+def test_a_view_without_actions_teaches_only_what_is_in_it():
+    data = frames([2])
+    data.chunk[0] = np.nan
+    network = EmbeddedNetwork(EmbeddedConfig())
+    images, present, proprioception, tokens, chunk, *labels = Batches(
+        data, network.config, seed=0, size=16
+    ).draw()
+    output = network(images, present, proprioception, tokens)
+    known = ~torch.isnan(chunk[:, 0, 0])
+    assert 0 < known.sum() < 16
+    parts = losses(output, chunk, *labels)
+    wanted = (output.mean[known, 0, :, :] - chunk[known])[:, 0].abs().mean()
+    torch.testing.assert_close(parts.error, wanted)
+    nothing = losses(output, torch.full_like(chunk, torch.nan), *labels)
+    assert nothing.action == 0.0
+    assert nothing.scene == parts.scene > 0.0
 
 
 def test_heat_is_least_wrong_where_the_point_is():

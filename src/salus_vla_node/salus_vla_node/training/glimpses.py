@@ -10,24 +10,32 @@ from __future__ import annotations
 import numpy as np
 
 from salus_sim.experts import expert_for
+from salus_sim.experts.geometry import quarter_turn
+from salus_sim.scenario import Scenario
+from salus_sim.slip import PAD_HALF_WIDTH, PAD_LOW
 from salus_sim.tasks import PUSH
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.inputs import tokenize
 from salus_vla_node.training.frames import Frames
 from salus_vla_node.training.rollout import InputReader
-from salus_vla_node.training.scene_values import scene_points, scene_values
+from salus_vla_node.training.scene_values import hand_offset, scene_points, scene_values
 
 _HELD, _NEAR = 0.35, 0.6  # share with the target in hand; of the others, share near the target
+_AROUND = 0.5  # of those near it, share with the fingers around it or close to that
 _LOW, _HIGH = (0.30, -0.34, 0.014), (0.68, 0.34, 0.40)  # of the tool point [m]
 _SETTLING = 4  # steps until the fingers hold
 _LOOKS = 6  # of the expert at the same state
 _TURN = {PUSH: 1.2}  # largest yaw of the hand [rad]
 _SMALL_TURN = 0.5  # of other tasks
+_HOLD_LEAST = 0.005  # so much of the target is between the fingers [m]
+_WIDEST = 0.04  # travel of a finger [m]
+_FINGER = 0.02  # thickness of a finger, with some room [m]
+_SPREAD = 0.012  # standard deviation of the fingers' place around the target [m]
 
 
 def glimpse(
-    world: MujocoWorld, config: EmbeddedConfig, seed: int, difficulty: str
+    world: MujocoWorld, config: EmbeddedConfig, seed: int, difficulty: str, acts: bool = True
 ) -> Frames | None:
     """One step of a scene with the arm somewhere in its task.
 
@@ -36,6 +44,8 @@ def glimpse(
         config: the policy's configuration.
         seed: of the scene and the arm's pose.
         difficulty: of the scene.
+        acts: add what the expert does; else the chunk is NaN, and the view teaches only what is
+            in it.
 
     Returns:
         One step, or None if the arm cannot be there.
@@ -51,10 +61,10 @@ def glimpse(
         action = expert.act(truth)
     images, vector = reader.read(truth)
     values = scene_values(truth, scenario, expert.progress)
-    points = scene_points(world, truth, config.cameras)
-    chunk = []
-    for _ in range(config.chunk_length):
-        chunk.append(action / scale)
+    points = scene_points(world, truth, config)
+    chunk = [np.full(7, np.nan)] * config.chunk_length
+    for i in range(config.chunk_length if acts else 0):
+        chunk[i] = action / scale
         truth = world.step(action)
         action = expert.act(truth)
     return Frames(
@@ -70,25 +80,48 @@ def glimpse(
 
 def _somewhere(world: MujocoWorld, rng: np.random.Generator) -> WorldTruth | None:
     scenario = world.scenario
-    target = scenario.objects[scenario.target].position
+    start = scenario.objects[scenario.target]
+    target, half = start.position, start.half_size
     in_hand = scenario.task != PUSH and rng.uniform() < _HELD
     place = rng.uniform(_LOW, _HIGH)
+    largest = _TURN.get(scenario.task, _SMALL_TURN)
+    turn, opening, held_at = rng.uniform(-largest, largest), 1.0, None
     if in_hand:
+        opening, held_at = 0.0, _held_at(rng, half)
         # Half of them above the goal, where it matters most.
         if rng.uniform() < 0.5:
             place[:2] = scenario.goal[:2] + rng.normal(0.0, 0.04, 2)
             place[2] = scenario.goal[2] + rng.uniform(0.03, 0.20)
+        place[2] = max(place[2], scenario.goal[2] + half - held_at[1] + 0.005)
     elif rng.uniform() < _NEAR:
-        place[:2] = target[:2] + rng.normal(0.0, 0.04, 2)
-        place[2] = rng.uniform(0.02, 0.20)
-        if scenario.task == PUSH and rng.uniform() < 0.5:
-            place = np.array([*target[:2] + rng.normal(0.0, 0.012, 2), rng.uniform(0.014, 0.06)])
-    largest = _TURN.get(scenario.task, _SMALL_TURN)
-    turn = rng.uniform(-largest, largest)
-    opening = 0.0 if in_hand else 1.0
-    truth = world.move_to(np.clip(place, _LOW, _HIGH), turn, opening, in_hand)
+        if rng.uniform() < _AROUND:
+            if scenario.task != PUSH:
+                turn = float(np.clip(quarter_turn(start.yaw) + rng.normal(0.0, 0.15), -0.8, 0.8))
+                opening = rng.uniform(min((half + 0.005) / _WIDEST, 1.0), 1.0)
+            place = np.array([*rng.normal(target[:2], _SPREAD), rng.uniform(_LOW[2], 0.07)])
+        else:
+            place[:2] = target[:2] + rng.normal(0.0, 0.04, 2)
+            place[2] = rng.uniform(0.02, 0.20)
+    truth = world.move_to(np.clip(place, _LOW, _HIGH), turn, opening, held_at)
     if truth is None or not in_hand:
-        return truth
+        return None if truth is None or _pierced(truth, scenario) else truth
     for _ in range(_SETTLING):
         truth = world.step(None)
     return truth if truth.grasped_object == scenario.target else None
+
+
+def _pierced(truth: WorldTruth, scenario: Scenario) -> bool:
+    """Whether a finger was put into the target."""
+    half = scenario.objects[scenario.target].half_size
+    across, along, up = hand_offset(truth, truth.object_poses[scenario.target][:3])
+    finger = truth.gripper_width / 2
+    aside = abs(along) + half < finger or abs(along) - half > finger + _FINGER
+    return not aside and abs(across) < half + PAD_HALF_WIDTH and up + half > -PAD_LOW
+
+
+def _held_at(rng: np.random.Generator, half: float) -> tuple[float, float]:
+    """Where in the hand: half of them as a good grasp, the others anywhere that fingers hold [m]."""
+    if rng.uniform() < 0.5:
+        return rng.normal(0.0, 0.004), min(half - 0.014, 0.006) + rng.normal(0.0, 0.003)
+    aside = half + PAD_HALF_WIDTH - _HOLD_LEAST
+    return rng.uniform(-aside, aside), rng.uniform(-half - PAD_LOW + 0.006, half + 0.006)

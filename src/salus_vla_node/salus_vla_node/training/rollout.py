@@ -11,7 +11,7 @@ from salus_sim.experts import expert_for
 from salus_sim.referee import Referee, Verdict
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
-from salus_vla_node.backends.embedded.inputs import proprioception_vector, resize_area, tokenize
+from salus_vla_node.backends.embedded.inputs import camera_view, proprioception_vector, tokenize
 from salus_vla_node.training.frames import Frames, chunks_of
 from salus_vla_node.training.scene_values import fallen, scene_points, scene_values
 
@@ -33,7 +33,7 @@ class InputReader:
         """Images (C, S, S, 3) uint8 and proprioception (P,) of the present step."""
         images = np.stack(
             [
-                resize_area(self._world.render(c), self._config.image_size)
+                camera_view(self._world.render(c), c, self._config)
                 for c in self._config.cameras
             ]
         )
@@ -121,7 +121,7 @@ def run_episode(
             images, vector = reader.read(truth)
         if record:
             values = scene_values(truth, scenario, expert.progress)
-            points = scene_points(world, truth, config.cameras)
+            points = scene_points(world, truth, config)
             rows.append((images, vector, label / scale, values, points))
         action = act(images, vector, tokens, truth.step) if act else noise(label, scale)
         truth = world.step(action)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from salus_sim.experts.geometry import yaw
+from salus_sim.experts.geometry import quarter_turn, yaw
 from salus_sim.scenario import Scenario
 from salus_sim.slip import PAD_HALF_WIDTH, PAD_HIGH, PAD_LOW
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
+from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.inputs import view_points
 
-_GRASP_RANGE, _CLEARANCE_RANGE, _GAP_RANGE = 0.08, 0.15, 0.10  # [m]
+_REACH_ASIDE, _REACH_UP = 0.06, 0.08  # the target is near the tool, in the plane and up [m]
+_CLEARANCE_RANGE, _GAP_RANGE = 0.15, 0.10  # [m]
+_CLOSE = 0.12  # the corners of a target so near to the tool are taught [m]
+_FINGER_HALF = 0.006  # of a finger's thickness [m]
+WRIST = "wrist"  # the camera that sees the hand
 _HOLD = 0.004  # so much of the target is between the pads [m]
 
 
@@ -31,10 +37,9 @@ def scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.n
             *scenario.goal,
             *there,
             *nearest,
-            *np.clip(target - tool, -_GRASP_RANGE, _GRASP_RANGE),
+            *_in_hand(truth, scenario, target),
             _clearance(tool, obstacle),
             _load_gap(truth, scenario),
-            float(_enclosed(truth, scenario)),
             float(truth.grasped_object == scenario.target),
             float(scenario.objects[scenario.target].slippery),
             progress,
@@ -42,14 +47,49 @@ def scene_values(truth: WorldTruth, scenario: Scenario, progress: float) -> np.n
     )
 
 
-def scene_points(world: MujocoWorld, truth: WorldTruth, cameras: tuple[str, ...]) -> np.ndarray:
-    """Where `config.SCENE_POINTS` are in the images: (C, P, 2), NaN where not in the image."""
+def hand_offset(truth: WorldTruth, place: np.ndarray) -> tuple[float, float, float]:
+    """A place (3,) from the tool point: across the fingers, along their motion, upwards [m]."""
+    offset, turn = place - truth.tool_position, yaw(truth.tool_quaternion)
+    across = offset[:2] @ [np.cos(turn), np.sin(turn)]
+    along = offset[:2] @ [-np.sin(turn), np.cos(turn)]
+    return float(across), float(along), float(offset[2])
+
+
+def scene_points(world: MujocoWorld, truth: WorldTruth, config: EmbeddedConfig) -> np.ndarray:
+    """Where `config.SCENE_POINTS` are in the views: (C, P, 2), NaN where not in the view."""
     scenario = world.scenario
     top = np.full(3, np.nan)
     if scenario.obstacle is not None:
         top = scenario.obstacle[[0, 1, 5]]
-    points = np.stack([truth.object_poses[scenario.target][:3], scenario.goal, top])
-    return np.stack([world.project(camera, points) for camera in cameras])
+    target = truth.object_poses[scenario.target]
+    close = _close_points(truth, target, scenario.objects[scenario.target].half_size)
+    points = np.vstack([target[:3], scenario.goal, top, close])
+    seen = np.stack([view_points(world.project(c, points), c, config) for c in config.cameras])
+    for i, camera in enumerate(config.cameras):
+        if camera != WRIST:
+            seen[i, -len(close) :] = np.nan
+    return seen
+
+
+def _close_points(truth: WorldTruth, target: np.ndarray, half: float) -> np.ndarray:
+    """Both fingertips and the corners of the target's top face: (6, 3) [m]; NaN beyond reach."""
+    tool, hand = truth.tool_position, yaw(truth.tool_quaternion)
+    tips = tool + _along((0.0, truth.gripper_width / 2 + _FINGER_HALF), hand, (1, -1), -PAD_LOW)
+    turn = hand + quarter_turn(yaw(target[3:]) - hand)
+    corners = target[:3] + np.vstack(
+        [_along((side * half, half), turn, (1, -1), half) for side in (1, -1)]
+    )
+    if np.linalg.norm(target[:3] - tool) > _CLOSE:
+        corners[:] = np.nan
+    return np.vstack([tips, corners])
+
+
+def _along(
+    place: tuple[float, float], turn: float, sides: tuple[int, int], up: float
+) -> np.ndarray:
+    """Two places (2, 3) mirrored across a turned frame's first axis."""
+    ahead, aside = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+    return np.stack([[*(place[0] * ahead + side * place[1] * aside), up] for side in sides])
 
 
 def fallen(truth: WorldTruth, scenario: Scenario) -> bool:
@@ -68,21 +108,23 @@ def _load_gap(truth: WorldTruth, scenario: Scenario) -> float:
     return float(np.clip(lowest - scenario.obstacle[5], -_GAP_RANGE, _GAP_RANGE))
 
 
-def _enclosed(truth: WorldTruth, scenario: Scenario) -> bool:
-    """Whether the target is between the fingers, so that closing would grasp it."""
+def _in_hand(truth: WorldTruth, scenario: Scenario, target: np.ndarray) -> list[float]:
+    """Offset of the target from the tool in the hand's frame, half its size, and if it is enclosed.
+
+    Enclosed: closing would grasp it. Offset and this are NaN beyond reach, as what decides in the
+    last centimetres would be lost in what the whole table needs.
+    """
     half = scenario.objects[scenario.target].half_size
-    offset = truth.object_poses[scenario.target][:3] - truth.tool_position
-    turn = yaw(truth.tool_quaternion)
-    across, along = (
-        offset[:2] @ [np.cos(turn), np.sin(turn)],
-        offset[:2] @ [-np.sin(turn), np.cos(turn)],
-    )
-    overlap = min(offset[2] + half, PAD_HIGH) - max(offset[2] - half, -PAD_LOW)
-    return bool(
+    across, along, up = hand_offset(truth, target)
+    if not (np.hypot(across, along) < _REACH_ASIDE and abs(up) < _REACH_UP):
+        return [np.nan, np.nan, np.nan, half, np.nan]
+    overlap = min(up + half, PAD_HIGH) - max(up - half, -PAD_LOW)
+    enclosed = (
         abs(along) + 0.9 * half < truth.gripper_width / 2
         and abs(across) < half + PAD_HALF_WIDTH - _HOLD
         and overlap > _HOLD
     )
+    return [across, along, up, half, float(enclosed)]
 
 
 def _clearance(tool: np.ndarray, obstacle: np.ndarray | None) -> float:

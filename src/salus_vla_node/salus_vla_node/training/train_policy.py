@@ -36,9 +36,10 @@ from salus_vla_node.training.report_figure import draw_report
 from salus_vla_node.training.rollout import run_episode
 from salus_vla_node.training.trainer import train_stage
 
-DEMO_SEED, GLIMPSE_SEED = 1_000_000, 1_500_000
+DEMO_SEED, GLIMPSE_SEED, VIEW_SEED = 1_000_000, 1_500_000, 1_700_000
 DAGGER_SEED, VALIDATION_SEED = 2_000_000, 3_000_000
 SEEDS_PER_MEMBER = 100_000
+VIEW_DIFFICULTY = "standard"  # of views that teach what is in them, but nothing to do
 EASY_SHARE = 0.25  # of the training episodes; the others are of difficulty 'training'
 ROLLOUT_TEMPERATURE = 0.5  # members wander a little in DAgger rounds, so that they show more states
 
@@ -55,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         [
             collect_demos(world, work, options.demos),
             collect_glimpses(world, work / "glimpses.npz", GLIMPSE_SEED, options.glimpses),
+            collect_glimpses(world, work / "views.npz", VIEW_SEED, options.views, VIEW_DIFFICULTY),
         ]
     )
     if options.only != "ensemble":
@@ -74,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", help="one member's number, or 'ensemble': to use several cores")
     parser.add_argument("--demos", type=int, default=400, help="expert episodes, shared")
     parser.add_argument(
-        "--glimpses", type=int, default=30_000, help="single views of scenes, shared"
+        "--glimpses", type=int, default=24_000, help="single views of scenes, shared"
+    )
+    parser.add_argument(
+        "--views", type=int, default=14_000, help="views of 'standard' without actions, shared"
     )
     parser.add_argument(
         "--round-glimpses", type=int, default=500, help="further ones of each round"
@@ -85,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "--updates",
         type=int,
         nargs=3,
-        default=(3000, 900, 3500),
+        default=(2600, 800, 2400),
         help="of cloning, of each round, of the last stage",
     )
     parser.add_argument("--batch", type=int, default=64)
@@ -126,12 +131,20 @@ def collect_demos(world: MujocoWorld, work: Path, episodes: int) -> Frames:
     return _keep(Frames.join(parts), path)
 
 
-def collect_glimpses(world: MujocoWorld, path: Path, first_seed: int, count: int) -> Frames:
-    """Single views of scenes; see `training.glimpses`."""
+def collect_glimpses(
+    world: MujocoWorld, path: Path, first_seed: int, count: int, difficulty: str = ""
+) -> Frames:
+    """Single views of scenes; see `training.glimpses`.
+
+    With a difficulty they have no actions; else they have, and are of the training's difficulties.
+    """
     if path.exists():
         return Frames.load(path)
     seeds = tqdm(range(first_seed, first_seed + count), path.stem, unit="view", mininterval=5)
-    views = (glimpse(world, EmbeddedConfig(), seed, _difficulty(seed)) for seed in seeds)
+    views = (
+        glimpse(world, EmbeddedConfig(), seed, difficulty or _difficulty(seed), not difficulty)
+        for seed in seeds
+    )
     return _keep(Frames.join([view for view in views if view is not None]), path)
 
 
@@ -184,7 +197,14 @@ def train_member(
                     bar.set_postfix(loss=f"{loss:.3f}")
 
             result = train_stage(
-                network, frames, updates, options.batch, rate, 1000 * member + number, progress
+                network,
+                frames,
+                updates,
+                options.batch,
+                rate,
+                1000 * member + number,
+                progress,
+                points_weight=0.1 if name == "last" else 0.3,  # they are found by then
             )
         outcomes: dict[str, int] = {}
         if name == "last":
@@ -285,6 +305,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
         "seeds": {
             "demos": DEMO_SEED,
             "glimpses": GLIMPSE_SEED,
+            "views": VIEW_SEED,
             "dagger": DAGGER_SEED,
             "validation": VALIDATION_SEED,
         },

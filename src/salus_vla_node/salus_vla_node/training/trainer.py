@@ -16,7 +16,7 @@ from salus_vla_node.backends.embedded.ensemble import prepare_images
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork, NetworkOutput
 from salus_vla_node.training.frames import Frames
 
-_SCENE_WEIGHT, _POINTS_WEIGHT = 0.1, 0.1
+_SCENE_WEIGHT = 0.2
 _LENGTH_EXPONENT = -0.3  # of an episode's length, in the weight of its steps
 _NEVER_DROPPED = (*COLORS, "push", "slide", "shove", "tray", "stack", "top")  # words
 
@@ -85,29 +85,35 @@ class Losses(NamedTuple):
     points: Tensor
     error: Tensor
 
-    def total(self) -> Tensor:
+    def total(self, points_weight: float) -> Tensor:
         """What training reduces."""
-        return self.action + _SCENE_WEIGHT * self.scene + _POINTS_WEIGHT * self.points
+        return self.action + _SCENE_WEIGHT * self.scene + points_weight * self.points
 
 
 def losses(output: NetworkOutput, action: Tensor, scene: Tensor, points: Tensor) -> Losses:
-    """The action's and the auxiliary losses of one member.
+    """The action's and the auxiliary losses of one member; the action's where the chunk is known.
 
     The action loss is the beta-NLL with beta 0.5 (Seitzer et al. 2022, eq. 7), which keeps the
     mean's gradient alive where the predicted variance is large.
     """
-    error = output.mean[:, 0].float() - action
-    log_std = output.log_std[:, 0].float()
+    taught = ~torch.isnan(action[:, 0, 0])
+    error = (output.mean[:, 0].float() - action)[taught]
+    log_std = output.log_std[:, 0].float()[taught]
     variance = (2 * log_std).exp()
     nll = 0.5 * error**2 / variance + log_std
     weight = torch.linspace(1.0, 0.5, action.shape[1])[:, None]
-    action_loss = (nll * variance.detach().sqrt() * weight).mean()
+    action_loss = _mean(nll * variance.detach().sqrt() * weight)
     known = ~torch.isnan(scene)
     unit = torch.tensor(list(SCENE_TARGETS.values()))
     difference = (output.scene[:, 0].float() - torch.nan_to_num(scene)) / unit
     scene_loss = (difference**2)[known].mean()
     points_loss = heat_loss(output.heat[:, 0].float(), points)
-    return Losses(action_loss, scene_loss, points_loss, error[:, 0].abs().mean())
+    return Losses(action_loss, scene_loss, points_loss, _mean(error[:, 0].abs()))
+
+
+def _mean(values: Tensor) -> Tensor:
+    """The mean; of nothing 0, so that a batch without actions teaches the rest."""
+    return values.sum() / max(values.numel(), 1)
 
 
 def heat_loss(heat: Tensor, points: Tensor) -> Tensor:
@@ -141,6 +147,7 @@ def train_stage(
     rate: float,
     seed: int,
     progress,
+    points_weight: float = 0.3,
 ) -> StageResult:
     """Train one member for a number of updates with a one-cycle learning rate, in place.
 
@@ -154,6 +161,7 @@ def train_stage(
         rate: largest learning rate.
         seed: of order and augmentation.
         progress: called with (update, loss) after each update.
+        points_weight: of finding `config.SCENE_POINTS`, beside the actions' 1.
     """
     network.train().requires_grad_(True).to(memory_format=torch.channels_last)
     batches = Batches(frames, network.config, seed, batch)
@@ -169,7 +177,7 @@ def train_stage(
         with torch.autocast("cpu", torch.bfloat16, enabled=fast):
             output = network(images, present, proprioception, tokens)
         parts = losses(output, *labels)
-        loss = parts.total()
+        loss = parts.total(points_weight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

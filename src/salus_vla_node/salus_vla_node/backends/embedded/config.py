@@ -16,14 +16,24 @@ SCENE_TARGETS = {  # what the auxiliary head reads off the latent, and the unit 
     **{"goal_x": 0.1, "goal_y": 0.1, "goal_z": 0.1},
     **{"obstacle_present": 1.0, "obstacle_x": 0.1, "obstacle_y": 0.1, "obstacle_height": 0.1},
     **{"other_x": 0.1, "other_y": 0.1},  # of the object nearest to the tool that is not the target
-    **{"grasp_x": 0.03, "grasp_y": 0.03, "grasp_z": 0.03},  # target minus tool, within 8 cm
+    # Within reach and in the hand: target minus tool across the fingers, along their motion, up
+    **{"grasp_across": 0.01, "grasp_along": 0.01, "grasp_up": 0.01},
+    "half_size": 0.004,  # of the target
+    "enclosed": 0.5,  # within reach: the target is between the fingers, so that closing grasps it
     "clearance": 0.05,  # between tool and obstacle, up to 15 cm
-    "load_gap": 0.03,  # from the obstacle's top up to what is lowest of fingers and load
-    "enclosed": 0.5,  # the target is between the fingers
+    "load_gap": 0.02,  # from the obstacle's top up to what is lowest of fingers and load
     **{"target_held": 1.0, "target_slippery": 1.0, "progress": 1.0},
 }
-SCENE_POINTS = ("target", "goal", "obstacle")
-"""What the first keypoints of every camera are taught to find; the others are free."""
+SCENE_POINTS = (
+    *("target", "goal", "obstacle"),
+    *("left_fingertip", "right_fingertip"),
+    *("front_left_corner", "front_right_corner", "back_left_corner", "back_right_corner"),
+)
+"""What the first keypoints of every camera are taught to find; the others are free.
+
+Fingertips and the corners of the target's top face, in the hand's frame, are taught to the wrist's
+camera only, and the corners only near the hand: together they tell where the target is between the
+fingers, wherever the camera sits."""
 VOCABULARY = (
     *("<unk>", "pick", "up", "the", "cube", "and", "place", "it", "on", "goal", "put", "white"),
     *("disc", "move", "block", "to", "take", "set", "down", "red", "green", "blue", "yellow"),
@@ -39,7 +49,9 @@ class EmbeddedConfig:
 
     Attributes:
         cameras: names, in the order of the encoders.
-        image_size: edge of the square images after area averaging [pixel].
+        windows: what is seen of the images of the first cameras: left and upper border and edge,
+            as shares of the image's edge; of the others, all.
+        image_size: edge of the square views after area averaging [pixel].
         chunk_length: control steps per predicted action chunk.
         latent_size: of the latent h_t.
         action_temperature: by how many predicted standard deviations executed actions stray; 0: the
@@ -53,6 +65,7 @@ class EmbeddedConfig:
     """
 
     cameras: tuple[str, ...] = ("front", "wrist")
+    windows: tuple[tuple[float, float, float], ...] = ((0.0, 0.0, 1.0), (0.125, 0.25, 0.75))
     image_size: int = 64
     chunk_length: int = 8
     latent_size: int = 128
@@ -65,6 +78,11 @@ class EmbeddedConfig:
     proprioception_std: tuple[float, ...] = field(default=(1.0,) * len(PROPRIOCEPTION))
     control_period: float = 1.0 / 30.0
 
+    def window(self, camera: str) -> tuple[float, float, float]:
+        """Left and upper border and edge of what is seen of a camera's image."""
+        index = self.cameras.index(camera)
+        return self.windows[index] if index < len(self.windows) else (0.0, 0.0, 1.0)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
@@ -76,4 +94,8 @@ class EmbeddedConfig:
         Raises:
             TypeError: a key is not a field.
         """
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return cls(**{k: _frozen(v) for k, v in values.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from salus_vla_node.backends.base import STATISTICS_FILE as STATISTICS_FILE
-from salus_vla_node.backends.embedded.inputs import resize_area, tokenize
+from salus_vla_node.backends.embedded.inputs import camera_view, tokenize
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.backends.embedded.pretrained import CheckpointError, read_json
 
@@ -121,7 +121,7 @@ class EmbeddedEnsemble:
         """Run all members on one observation.
 
         Args:
-            images: by camera (n * S, n * S, 3) uint8; a missing camera is declared to the network.
+            images: by camera, see `inputs.camera_view`; a missing camera is declared to the network.
             proprioception: (P,) from `inputs.proprioception_vector`.
             tokens: (W,) from `tokenize`.
 
@@ -135,7 +135,7 @@ class EmbeddedEnsemble:
         present = np.zeros((1, len(self.config.cameras)), np.float32)
         for i, name in enumerate(self.config.cameras):
             if name in images:
-                stacked[0, i] = resize_area(images[name], size)
+                stacked[0, i] = camera_view(images[name], name, self.config)
                 present[0, i] = 1.0
         output = self.forward(stacked, present, proprioception[None], tokens[None])
         return EnsembleOutput(*(value[0] for value in output))

@@ -38,6 +38,44 @@ def resize_area(image: np.ndarray, size: int) -> np.ndarray:
     return ((total + factor * factor // 2) // (factor * factor)).astype(np.uint8)
 
 
+def camera_view(image: np.ndarray, camera: str, config: EmbeddedConfig) -> np.ndarray:
+    """What the network gets of a camera's image: its window, averaged to the network's size.
+
+    Args:
+        image: (E, E, 3) uint8; one of the network's own size is taken for a view already.
+        camera: its name.
+        config: has the windows.
+
+    Returns:
+        (S, S, 3) uint8.
+
+    Raises:
+        ValueError: the window is no multiple of the network's size.
+    """
+    if image.shape[:2] == (config.image_size, config.image_size):
+        return image
+    left, top, edge = config.window(camera)
+    first_row, first_column, size = (round(x * image.shape[0]) for x in (top, left, edge))
+    window = image[first_row : first_row + size, first_column : first_column + size]
+    return resize_area(window, config.image_size)
+
+
+def view_points(points: np.ndarray, camera: str, config: EmbeddedConfig) -> np.ndarray:
+    """Places in a camera's image as places in its view.
+
+    Args:
+        points: (..., 2) rightwards and downwards from the centre, -1 to 1.
+        camera: its name.
+        config: has the windows.
+
+    Returns:
+        (..., 2) in the same units; NaN for what is outside.
+    """
+    left, top, edge = config.window(camera)
+    inside = ((points + 1.0) / 2.0 - (left, top)) * (2.0 / edge) - 1.0
+    return np.where((np.abs(inside) <= 1.0).all(-1, keepdims=True), inside, np.nan)
+
+
 def proprioception_vector(
     tool_position: np.ndarray,
     tool_quaternion: np.ndarray,

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn, relu, relu_
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, layer_norm, pad
 
-from salus_vla_node.backends.embedded.config import SCENE_POINTS, EmbeddedConfig
+from salus_vla_node.backends.embedded.config import SCENE_POINTS, SCENE_TARGETS, EmbeddedConfig
 from salus_vla_node.backends.embedded.pretrained import PretrainedMixin
 
-_STEM, _TRUNK, _KEYPOINTS, _MIDDLE, _DEEP = 16, 32, 16, 32, 48
+_STEM, _TRUNK, _KEYPOINTS, _MIDDLE, _DEEP = 16, 32, 20, 32, 48
 _WORD, _FUSED = 48, 256
 LOG_STD_RANGE = (-5.0, 1.0)  # of normalised action units
 
@@ -147,7 +147,7 @@ class CameraEncoders(nn.Module):
     @staticmethod
     def output_size() -> int:
         """Features per camera and member."""
-        return 2 * _KEYPOINTS + 16 * _DEEP
+        return 2 * _KEYPOINTS + _TRUNK + 16 * _DEEP
 
     def forward(self, images: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode (B, C, 3, S, S) images in -1..1 under (B, M, W) instructions.
@@ -168,6 +168,7 @@ class CameraEncoders(nn.Module):
         heat = self._heat(x, groups)  # (B, groups * keypoints, S/2 * S/2)
         share = heat.float().softmax(2)
         points = (share @ self.grid).reshape(batch, groups, -1)
+        looks = self._looks(share, x, groups)
         found = points.reshape(batch, cameras, m, -1)[..., : 2 * len(SCENE_POINTS)]
         heat, share = (
             value.reshape(batch, cameras, m, _KEYPOINTS, -1)[:, :, :, : len(SCENE_POINTS)]
@@ -176,9 +177,19 @@ class CameraEncoders(nn.Module):
         found = torch.cat([found, share.amax(-1)], -1).transpose(1, 2)
         deep = relu_(self.deep(relu_(self.middle(x, groups)), groups))
         deep = adaptive_avg_pool2d(deep, 4).reshape(batch, groups, -1)
-        features = torch.cat([points, deep.float()], -1)
+        features = torch.cat([points, looks, deep.float()], -1)
         features = features.reshape(batch, cameras, m, -1).transpose(1, 2)
         return features, found, heat.transpose(1, 2)
+
+    @staticmethod
+    def _looks(share: Tensor, x: Tensor, groups: int) -> Tensor:
+        """What the target looks like: features where the first keypoint is, (B, groups, T)."""
+        share = share.reshape(len(x), groups, _KEYPOINTS, -1)[:, :, :1]
+        if len(x) == 1:
+            pixels = x.permute(0, 2, 3, 1).reshape(-1, groups, _TRUNK).transpose(0, 1)
+            return torch.bmm(share[0], pixels.float())[None, :, 0]
+        pixels = x.reshape(len(x), groups, _TRUNK, -1)
+        return torch.einsum("bgp,bgtp->bgt", share[:, :, 0], pixels.float())
 
     def _heat(self, x: Tensor, groups: int) -> Tensor:
         """Logits of the softmax, from (B, groups * T, H, W): (B, groups * keypoints, H * W)."""
@@ -235,6 +246,8 @@ class EmbeddedNetwork(nn.Module, PretrainedMixin):
         self.mean = StackedLinear(m, _FUSED, 7 * config.chunk_length)
         self.log_std = StackedLinear(m, _FUSED, 7 * config.chunk_length)
         self.scene = StackedLinear(m, config.latent_size, len(config.scene_targets))
+        unit = torch.tensor([SCENE_TARGETS.get(name, 1.0) for name in config.scene_targets])
+        self.register_buffer("scene_unit", unit, persistent=False)
         for name in ("mean", "std"):
             values = getattr(config, f"proprioception_{name}")
             self.register_buffer(f"proprioception_{name}", torch.tensor(values), persistent=False)
@@ -265,5 +278,9 @@ class EmbeddedNetwork(nn.Module, PretrainedMixin):
         shape = (batch, m, self.config.chunk_length, 7)
         log_std = self.log_std(hidden).reshape(shape).clamp(*LOG_STD_RANGE)
         return NetworkOutput(
-            self.mean(hidden).reshape(shape), log_std, latent, self.scene(latent), heat
+            self.mean(hidden).reshape(shape),
+            log_std,
+            latent,
+            self.scene(latent) * self.scene_unit,
+            heat,
         )
