@@ -86,7 +86,7 @@ def test_points_are_where_the_views_show_them():
     world, config = MujocoWorld(load_scene()), EmbeddedConfig()
     truth = world.reset(1, "easy", "none", tasks=("put_on",))
     start = world.scenario.objects[world.scenario.target].position
-    truth = world.move_to(start + (0.0, 0.0, 0.07), 0.0, 1.0)
+    truth = world.move_to(start + np.array([0.0, 0.0, 0.07]), 0.0, 1.0)
     target = world.scenario.target
     places = scene_points(world, truth, config)
     views = [camera_view(world.render(camera), camera, config) for camera in config.cameras]

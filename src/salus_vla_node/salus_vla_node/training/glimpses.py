@@ -120,7 +120,7 @@ def _pierced(truth: WorldTruth, scenario: Scenario) -> bool:
 
 
 def _held_at(rng: np.random.Generator, half: float) -> tuple[float, float]:
-    """Where in the hand: half of them as a good grasp, the others anywhere that fingers hold [m]."""
+    """Where in the hand [m]: half as in a good grasp, the others anywhere that fingers hold."""
     if rng.uniform() < 0.5:
         return rng.normal(0.0, 0.004), min(half - 0.014, 0.006) + rng.normal(0.0, 0.003)
     aside = half + PAD_HALF_WIDTH - _HOLD_LEAST

@@ -32,10 +32,7 @@ class InputReader:
     def read(self, truth: WorldTruth) -> tuple[np.ndarray, np.ndarray]:
         """Images (C, S, S, 3) uint8 and proprioception (P,) of the present step."""
         images = np.stack(
-            [
-                camera_view(self._world.render(c), c, self._config)
-                for c in self._config.cameras
-            ]
+            [camera_view(self._world.render(c), c, self._config) for c in self._config.cameras]
         )
         width = truth.gripper_width
         vector = proprioception_vector(

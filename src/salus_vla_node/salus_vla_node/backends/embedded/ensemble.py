@@ -121,7 +121,7 @@ class EmbeddedEnsemble:
         """Run all members on one observation.
 
         Args:
-            images: by camera, see `inputs.camera_view`; a missing camera is declared to the network.
+            images: by camera, see `inputs.camera_view`; the network is told which are missing.
             proprioception: (P,) from `inputs.proprioception_vector`.
             tokens: (W,) from `tokenize`.
 
