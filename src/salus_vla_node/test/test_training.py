@@ -123,8 +123,11 @@ def test_a_window_maps_images_and_points_alike():
     assert view.sum() == 3 * 255
     assert camera_view(view, "wrist", config) is view
     assert np.isnan(view_points(np.array([[-0.9, 0.0]]), "wrist", config)).all()
-    with pytest.raises(ValueError, match="240x240"):
-        camera_view(np.zeros((320, 320, 3), np.uint8), "wrist", config)
+    for height, width in ((320, 320), (256, 320)):
+        with pytest.raises(ValueError, match=f"camera 'wrist': image is {width}x{height}"):
+            camera_view(np.zeros((height, width, 3), np.uint8), "wrist", config)
+    with pytest.raises(ValueError, match="camera 'front': image is 320x256"):
+        camera_view(np.zeros((256, 320, 3), np.uint8), "front", config)
 
 
 def test_a_view_without_actions_teaches_only_what_is_in_it():

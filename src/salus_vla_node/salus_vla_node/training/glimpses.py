@@ -29,7 +29,6 @@ _LOOKS = 6  # of the expert at the same state
 _TURN = {PUSH: 1.2}  # largest yaw of the hand [rad]
 _SMALL_TURN = 0.5  # of other tasks
 _HOLD_LEAST = 0.005  # so much of the target is between the fingers [m]
-_WIDEST = 0.04  # travel of a finger [m]
 _FINGER = 0.02  # thickness of a finger, with some room [m]
 _SPREAD = 0.012  # standard deviation of the fingers' place around the target [m]
 
@@ -97,7 +96,8 @@ def _somewhere(world: MujocoWorld, rng: np.random.Generator) -> WorldTruth | Non
         if rng.uniform() < _AROUND:
             if scenario.task != PUSH:
                 turn = float(np.clip(quarter_turn(start.yaw) + rng.normal(0.0, 0.15), -0.8, 0.8))
-                opening = rng.uniform(min((half + 0.005) / _WIDEST, 1.0), 1.0)
+                least = (half + 0.005) / world.scene.arm["finger_travel"]
+                opening = rng.uniform(min(least, 1.0), 1.0)
             place = np.array([*rng.normal(target[:2], _SPREAD), rng.uniform(_LOW[2], 0.07)])
         else:
             place[:2] = target[:2] + rng.normal(0.0, 0.04, 2)

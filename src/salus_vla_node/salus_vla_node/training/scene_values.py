@@ -74,22 +74,18 @@ def scene_points(world: MujocoWorld, truth: WorldTruth, config: EmbeddedConfig) 
 def _close_points(truth: WorldTruth, target: np.ndarray, half: float) -> np.ndarray:
     """Both fingertips and the corners of the target's top face: (6, 3) [m]; NaN beyond reach."""
     tool, hand = truth.tool_position, yaw(truth.tool_quaternion)
-    tips = tool + _along((0.0, truth.gripper_width / 2 + _FINGER_HALF), hand, (1, -1), -PAD_LOW)
+    tips = tool + _along((0.0, truth.gripper_width / 2 + _FINGER_HALF), hand, -PAD_LOW)
     turn = hand + quarter_turn(yaw(target[3:]) - hand)
-    corners = target[:3] + np.vstack(
-        [_along((side * half, half), turn, (1, -1), half) for side in (1, -1)]
-    )
+    corners = target[:3] + np.vstack([_along((side * half, half), turn, half) for side in (1, -1)])
     if np.linalg.norm(target[:3] - tool) > _CLOSE:
         corners[:] = np.nan
     return np.vstack([tips, corners])
 
 
-def _along(
-    place: tuple[float, float], turn: float, sides: tuple[int, int], up: float
-) -> np.ndarray:
+def _along(place: tuple[float, float], turn: float, up: float) -> np.ndarray:
     """Two places (2, 3) mirrored across a turned frame's first axis."""
     ahead, aside = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
-    return np.stack([[*(place[0] * ahead + side * place[1] * aside), up] for side in sides])
+    return np.stack([[*(place[0] * ahead + side * place[1] * aside), up] for side in (1, -1)])
 
 
 def fallen(truth: WorldTruth, scenario: Scenario) -> bool:

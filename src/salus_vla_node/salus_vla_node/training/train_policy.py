@@ -40,6 +40,7 @@ DEMO_SEED, GLIMPSE_SEED, VIEW_SEED = 1_000_000, 1_500_000, 1_700_000
 DAGGER_SEED, VALIDATION_SEED = 2_000_000, 3_000_000
 SEEDS_PER_MEMBER = 100_000
 VIEW_DIFFICULTY = "standard"  # of views that teach what is in them, but nothing to do
+POINTS_WEIGHT, LAST_POINTS_WEIGHT = 0.3, 0.1  # of the keypoints; in the end they are found
 EASY_SHARE = 0.25  # of the training episodes; the others are of difficulty 'training'
 ROLLOUT_TEMPERATURE = 0.5  # members wander a little in DAgger rounds, so that they show more states
 
@@ -204,7 +205,7 @@ def train_member(
                 rate,
                 1000 * member + number,
                 progress,
-                points_weight=0.1 if name == "last" else 0.3,  # they are found by then
+                LAST_POINTS_WEIGHT if name == "last" else POINTS_WEIGHT,
             )
         outcomes: dict[str, int] = {}
         if name == "last":

@@ -147,7 +147,7 @@ def train_stage(
     rate: float,
     seed: int,
     progress,
-    points_weight: float = 0.3,
+    points_weight: float,
 ) -> StageResult:
     """Train one member for a number of updates with a one-cycle learning rate, in place.
 

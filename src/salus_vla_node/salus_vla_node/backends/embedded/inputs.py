@@ -50,12 +50,17 @@ def camera_view(image: np.ndarray, camera: str, config: EmbeddedConfig) -> np.nd
         (S, S, 3) uint8.
 
     Raises:
-        ValueError: the window is no multiple of the network's size.
+        ValueError: the image is not square, or the window no multiple of the network's size.
     """
     if image.shape[:2] == (config.image_size, config.image_size):
         return image
     left, top, edge = config.window(camera)
     first_row, first_column, size = (round(x * image.shape[0]) for x in (top, left, edge))
+    if image.shape[0] != image.shape[1] or size % config.image_size:
+        raise ValueError(
+            f"camera '{camera}': image is {image.shape[1]}x{image.shape[0]}: it must be square, "
+            f"and {edge:g} of its edge a multiple of {config.image_size} pixels"
+        )
     window = image[first_row : first_row + size, first_column : first_column + size]
     return resize_area(window, config.image_size)
 
