@@ -37,7 +37,7 @@ def test_the_world_holds_while_the_policy_is_gone_and_goes_on_when_it_is_back(be
     (run,) = collection.runs.iterdir()
     (episode,) = open_run(run)
     assert episode.length > 10
-    assert 1 <= episode.commands_missed <= 5
+    assert 1 <= episode.commands_missed < 5
     # Nothing was proposed where the policy was gone; before and after it was.
     complete = episode["complete"]
     assert complete[:5].all()

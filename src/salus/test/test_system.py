@@ -155,6 +155,7 @@ def test_the_same_seeds_give_the_same_episodes(launch, tmp_path):
         collect(launch, tmp_path / name, *SETTINGS["lockstep"].arguments)[0] for name in "ab"
     )
     for one, other in zip(first, second, strict=True):
+        assert (one.commands_missed, other.commands_missed) == (0, 0)
         assert (one.outcome, one.failure, one.onset_step) == (
             other.outcome,
             other.failure,

@@ -47,7 +47,7 @@ class RunnerParameters:
         900.0, "Longest wall time of one episode [s].", minimum=1.0, read_only=True
     )
     max_missed_commands: int = parameter(
-        10,
+        5,
         "In lockstep: commands missed in one episode from which on the run is given up.",
         minimum=1,
         read_only=True,

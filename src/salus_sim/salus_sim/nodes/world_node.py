@@ -70,8 +70,10 @@ class WorldParameters(DiagnosticsParameters):
     lockstep: bool = parameter(
         True, "Wait for the command of each step; else 30 Hz by the wall clock.", read_only=True
     )
+    # What DDS lost while endpoints found each other comes again after 3 s, the period of its
+    # heartbeats: to hold the pose by then would make the episode depend on the machine.
     command_timeout: float = parameter(
-        3.0,
+        6.0,
         "Lockstep: hold the pose for one period when no command has come for so long [s].",
         minimum=0.1,
         maximum=600.0,
