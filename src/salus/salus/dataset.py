@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from salus.dataset_settings import DatasetError, Settings, load_splits
+from salus.dataset_settings import RUN_HASHES, DatasetError, Settings, load_splits
 from salus.dataset_worker import Ended, Finished, Refused, Share, work
 from salus_core.episode_store import (
     NotARunError,
@@ -28,7 +28,7 @@ from salus_core.episode_store import (
 )
 from salus_core.failures import FailureType
 from salus_sim.scenario import sample_scenario
-from salus_sim.scene import SceneError, load_scene
+from salus_sim.scene import SceneError, load_scene, scene_hash
 
 SUCCESS = "success"
 OUTCOMES = (SUCCESS, *(failure.name.lower() for failure in tuple(FailureType)[1:]))
@@ -167,6 +167,7 @@ def settings_of(options: argparse.Namespace) -> tuple[Settings, range]:
         policy=options.policy,
         checkpoint=options.checkpoint,
         cameras=tuple(options.cameras),
+        scene_hash=scene_hash(),
     )
     return settings, range(first, first + options.episodes)
 
@@ -192,11 +193,11 @@ def exclusive(output: Path) -> Iterator[None]:
         yield
 
 
-def committed(output: Path, settings: Settings, tally: Tally) -> tuple[set[int], str]:
+def committed(output: Path, settings: Settings, tally: Tally) -> tuple[set[int], dict[str, str]]:
     """Clean up after a call that died; take stock of what is there.
 
     Returns:
-        The seeds that are done, and the hash of the weights that acted; empty: none have.
+        The seeds that are done, and what their runs have of RUN_HASHES; empty: none are.
 
     Raises:
         DatasetError: the folder holds episodes that do not belong to this data set.
@@ -204,21 +205,24 @@ def committed(output: Path, settings: Settings, tally: Tally) -> tuple[set[int],
     for recovery in recover_root(output):
         print(recovery, file=sys.stderr)
     done: set[int] = set()
-    weights = ""
-    for metadata in sorted(output.glob("*/metadata.json")):
-        run = open_run(metadata.parent)
+    hashes: dict[str, str] = {}
+    # A worker that died before its run had arrays has left a folder without any.
+    for data in sorted(output.glob("*/data.zarr")):
+        run = open_run(data.parent)
         _check_belongs(run, settings)
         if not len(run):
             continue
-        if weights and run.attributes["policy_hash"] != weights:
-            raise DatasetError(f"{output} holds runs of different weights: choose another --output")
-        weights = run.attributes["policy_hash"]
+        for name, what in RUN_HASHES.items():
+            if hashes.setdefault(name, run.attributes[name]) != run.attributes[name]:
+                raise DatasetError(
+                    f"{output} holds runs of different {what}: choose another --output"
+                )
         for episode in run:
             done.add(episode.seed)
             onset = episode.onset_step if episode.onset_step >= 0 else episode.length
             before = any(fault.onset_step <= onset for fault in episode.faults)
             tally.add(episode.failure, before, episode.length)
-    return done, weights
+    return done, hashes
 
 
 def _check_belongs(run: Run, settings: Settings) -> None:
@@ -234,7 +238,12 @@ def _check_belongs(run: Run, settings: Settings) -> None:
 
 
 def collect(
-    settings: Settings, seeds: Sequence[int], output: Path, workers: int, weights: str, tally: Tally
+    settings: Settings,
+    seeds: Sequence[int],
+    output: Path,
+    workers: int,
+    hashes: dict[str, str],
+    tally: Tally,
 ) -> list[str]:
     """Collect the seeds in processes.
 
@@ -243,7 +252,7 @@ def collect(
         seeds: to collect.
         output: folder of runs.
         workers: processes.
-        weights: hash that the policy's weights must have; empty: any.
+        hashes: those of RUN_HASHES that new runs must have; empty: any.
         tally: is added to.
 
     Returns:
@@ -256,7 +265,7 @@ def collect(
     news, stop = context.Queue(), context.Event()
     processes = {}
     for index in range(min(workers, len(seeds))):
-        share = Share(index, tuple(seeds[index::workers]), output, settings, weights)
+        share = Share(index, tuple(seeds[index::workers]), output, settings, hashes)
         processes[index] = context.Process(target=work, args=(share, news, stop), daemon=True)
     errors: list[str] = []
     previous = {
@@ -315,11 +324,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings, seeds = settings_of(options)
         output = options.output or Path("runs", options.split or "dataset")
         with exclusive(output):
-            done, weights = committed(output, settings, tally)
+            done, hashes = committed(output, settings, tally)
             left = [seed for seed in seeds if seed not in done]
             if done:
                 print(f"{len(seeds) - len(left)} of {len(seeds)} episodes are there already")
-            errors = collect(settings, left, output, options.workers, weights, tally)
+            errors = collect(settings, left, output, options.workers, hashes, tally)
     except (DatasetError, NotARunError, StoreWriteError) as error:
         print(f"dataset: {error}", file=sys.stderr)
         return 1

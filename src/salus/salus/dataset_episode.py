@@ -30,7 +30,7 @@ from salus_msgs.msg import (
 )
 from std_msgs.msg import Header
 
-from salus.dataset_settings import DatasetError, Settings
+from salus.dataset_settings import RUN_HASHES, DatasetError, Settings
 from salus_core.episode_store import JOINT_NAMES, Camera, EpisodeWriter, RunSchema
 from salus_core.failures import FailureType
 from salus_recorder.assembler import StepMessages
@@ -156,9 +156,9 @@ class EpisodeCollector:
         self._draw_once()
 
     @property
-    def policy_hash(self) -> str:
-        """Of the policy's weights."""
-        return self._policy.info.weights_hash
+    def hashes(self) -> dict[str, str]:
+        """What the run will hold of RUN_HASHES."""
+        return {name: getattr(self._info, name) for name in RUN_HASHES}
 
     def close(self) -> None:
         """Close the run and free the renderer."""

@@ -11,6 +11,9 @@ from ament_index_python.packages import get_package_share_directory
 
 from salus_core import data
 
+RUN_HASHES = {"policy_hash": "weights", "schema_hash": "signals"}
+"""Attributes of a run that must be the same in all runs of a data set, and of what they are."""
+
 _KEYS = {"first_seed", "seeds", "runs", "profile", "difficulty", "tasks"}
 
 
@@ -30,6 +33,7 @@ class Settings:
         policy: name of the backend.
         checkpoint: as the backend takes it.
         cameras: whose images are recorded.
+        scene_hash: SHA-256 of the scene file.
     """
 
     split: str = ""
@@ -39,16 +43,18 @@ class Settings:
     policy: str = "embedded"
     checkpoint: str = "default"
     cameras: tuple[str, ...] = ()
+    scene_hash: str = ""
 
     @property
     def comparable(self) -> dict[str, Any]:
-        """What must not change within one folder; the weights are told apart by their hash."""
+        """What must not change within one folder; for weights and signals see RUN_HASHES."""
         return {
             "split": self.split,
             "profile": self.profile,
             "difficulty": self.difficulty,
             "tasks": list(self.tasks),
             "cameras": list(self.cameras),
+            "scene_hash": self.scene_hash,
         }
 
 

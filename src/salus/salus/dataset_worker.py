@@ -17,7 +17,7 @@ from salus.dataset_episode import (
     EpisodeStoppedError,
     SeedRefusedError,
 )
-from salus.dataset_settings import DatasetError, Settings
+from salus.dataset_settings import RUN_HASHES, DatasetError, Settings
 from salus_core.episode_store import StoreWriteError
 from salus_sim.scene import SceneError
 from salus_sim.world.mujoco_world import WorldError
@@ -33,14 +33,14 @@ class Share:
         seeds: to collect, in this order.
         output: folder of runs.
         settings: of the data set.
-        policy_hash: that the policy's weights must have; empty: any.
+        hashes: those of RUN_HASHES that the run must have; empty: any.
     """
 
     index: int
     seeds: tuple[int, ...]
     output: Path
     settings: Settings
-    policy_hash: str
+    hashes: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,13 @@ def _collect(share: Share, news: Queue, stopped: Any) -> None:
         {"dataset": share.settings.comparable},
     )
     try:
-        if share.policy_hash and share.policy_hash != collector.policy_hash:
-            raise DatasetError(
-                f"{share.output} holds episodes of other weights (hash "
-                f"{share.policy_hash[:12]}, these: {collector.policy_hash[:12]}): give the same "
-                "--checkpoint, or another --output"
-            )
+        for name, found in share.hashes.items():
+            if found != collector.hashes[name]:
+                raise DatasetError(
+                    f"{share.output} holds episodes of other {RUN_HASHES[name]} ({name} "
+                    f"{found[:12]}, these: {collector.hashes[name][:12]}): give the same "
+                    "--policy and --checkpoint, or another --output"
+                )
         for seed in share.seeds:
             started, cpu = time.monotonic(), time.process_time()
             try:

@@ -2,17 +2,20 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from salus import dataset
-from salus.dataset_settings import DatasetError, load_splits
+from salus.dataset_settings import DatasetError, Settings, load_splits
 from salus_core.episode_store import EpisodeWriter, open_dataset
-from salus_core.episode_store.testing import make_schema
+from salus_core.episode_store.testing import make_schema, write_episode
+from salus_sim.scene import scene_hash
 
 OTHERS = (range(0, 100_000), range(1_000_000, 4_000_000))
 """Seeds of collect, and of the policy's training."""
@@ -101,6 +104,14 @@ def test_a_folder_of_other_runs_is_left_alone(tmp_path, capsys):
     }
 
 
+def test_a_run_that_never_got_its_arrays_blocks_nothing(tmp_path):
+    writer = EpisodeWriter(tmp_path, make_schema())
+    shutil.rmtree(writer.path / "data.zarr")
+    writer._lock.release()  # what the kernel does when the process dies
+    for _ in range(2):
+        assert dataset.committed(tmp_path, Settings(), dataset.Tally()) == (set(), {})
+
+
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory):
     output = tmp_path_factory.mktemp("dataset")
@@ -137,6 +148,39 @@ def test_a_second_call_collects_only_what_is_missing(collected, capsys):
 def test_other_settings_are_refused_in_the_same_folder(collected, capsys):
     assert collect(collected, 3, "--profile", "none") == 1
     assert "was collected with profile 'mixed', not 'none'" in capsys.readouterr().err
+
+
+@pytest.mark.ros
+def test_another_scene_or_other_signals_are_refused_in_the_same_folder(
+    collected, capsys, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "scene_hash", lambda: "another")
+        assert collect(collected, 4) == 1
+    assert f"was collected with scene_hash '{scene_hash()}', not 'another'" in (
+        capsys.readouterr().err
+    )
+    settings, _ = dataset.settings_of(
+        dataset.parse(["--episodes", "4", "--difficulty", "easy", "--tasks", "push"])
+    )
+    done, hashes = dataset.committed(collected, settings, dataset.Tally())
+    assert {0, 1} <= done
+    other = {**hashes, "schema_hash": "another"}
+    (error,) = dataset.collect(settings, [3], collected, 1, other, dataset.Tally())
+    assert "holds episodes of other signals (schema_hash another, these: " in error
+
+
+def test_runs_of_different_signals_are_no_data_set(tmp_path):
+    settings = Settings()
+    for schema_hash in ("11", "22"):
+        schema = replace(make_schema(), schema_hash=schema_hash)
+        writer = EpisodeWriter(
+            tmp_path, schema, env=schema_hash, metadata={"dataset": settings.comparable}
+        )
+        write_episode(writer, 0, 3)
+        writer.close()
+    with pytest.raises(DatasetError, match="runs of different signals: choose another --output"):
+        dataset.committed(tmp_path, settings, dataset.Tally())
 
 
 @pytest.mark.ros

@@ -21,6 +21,7 @@ def test_the_same_seeds_give_the_same_episodes_as_the_nodes(launch, tmp_path):
         f"seed:={SEED}",
         f"output:={tmp_path / 'nodes'}",
         "faults:=heavy",
+        "predictor:=none",
     )
     assert code == 0, output[-6000:]
     (path,) = (tmp_path / "nodes").iterdir()

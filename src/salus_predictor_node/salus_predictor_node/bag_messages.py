@@ -47,6 +47,7 @@ class BagMessages:
         path: of the bag.
         signals: the first VlaSignals of each step; others are repetitions.
         info: SignalInfo; None: not recorded.
+        policies: (name, hash) of every SignalInfo, in the order in which they came.
         status: last EpisodeStatus of each episode.
         setup: EpisodeSetup of each episode.
         joints: JointState by stamp [ns].
@@ -59,6 +60,7 @@ class BagMessages:
     path: Path
     signals: dict[Key, Any] = field(default_factory=dict)
     info: Any = None
+    policies: dict[tuple[str, str], None] = field(default_factory=dict)
     status: dict[int, Any] = field(default_factory=dict)
     setup: dict[int, Any] = field(default_factory=dict)
     joints: dict[int, Any] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class BagMessages:
             self.signals.setdefault((message.episode, message.step), message)
         elif topic == "signal_info":
             self.info = message
+            self.policies[message.policy, message.policy_hash] = None
         elif topic == "episode":
             self.status[message.episode] = message
         elif topic == "episode_setup":

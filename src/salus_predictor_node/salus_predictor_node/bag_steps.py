@@ -129,7 +129,7 @@ def steps_of_bags(
             action_scale=np.array(info.action_scale if info else [1.0] * 7, np.float32),
             schema_hash=info.schema_hash if info else "",
             members=int(info.members) if info else 1,
-            policies=((info.policy, info.policy_hash),) if info else (),
+            policies=tuple(dict.fromkeys(policy for bag in bags for policy in bag.policies)),
         ),
         stamp=stamp,
         number=np.repeat([episode.number for episode in episodes], lengths),
@@ -159,7 +159,6 @@ def _episodes(bag: BagMessages, remarks: list[str]) -> list[_Episode]:
             remarks.append(f"{bag.path.name}: the end of episode {number} is not in it: censored.")
         failure = FailureType(status.failure) if ended else FailureType.NONE
         onset = int(status.onset_step) if failure else -1
-        # Rows after the onset are censored, so it may be brought back to where the rows end.
         found.append(
             _Episode(
                 bag=bag,

@@ -66,9 +66,9 @@ class Forecaster:
             self._skip(step - last[1] - 1)
 
     def _skip(self, gap: int) -> int:
-        """Pass steps that never came, as many as the memory holds; returns how many."""
+        """Pass steps that never came, as many as the memory reaches back; returns how many."""
         self.missed += gap
-        passed = min(gap, self.predictor.network.context)
+        passed = min(gap, self.predictor.network.reach)
         for _ in range(passed):
             self._stream.skip()
         return passed

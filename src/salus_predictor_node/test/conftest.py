@@ -42,8 +42,8 @@ def data():
 def checkpoint(data, tmp_path_factory):
     """Of `temporal` by name, with weights that were drawn, not trained, and a band."""
 
-    def make(name="temporal"):
-        predictor = make_predictor(RunSettings.from_mapping({"predictor": name}), data)
+    def make(name="temporal", **settings):
+        predictor = make_predictor(RunSettings.from_mapping({"predictor": name, **settings}), data)
         torch.manual_seed(0)
         for parameter in predictor.network.parameters():
             if parameter.ndim > 1:

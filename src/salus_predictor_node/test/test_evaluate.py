@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from made_up_runs import write_runs
 
+from salus_core.data import SCENE_NAMES
 from salus_core.data.testing import make_steps
+from salus_core.evaluation.privileged import with_true_scene
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_predictor_node.commands import ablate, compare, evaluate, replay
 from salus_predictor_node.report.assess import Settings
@@ -128,7 +130,9 @@ def test_a_data_set_that_the_clock_solves_is_called_out_before_any_figure(folder
     )
     predictor, _ = load_checkpoint(folder)
     parts = Parts(test=solved)
-    report = evaluate.evaluate(predictor, parts, Settings(replicates=20), {}, Oracle())
+    report = evaluate.evaluate(
+        predictor, parts, Settings(alpha=predictor.band.alpha, replicates=20), {}, Oracle()
+    )
     document = report._document([])
     assert any("THE CLOCK SOLVES THIS DATA SET" in sentence for sentence in report.warnings())
     assert document.index("THE CLOCK SOLVES THIS DATA SET") < document.index("## Data")
@@ -197,10 +201,14 @@ def test_the_studies_of_an_ablation():
     bound = list(variants(probed, ("privileged",), 4))[-1]
     assert bound.name == "true scene instead of the latent"
     assert not bound.settings.training.reads_scene
-    scene = np.arange(6, dtype=np.float32).reshape(3, 2)
-    data = dataclasses.replace(make_steps(1), scene=scene)
-    told = np.concatenate([scene, np.ones_like(scene)], axis=1)  # columns, and which are known
+    data = make_steps(1)
+    data = dataclasses.replace(data, scene=np.ones((len(data), len(SCENE_NAMES)), np.float32))
+    told = with_true_scene(data).embedding
     np.testing.assert_array_equal(bound.change(data).embedding, told)
+    few = dataclasses.replace(settings, signals=("epistemic_uncertainty",))
+    named = {row.name: row.settings.signals for row in variants(few, ("signals",), 4)}
+    assert named["only uncertainty"] == ("epistemic_uncertainty",)
+    assert not {"without uncertainty", "only physics"} & set(named)
     assert rows["window of 31 steps"].settings.network["dilations"] == (1, 2, 4, 8)
     assert [row.name for row in variants(settings, ("ensemble",), 2)] == [
         "full", "1 member", "2 members"]  # fmt: skip
@@ -243,7 +251,7 @@ def test_replay_of_a_run_gives_the_forecasts_of_the_recording(checkpoint, tmp_pa
     offline = predictor.scores(data)
     runs, _ = write_runs(tmp_path, data, offline, predictor.hash)
     output = tmp_path / "replayed"
-    arguments = [str(runs), "--checkpoint", str(folder), "--output", str(output), *FAST]
+    arguments = [str(runs), "--checkpoint", str(folder), "--output", str(output), *FAST[2:]]
     assert replay.main(arguments) == 0
     said = capsys.readouterr().out
     assert f"Of {len(data)} forecasts in the recording" in said
@@ -256,12 +264,16 @@ def test_replay_of_a_run_gives_the_forecasts_of_the_recording(checkpoint, tmp_pa
     found = read(output / "metrics.json")
     assert list(found["methods"]) == ["temporal", "clock", "random"]
     assert any("'proprioception' needs a training split" in note for note in found["notes"])
+    assert found["alpha"] == predictor.band.alpha
+    assert replay.main([*arguments, "--alpha", "0.3"]) == 1
+    assert "--alpha 0.3: the checkpoint's band is for 0.1" in capsys.readouterr().err
 
 
 def test_replay_says_that_forecasts_are_another_predictors(checkpoint, tmp_path, capsys):
     folder = checkpoint("temporal")
     data = make_steps(3, seed=11)
     runs, _ = write_runs(tmp_path, data, np.zeros((len(data), 4, 4)), "another")
-    arguments = [str(runs), "--checkpoint", str(folder), "--output", str(tmp_path / "out"), *FAST]
+    arguments = [str(runs), "--checkpoint", str(folder), "--output", str(tmp_path / "out")]
+    arguments += FAST[2:]
     assert replay.main(arguments) == 0
     assert "another predictor's" in capsys.readouterr().out

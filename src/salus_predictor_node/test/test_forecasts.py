@@ -137,6 +137,24 @@ def test_an_episode_that_is_joined_late_has_lost_its_first_steps(rig, data, fold
     assert [f.status for f in rig.forecasts] == [WARMING_UP] * (context - 1) + [OK] * (20 - context)
 
 
+def test_a_memory_without_end_is_passed_every_step_that_it_missed(ros, data, checkpoint):
+    folder = checkpoint(network={"core": "gru"})
+    predictor, _ = load_checkpoint(folder)
+    first, missed = predictor.network.context + 10, predictor.network.context + 5
+    blank = data.select(np.arange(1))
+    gap = [*range(first), *range(first + 2, first + 2 + missed)]
+    for name in ("signals", "proprioception", "action", "action_std", "embedding"):
+        getattr(blank, name)[gap] = np.nan
+    blank.valid[gap] = False
+    rows = [row for row in range(first + missed + 6) if row not in gap]
+    assert len(blank) >= rows[-1]
+    rig = Rig(checkpoint=str(folder), info_wait=0.0, stale_after=0.0)
+    play(rig, data, rows)
+    expected = predictor.scores(blank)[rows]
+    np.testing.assert_allclose(numbers(rig.forecasts), expected, rtol=0, atol=1e-6)
+    rig.close()
+
+
 def test_signals_that_overtake_the_body_of_older_ones_do_not_cost_these(rig, data):
     for row in (0, 1):
         rig.send_step(data, row, body=False)

@@ -110,7 +110,8 @@ def test_a_checkpoint_comes_out_that_says_what_it_was_made_from(recorded, tmp_pa
         (["data.splits=nowhere.yaml"], "nowhere.yaml: No such file"),
         (["data.runs=[nowhere]"], "nowhere does not exist"),
         (["data.runs=[]"], "data.runs is empty"),
-        (["calibration.alpha=0.01"], "needs about 396 successful calibration episodes"),
+        (["calibration.alpha=0.01"], "needs 198 successful calibration episodes"),
+        (["data.validation=train"], "must be different splits, got train, train, calibration"),
         (["training.speed=3"], "unknown setting 'settings.training.speed'"),
     ],
 )

@@ -140,6 +140,13 @@ class EpisodeAssembler:
         """Record from the next episode's beginning on."""
         self._paused = False
 
+    def give_up(self, topic: str, reason: str) -> None:
+        """Discard the episodes that have not ended and of which messages of a topic have come."""
+        for number, episode in list(self._episodes.items()):
+            came = episode.begun or any(topic in row.messages for row in episode.rows.values())
+            if came and episode.status is None:
+                self._skip(number, reason)
+
     def clear(self, reason: str) -> None:
         """Forget everything, and that episodes with these numbers have been."""
         for number, episode in self._episodes.items():

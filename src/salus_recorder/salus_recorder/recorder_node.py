@@ -268,7 +268,14 @@ class RecorderNode(ManagedNode):
             self._assembler.add_end(message.episode, message, time.monotonic())
 
     def _on_signal_info(self, message: SignalInfo) -> None:
-        self._signal_info = message
+        known, self._signal_info = self._signal_info, message
+        for name in ("policy_hash", "schema_hash") if known is not None else ():
+            old, new = getattr(known, name), getattr(message, name)
+            if old != new:
+                self._assembler.give_up(
+                    "vla_signals",
+                    f"another policy took over ({name} {new[:12]}, before: {old[:12]})",
+                )
 
     def _on_forecast_info(self, message: ForecastInfo) -> None:
         self._forecast_info = message

@@ -103,7 +103,9 @@ class Graph:
         self.executor.shutdown()
         self.node.destroy_node()
 
-    def publish_info(self, embedding_size: int = 4, policy: str = "test") -> None:
+    def publish_info(
+        self, embedding_size: int = 4, policy: str = "test", policy_hash: str = "00"
+    ) -> None:
         count = len(SIGNAL_NAMES)
         self.embedding_size = embedding_size
         self.publishers["signal_info"].publish(
@@ -122,7 +124,7 @@ class Graph:
                 member_kind="checkpoints",
                 backend="test",
                 policy=policy,
-                policy_hash="00",
+                policy_hash=policy_hash,
                 schema_hash=f"{embedding_size}",
                 control_period=1 / 30,
             )

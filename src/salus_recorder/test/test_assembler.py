@@ -217,6 +217,23 @@ def test_pause_discards_and_resume_waits_for_the_next_beginning(assembler, sink)
     assert sink.others()[2:] == [("begin", 2)]
 
 
+def test_given_up_are_episodes_in_progress_of_which_the_topic_has_come(assembler, sink):
+    observe(assembler, 0, 0)
+    observe(assembler, 0, 1, ("step", "image"))
+    assembler.add_end(0, Status(2), now=0.0)
+    observe(assembler, 1, 0)
+    observe(assembler, 2, 0, ("step", "image"))
+    assembler.give_up("command", "another policy took over")
+    assert sink.said[-1] == ("report", "episode 1 is not recorded: another policy took over")
+    observe(assembler, 1, 1)
+    observe(assembler, 0, 1, ("command",))
+    observe(assembler, 2, 0, ("command",))
+    assert sink.others()[2:] == [("end", 0, 2, "known"), ("begin", 2)]
+    assembler.give_up("command", "another policy took over")
+    assert sink.said[-1] == ("discard", 2, "another policy took over")
+    assert not assembler.recording
+
+
 def test_rows_wait_while_the_sink_has_no_room(assembler, sink):
     sink.room = 2
     for step in range(5):

@@ -219,6 +219,26 @@ def test_another_policy_begins_another_run(graph, start, tmp_path):
     assert open_run(second)[0]["embedding"].shape == (3, 6)
 
 
+def test_an_episode_of_two_policies_is_discarded(graph, start, tmp_path):
+    recorder = start()
+    graph.wait_until_ready()
+    graph.begin(1)
+    graph.step(1, 0)
+    graph.wait_for(lambda status: status.state == RecorderStatus.STATE_RECORDING)
+    graph.publish_info()  # as a node that was activated again
+    graph.step(1, 1)
+    graph.publish_info(policy_hash="11")
+    graph.wait_for(lambda status: status.state == RecorderStatus.STATE_READY)
+    graph.step(1, 2)
+    graph.end(1, 3)
+    status = graph.run_episode(2, 3)
+    _, output = recorder.stop()
+    assert "episode 1 is discarded: another policy took over (policy_hash 11, before: 00)" in output
+    run = open_run(status.run)
+    assert [episode.number for episode in run] == [2]
+    assert run.attributes["policy_hash"] == "11"
+
+
 def test_aborted_and_unfinished_episodes(graph, start, tmp_path):
     recorder = start()
     graph.wait_until_ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 SCHEMA = 1
+_PACKAGED = files("salus_sim") / "scene.yaml"
 _SECTIONS = (
     "control",
     "arm",
@@ -84,7 +86,7 @@ def load_scene(path: str | Path | None = None) -> Scene:
     Raises:
         SceneError: the file is missing, is no YAML, lacks a section or has another schema.
     """
-    source = Path(path) if path else files("salus_sim") / "scene.yaml"
+    source = Path(path) if path else _PACKAGED
     try:
         data = yaml.safe_load(source.read_text())
     except OSError as error:
@@ -97,3 +99,8 @@ def load_scene(path: str | Path | None = None) -> Scene:
     if missing:
         raise SceneError(f"scene file {source} lacks the section(s) {', '.join(missing)}")
     return Scene(**{name: data[name] for name in _SECTIONS})
+
+
+def scene_hash() -> str:
+    """SHA-256 of the scene file that comes with the package: hexadecimal digits."""
+    return sha256(_PACKAGED.read_bytes()).hexdigest()

@@ -191,6 +191,29 @@ def test_a_refused_reset_says_why(rig):
     assert "unknown difficulty 'impossible'" in reply.message
 
 
+def test_a_reset_that_makes_no_sense_leaves_the_running_episode_alone(rig):
+    rig.reset(seed=3)
+    rig.command(0)
+    rig.until(lambda: (1, 1) in rig.steps())
+    for wrong in ({"difficulty": "impossible"}, {"fault_profile": "gremlins"}):
+        reply = rig.reset(seed=4, **wrong)
+        assert (reply.success, reply.episode) == (False, 1)
+    rig.command(1)
+    rig.until(lambda: (1, 2) in rig.steps())
+    assert len(rig.got["episode_setup"]) == 1
+
+
+def test_a_reset_that_the_world_cannot_start_ends_the_episode(rig, monkeypatch):
+    rig.reset(seed=3)
+    rig.until(lambda: (1, 0) in rig.steps())
+    monkeypatch.setattr(rig.world._world, "_arm_contact", lambda: (5.0, "red_cube"))
+    assert "the arm touches red_cube" in rig.reset(seed=4).message
+    monkeypatch.undo()
+    rig.command(0)
+    rig.settle()
+    assert rig.steps() == [(1, 0)]
+
+
 def test_time_goes_on_over_resets(rig):
     rig.reset(seed=3)
     rig.reset(seed=3)

@@ -1,6 +1,6 @@
 """Steps for robots that number none: every image of one camera is a step."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from salus_msgs.msg import Step
@@ -20,6 +20,7 @@ class ImageStepSync:
         tolerance: Gives the largest difference between a stamp and the leader's [s].
         on_complete: Called with each complete observation.
         on_incomplete: Called with each other one and the names that it lacks.
+        episodes: Gives each episode its number; `clear` begins the first.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class ImageStepSync:
         tolerance: Callable[[], float],
         on_complete: Callable[[Observation], None],
         on_incomplete: Callable[[Observation, list[str]], None],
+        episodes: Iterator[int],
     ):
         self._leader = leader
         self._keys = frozenset(keys)
@@ -36,13 +38,14 @@ class ImageStepSync:
         self._on_complete = on_complete
         self._on_incomplete = on_incomplete
         self._latest: dict[str, Any] = {}
+        self._episodes = episodes
         self._episode = 0
         self._step = 0
 
     def clear(self) -> None:
         """Begins an episode."""
         self._latest.clear()
-        self._episode += 1
+        self._episode = next(self._episodes)
         self._step = 0
 
     def add(self, key: str, message: Any) -> None:

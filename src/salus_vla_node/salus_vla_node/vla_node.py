@@ -5,6 +5,7 @@ import time
 import traceback
 from collections import Counter, deque
 from functools import partial
+from itertools import count
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -43,6 +44,8 @@ class VlaNode(ManagedNode):
 
     def __init__(self, **kwargs):
         super().__init__("vla", **kwargs)
+        # Beyond configurations and checkpoints: who listens ignores an episode before the last one.
+        self._image_episodes = count(1)
 
     def configure(self) -> None:
         """Loads the weights, creates publishers and subscriptions.
@@ -160,6 +163,7 @@ class VlaNode(ManagedNode):
             lambda: self.parameters.stamp_tolerance,
             self._on_complete,
             self._on_incomplete,
+            self._image_episodes,
         )
 
     def _announce(self) -> None:
@@ -278,6 +282,7 @@ class VlaNode(ManagedNode):
             self._policy = policy
             self._subscribe_cameras()
             if self.is_active:
+                self._sync.clear()
                 self._announce()
             response.success = True
         response.hash = self._policy.info.weights_hash

@@ -13,6 +13,7 @@ from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import STATISTICS_FILE, save_ensemble
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.policy import MonitoredPolicy
+from salus_vla_node.robot import RobotDescription
 
 CONFIG = EmbeddedConfig(image_size=16, latent_size=8, chunk_length=4, action_temperature=0.0)
 MEMBERS = 3
@@ -76,6 +77,18 @@ def test_what_the_cameras_show_and_the_instruction_change_the_action(folder):
     assert not np.allclose(action, backend.act(observation(seed=1)).action)
     other = observation(instruction="place it on the white disc")
     assert not np.allclose(action, backend.act(other).action)
+
+
+@pytest.mark.parametrize("joints", [6, 9])
+def test_an_arm_with_another_number_of_joints_is_refused(folder, joints):
+    def arm(count):
+        names = tuple(f"joint_{i}" for i in range(count))
+        return RobotDescription(names, (-3.0,) * count, (3.0,) * count)
+
+    backend = load(folder)
+    backend.bind(arm(7))
+    with pytest.raises(BackendError, match=f"7 joints, parameter 'joint_names' has {joints}"):
+        backend.bind(arm(joints))
 
 
 def test_reset_forgets_the_grippers_motion(folder):

@@ -141,6 +141,18 @@ def test_bad_arguments_are_named(tmp_path, capsys):
     assert "ensemble.json" in capsys.readouterr().err
 
 
+def test_a_study_of_other_weights_or_another_world_is_refused(tmp_path, capsys, monkeypatch):
+    for _ in range(2):
+        study_policy.Study(tmp_path, "default", "")
+    other = {**study_policy.world_hashes(), "scene": "another"}
+    monkeypatch.setattr(study_policy, "world_hashes", lambda: other)
+    assert study_policy.main(["--output", str(tmp_path)]) == 1
+    assert "a study of other scene (weights.json): choose another" in capsys.readouterr().err
+    (tmp_path / "weights.json").write_text('{"hash": "another"}')  # as before there were more
+    assert study_policy.main(["--output", str(tmp_path)]) == 1
+    assert "a study of other weights, scene, experts" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_study_writes_its_tables_and_goes_on_where_it_stopped(tmp_path, capsys):
     arguments = ["--output", str(tmp_path), "--episodes", "2", "--workers", "1"]

@@ -170,6 +170,49 @@ def test_stages_of_other_options_are_not_taken_up(tmp_path):
         train_policy.main(["--work", str(tmp_path), *TINY])
 
 
+def test_stages_of_another_world_are_not_taken_up(tmp_path, monkeypatch):
+    options = train_policy.parse(["--work", str(tmp_path), *TINY])
+    path = tmp_path / "options.json"
+    for _ in range(2):
+        train_policy._same_options(path, options)
+    begun = json.loads(path.read_text())
+    assert {len(value) for value in begun["world"].values()} == {64}
+    other = {**begun["world"], "scene": "another"}
+    monkeypatch.setattr(train_policy, "world_hashes", lambda: other)
+    with pytest.raises(SystemExit, match=r"with another scene \(world in .*another --work"):
+        train_policy.main(["--work", str(tmp_path), *TINY])
+    del begun["world"]
+    path.write_text(json.dumps(begun))
+    with pytest.raises(SystemExit, match="another scene and experts"):
+        train_policy._same_options(path, options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--only", "2"], "--only: must be a member's number from 0 to 1 (--members is 2)"),
+        (["--only", "-1"], "--only"),
+        (["--only", "all"], "or 'ensemble', got 'all'"),
+        (["--members", "11"], "--members: must be 1 to 10"),
+        (["--members", "0"], "--members: must be 1 to 10"),
+    ],
+)
+def test_members_that_cannot_be_are_refused_at_once(tmp_path, capsys, arguments, problem):
+    work = tmp_path / "work"
+    with pytest.raises(SystemExit) as refusal:
+        train_policy.main(["--work", str(work), *TINY, *arguments])
+    assert refusal.value.code == 2
+    assert problem in capsys.readouterr().err
+    assert not work.exists()
+
+
+def test_every_member_has_seeds_of_its_own():
+    most = train_policy.parse(["--members", "10", "--only", "9"])
+    last = train_policy.DAGGER_SEED + train_policy.SEEDS_PER_MEMBER * most.members
+    assert last <= train_policy.VALIDATION_SEED
+    assert train_policy.parse(["--only", "ensemble"]).only == "ensemble"
+
+
 @pytest.mark.slow
 def test_a_small_training_gives_an_ensemble_and_resumes(tmp_path):
     arguments = ["--work", str(tmp_path), *TINY]

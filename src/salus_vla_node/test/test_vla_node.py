@@ -361,6 +361,38 @@ def test_images_are_the_steps_where_the_robot_numbers_none(make_node, spin_until
     assert [m.header.stamp for m in robot.signals] == [robot.stamp(i) for i in (0, 1, 3)]
 
 
+def test_episodes_of_images_go_on_over_checkpoints_and_configurations(
+    make_node, spin_until, spin_for, tmp_path
+):
+    node, robot = make_node(step_source="images", instruction="pick it", stamp_tolerance=0.01)
+    publishers = (robot.image_publisher, robot.joint_publisher, robot.pose_publisher)
+
+    def load_checkpoint():
+        other = make_checkpoint(tmp_path / "other", seed=7)
+        client = robot.create_client(LoadCheckpoint, "vla/load_checkpoint")
+        spin_until(client.service_is_ready)
+        loaded = client.call_async(LoadCheckpoint.Request(checkpoint=str(other)))
+        spin_until(loaded.done)
+        assert loaded.result().success
+
+    def configure_again():
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        spin_until(lambda: not any(p.get_subscription_count() for p in publishers))
+        node.trigger_configure()
+        node.trigger_activate()
+
+    for number, change in enumerate((lambda: None, load_checkpoint, configure_again)):
+        change()
+        spin_for(0.3)  # what is destroyed counts as a subscription for a while
+        spin_until(lambda: all(p.get_subscription_count() for p in publishers))
+        robot.send_body(robot.stamp(number))
+        spin_for(0.1)
+        robot.send_image(robot.stamp(number), np.zeros((32, 32, 3), np.uint8))
+        spin_until(lambda: len(robot.signals) > number)  # noqa: B023
+    assert [(m.episode, m.step) for m in robot.signals] == [(1, 0), (2, 0), (3, 0)]
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [

@@ -18,12 +18,10 @@ class Baseline(ABC):
     Attributes:
         name: in tables.
         needs_chunks: it reads `StepData.chunk`.
-        trained_on_failures: it learns from failed episodes, too.
     """
 
     name: str
     needs_chunks: ClassVar[bool] = False
-    trained_on_failures: ClassVar[bool] = False
 
     def fit(self, train: StepData) -> "Baseline":
         """Learn from the training split.

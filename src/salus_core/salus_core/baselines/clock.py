@@ -33,7 +33,6 @@ class FittedClock(Baseline):
     """
 
     name = "fitted_clock"
-    trained_on_failures = True
 
     def __init__(self, width: float = 3.0):
         self._width = width

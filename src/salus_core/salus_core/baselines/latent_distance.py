@@ -43,8 +43,6 @@ class CosineNeighbours(Baseline):
         limit: latents of each kind that are kept, drawn at random.
     """
 
-    trained_on_failures = True
-
     def __init__(self, k: int, limit: int = 4000):
         self.name = f"cosine_knn_{k}"
         self._k, self._limit = k, limit

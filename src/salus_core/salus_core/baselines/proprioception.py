@@ -25,7 +25,6 @@ class ProprioceptionMlp(Baseline):
     """
 
     name = "proprioception"
-    trained_on_failures = True
 
     def __init__(self, epochs: int = 40, seed: int = 0):
         self._epochs, self._seed = epochs, seed

@@ -10,7 +10,7 @@ import numpy as np
 from salus_core.data.scene import SCENE_KEYS, SCENE_NAMES, scene_of
 from salus_core.data.splits import Split
 from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
-from salus_core.episode_store.reader import Episode, Run, open_dataset
+from salus_core.episode_store.reader import Episode, NotARunError, Run, open_dataset
 from salus_core.episode_store.schema import POSE_NAMES
 from salus_core.failures import FAILURE_TYPES, HORIZONS_S, Outcome
 from salus_core.signals import SIGNAL_NAMES
@@ -34,7 +34,8 @@ def read_steps(
 ) -> StepData:
     """Read the episodes of runs.
 
-    A seed that was recorded twice is read once, from the first run that holds it.
+    A seed of a world that was recorded twice is read once: the first recording that has an end,
+    else the first. Episodes without a difficulty are of no world that a seed repeats: all are read.
 
     Args:
         runs: runs, folders of runs, or glob patterns of either.
@@ -46,25 +47,33 @@ def read_steps(
 
     Raises:
         NotARunError: a path holds no run.
-        ValueError: the runs' signals are not comparable.
-        DataError: no episode is left, or a run lacks signals.
+        DataError: no episode is left, a run lacks signals, or the runs' signals or joints are not
+            comparable.
     """
-    dataset = open_dataset(runs)
+    try:
+        dataset = open_dataset(runs)
+    except NotARunError:
+        raise
+    except ValueError as error:
+        raise DataError(str(error)) from error
     for run in dataset.runs:
         if tuple(run.attributes["signal_names"]) != SIGNAL_NAMES:
             raise DataError(
                 f"{run.path}: its signals are {', '.join(run.attributes['signal_names'])}, not "
                 f"{', '.join(SIGNAL_NAMES)}"
             )
-    chosen, seen = [], set()
+    found: dict[tuple[object, ...], Episode] = {}
     for episode in dataset:
         inside = split is None or split.first <= episode.seed <= split.last
-        if not inside or len(episode) == 0 or _key(episode) in seen:
+        if not inside or len(episode) == 0:
             continue
-        if limit is not None and len(chosen) == limit:
+        before = found.get(_key(episode))
+        if before is None and limit is not None and len(found) == limit:
             break
-        seen.add(_key(episode))
-        chosen.append(episode)
+        if before is None or Outcome.ABORTED == before.outcome != episode.outcome:
+            found[_key(episode)] = episode
+    order = {run: number for number, run in enumerate(dataset.runs)}
+    chosen = sorted(found.values(), key=lambda episode: (order[episode.run], episode.start))
     if not chosen:
         wanted = (
             f" with seeds {split.first} to {split.last} (split '{split.name}')" if split else ""
@@ -74,6 +83,8 @@ def read_steps(
 
 
 def _key(episode: Episode) -> tuple[object, ...]:
+    if not episode.difficulty:
+        return (episode.run.path, episode.start)
     return (
         episode.seed,
         episode.difficulty,
@@ -86,6 +97,13 @@ def _key(episode: Episode) -> tuple[object, ...]:
 def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: bool) -> StepData:
     runs = list(dict.fromkeys(episode.run for episode in chosen))
     attributes = runs[0].attributes
+    for run in runs[1:]:
+        for name in ("state_names", "embedding_size", "chunk_shape"):
+            if run.attributes[name] != attributes[name]:
+                raise DataError(
+                    f"{runs[0].path} and {run.path} cannot be one data set: {name} is "
+                    f"{attributes[name]!r} and {run.attributes[name]!r}"
+                )
     lengths = np.array([len(episode) for episode in chosen])
     number = int(lengths.sum())
     size = int(attributes["embedding_size"]) if embedding else 0

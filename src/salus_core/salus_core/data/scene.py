@@ -52,6 +52,10 @@ first step [m]; near the goal, the height of the held target's lower side over i
 fast the target sinks in this episode's hand once it is held, known while it is near: what is oily
 looks so before it is grasped [m/s]."""
 
+HINDSIGHT = ("creep",)
+"""Columns that later steps of the episode tell: good to learn from, but no bound for a forecast may
+read them, nor whether they are known."""
+
 OBSTACLE = "obstacle"
 """Name of an object that stands on the table, z = 0, in the way: its top is twice as high as its
 centre. Worlds that have none, or no object of this name, leave its columns open."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 
@@ -31,11 +30,6 @@ class Split:
     first: int
     last: int
     runs: tuple[str, ...] = ()
-
-    def contains(self, seeds: np.ndarray) -> np.ndarray:
-        """Whether each seed belongs to it, (E,) bool."""
-        seeds = np.asarray(seeds, np.uint64)
-        return (seeds >= np.uint64(self.first)) & (seeds <= np.uint64(self.last))
 
 
 def load_splits(path: Path | str) -> dict[str, Split]:

@@ -69,8 +69,10 @@ def event_figures(
     recalled = lead >= least
     recent = np.array(
         [
-            bool(alarm[s + max(0, t - most) : s + max(0, t - least + 1)].any()) if f else False
-            for s, t, f in zip(start, onset, failed, strict=True)
+            bool(alarm[s + max(0, t - most) : s + min(n, max(0, t - least + 1))].any())
+            if f
+            else False
+            for s, n, t, f in zip(start, length, onset, failed, strict=True)
         ]
     )
     hours = np.where(succeeded, length * control_period / 3600.0, 0.0)

@@ -22,7 +22,7 @@ from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 from salus_core.predictors.features import InputLayout, Normaliser
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.registry import kind_of
-from salus_core.predictors.settings import SettingsError, build
+from salus_core.predictors.settings import build
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -93,14 +93,14 @@ def load_checkpoint(folder: Path | str) -> tuple[NeuralPredictor, dict[str, Any]
     manifest = read_manifest(folder)
     weights = folder / WEIGHTS
     try:
-        if _sha256(weights) != manifest["weights_sha256"]:
+        if _sha256(weights) != manifest.get("weights_sha256"):
             raise CheckpointError(f"{weights} is not the file that {MANIFEST} was written for")
         tensors = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{weights} cannot be read: {error}") from error
     try:
         predictor = _build(manifest, tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder / MANIFEST} cannot be used: {error}") from error
     predictor.hash = manifest["weights_sha256"]
     return predictor, manifest
@@ -121,6 +121,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder} is no predictor checkpoint: no {MANIFEST}") from error
     except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(manifest, dict):
+        raise CheckpointError(f"{path} is not a manifest: it holds no mapping")
     if manifest.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has format {manifest.get('format')!r}, this program reads {FORMAT}"

@@ -134,7 +134,6 @@ class NeuralPredictor:
         self.hash = ""
         self.shape = NetworkShape(
             columns=len(layout.columns),
-            groups=tuple(layout.group_of_columns().tolist()),
             embedding=layout.embedding_size,
             members=source.members,
             horizon_steps=tuple(horizon_steps(source.control_period).tolist()),

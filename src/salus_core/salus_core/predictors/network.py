@@ -14,7 +14,6 @@ class NetworkShape:
 
     Attributes:
         columns: F, inputs per step but for the embedding.
-        groups: name of the input group of each column.
         embedding: D.
         members: of the ensemble whose latents the embedding holds; 0: not known.
         horizon_steps: horizons in steps, ascending.
@@ -23,7 +22,6 @@ class NetworkShape:
     """
 
     columns: int
-    groups: tuple[str, ...]
     embedding: int
     members: int
     horizon_steps: tuple[int, ...]
@@ -50,16 +48,19 @@ class Network(nn.Module):
     Attributes:
         by_episode: trained on whole episodes, as it has a memory; else on single steps.
         context: steps after which its memory is full; forecasts before are "warming up".
+        reach: how far back a step can still tell; of an endless memory, when it has faded.
         head: turns outputs into probabilities; None: its output is a risk score.
     """
 
     by_episode = False
     context = 1
+    reach: int
     head: nn.Module | None
 
     def __init__(self) -> None:
         super().__init__()
         self.head = None
+        self.reach = self.context
 
     def forward(self, columns: Tensor, embedding: Tensor) -> Output:
         """Outputs of all steps.

@@ -22,7 +22,8 @@ class Kind:
         config: dataclass of its own settings.
         inputs: groups that it reads unless told otherwise.
         loss: that it is trained with unless told otherwise.
-        training: other defaults of TrainingConfig.
+        training: other defaults of TrainingSettings.
+        hazards: it puts out hazards, which the loss "survival" is made for.
     """
 
     network: Callable[[NetworkShape, Any], Network]
@@ -30,6 +31,7 @@ class Kind:
     inputs: tuple[str, ...]
     loss: str
     training: dict[str, Any]
+    hazards: bool = False
 
 
 _STEPS = {"batch": 256, "positive_weight": 3.0}
@@ -44,6 +46,7 @@ KINDS: dict[str, Kind] = {
         ("signals", "valid", "proprioception", "action", "action_std", "embedding"),
         "survival",
         {"batch": 16, "positive_weight": 1.0, "auxiliary_weight": 0.1},
+        hazards=True,
     ),
     "safe_mlp": Kind(SafeMlp, SafeConfig, ("embedding",), "safe_mlp", {"batch": 32}),
     "safe_lstm": Kind(SafeLstm, SafeConfig, ("embedding",), "safe_lstm", {"batch": 32}),

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from salus_core.predictors.heads import HazardHead
 from salus_core.predictors.network import Network, NetworkShape, Output
 
+_FADED = 1000  # steps after which a GRU's state no longer depends on what was before
+
 
 @dataclass(frozen=True)
 class TemporalConfig:
@@ -121,10 +123,10 @@ class Temporal(Network):
         if config.core == "tcn":
             for dilation in config.dilations:
                 self.layers.append(CausalLayer(config.width, dilation, config.dropout))
-            self.context = 1 + 2 * sum(config.dilations)
+            self.context = self.reach = 1 + 2 * sum(config.dilations)
         else:
             self.gru = nn.GRU(config.width, config.width, batch_first=True)
-            self.context = shape.horizon_steps[-1]
+            self.context, self.reach = shape.horizon_steps[-1], _FADED
         self.norm = nn.LayerNorm(config.width)
         self.last = nn.Linear(config.width, self.head.outputs)
         # Failures are rare: start from a thousandth per type and step.

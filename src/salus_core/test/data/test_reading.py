@@ -1,8 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from salus_core.data import DataError, Split, make_windows, read_steps
-from salus_core.data.scene import SCENE_NAMES
+from salus_core.data.scene import HINDSIGHT, SCENE_NAMES
 from salus_core.data.testing import make_steps
 from salus_core.episode_store import EpisodeEnd, EpisodeStart, EpisodeWriter, Fault, RunSchema
 from salus_core.failures import FailureType, Outcome
@@ -134,6 +136,45 @@ def test_a_run_given_twice_is_read_once(root):
     assert len(read_steps([root, run, str(run) + "*"])) == 80
 
 
+def record(folder, *episodes, **schema):
+    """A run of (seed, difficulty, steps, outcome)."""
+    writer = EpisodeWriter(folder, dataclasses.replace(make_schema(), **schema))
+    for number, (seed, difficulty, length, outcome) in enumerate(episodes):
+        writer.begin_episode(EpisodeStart(number=number, seed=seed, difficulty=difficulty))
+        for step in range(length):
+            row = make_row(step)
+            row["state"] = row["state"][-len(writer.schema.state_names) :]
+            writer.append(row)
+        writer.commit(EpisodeEnd(length, outcome))
+    writer.close()
+
+
+def test_of_a_seed_that_was_played_twice_the_episode_that_ended_is_read(tmp_path):
+    record(tmp_path / "a", (3, "easy", 4, Outcome.ABORTED), (4, "easy", 5, Outcome.SUCCEEDED))
+    record(tmp_path / "b", (3, "easy", 9, Outcome.SUCCEEDED), (4, "easy", 6, Outcome.SUCCEEDED))
+    data = read_steps([tmp_path / "a", tmp_path / "b"])
+    assert sorted(zip(data.episodes.seed, data.episodes.length, strict=True)) == [(3, 9), (4, 5)]
+    for episode, rows in data.iterate():
+        assert data.step[rows].tolist() == list(range(data.episodes.length[episode]))
+        np.testing.assert_array_equal(data.action[rows, 0], data.step[rows])
+
+
+def test_a_robot_whose_episodes_have_no_seed_loses_none(tmp_path):
+    record(tmp_path / "a", *[(0, "", 4, Outcome.SUCCEEDED)] * 3)
+    record(tmp_path / "b", *[(0, "", 4, Outcome.SUCCEEDED)] * 2)
+    assert len(read_steps([tmp_path / "a", tmp_path / "b"]).episodes) == 5
+
+
+def test_runs_whose_columns_differ_are_no_data_set(tmp_path):
+    record(tmp_path / "a", (1, "easy", 2, Outcome.SUCCEEDED))
+    record(tmp_path / "b", (2, "easy", 2, Outcome.SUCCEEDED), joint_names=("one", "two"))
+    with pytest.raises(DataError, match="cannot be one data set: state_names"):
+        read_steps([tmp_path / "a", tmp_path / "b"])
+    record(tmp_path / "c", (3, "easy", 2, Outcome.SUCCEEDED), schema_hash="22")
+    with pytest.raises(DataError, match="cannot be one data set: schema_hash"):
+        read_steps([tmp_path / "a", tmp_path / "c"])
+
+
 def test_ground_truth_is_relative_to_the_tool(root):
     data = read_steps(root, scene=True)
     scene = dict(zip(SCENE_NAMES, data.scene[21], strict=True))
@@ -213,6 +254,26 @@ def test_sinking_and_the_gap_over_the_obstacle_follow_the_load(tmp_path):
     assert gap[10] == pytest.approx(0.19 - 0.02 - 0.16, abs=1e-6)
     assert up[10] == pytest.approx(0.19 - 0.02 - 0.02, abs=1e-6)
     np.testing.assert_allclose(creep, 0.001 / data.control_period, rtol=1e-3)
+
+
+def test_the_scene_of_a_step_does_not_depend_on_later_ones(tmp_path):
+    writer = EpisodeWriter(tmp_path, make_schema(objects=("red_cube", "obstacle")))
+    for number, length in enumerate((30, 17)):
+        writer.begin_episode(EpisodeStart(number, seed=number, target_object="red_cube"))
+        for step in range(length):
+            row = make_row(step)
+            row["state"][-7:] = [0.5, 0.1, 0.02 + 0.002 * step, 1.0, 0.0, 0.0, 0.0]
+            row["object_pose"][:, :3] = [[0.5, 0.1, 0.02 + 0.001 * step], [0.5, 0.2, 0.08]]
+            row["grasped_object"] = -1 if step < 8 else 0
+            writer.append(row)
+        writer.commit(EpisodeEnd(length, Outcome.SUCCEEDED))
+    writer.close()
+    scene = read_steps(tmp_path, scene=True).scene
+    causal = [i for i, name in enumerate(SCENE_NAMES) if name not in HINDSIGHT]
+    np.testing.assert_array_equal(scene[:17, causal], scene[30:, causal])
+    hindsight = [SCENE_NAMES.index(name) for name in HINDSIGHT]
+    assert np.isfinite(scene[:17, hindsight]).any()
+    assert np.isnan(scene[30:, hindsight]).all()
 
 
 def test_windows_stay_within_the_episode():

@@ -207,3 +207,14 @@ def test_an_alarm_exactly_200_ms_ahead_counts():
             EpisodeBootstrap(1, 10),
         )  # fmt: skip
         assert figures.recall.value == recalled
+
+
+def test_an_onset_after_the_last_row_does_not_read_the_next_episode():
+    alarm = np.zeros(60, bool)
+    alarm[32] = True
+    failed = np.array([True, False])
+    figures = metrics.event_figures(
+        alarm, np.array([0, 30]), np.array([30, 30]), np.array([40, -1]), failed, ~failed, PERIOD,
+        EpisodeBootstrap(2, 10),
+    )  # fmt: skip
+    assert figures.recent_recall.value == 0.0

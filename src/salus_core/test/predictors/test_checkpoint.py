@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -90,6 +91,18 @@ def test_a_predictor_without_latent_takes_any_policy_of_the_same_schema(train, s
     small = [part.select(np.arange(16)) for part in steps[:2]]
     predictor, _ = train("mlp", 1, small)
     predictor.scores(dataclasses.replace(small[1], policies=(("new", "ff"),)))
+
+
+@pytest.mark.parametrize("change", ["[]", {"layout": []}, {"weights_sha256": None}, {"source": 1}])
+def test_a_manifest_of_another_shape_is_refused_by_name(saved, tmp_path, change):
+    folder = tmp_path / "damaged"
+    shutil.copytree(saved, folder)
+    manifest = folder / "manifest.json"
+    if isinstance(change, dict):
+        change = json.dumps({**json.loads(manifest.read_text()), **change})
+    manifest.write_text(change)
+    with pytest.raises(CheckpointError, match=r"manifest\.json"):
+        load_checkpoint(folder)
 
 
 def test_damaged_or_foreign_checkpoints_are_refused(saved, temporal, tmp_path):

@@ -77,8 +77,43 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(train, steps, tmp_pa
 
 
 def test_there_must_be_something_to_resume_from(train, tmp_path):
-    with pytest.raises(CheckpointError, match="not found"):
+    with pytest.raises(CheckpointError, match="no state to resume from"):
         train("mvp", resume=True, output=tmp_path / "nowhere")
+
+
+def test_a_run_goes_on_with_its_own_settings_and_episodes_only(train, steps, tmp_path):
+    small = [part.select(np.arange(24)) for part in steps[:2]]
+    train("mvp", 1, small, output=tmp_path)
+    fewer = [small[0].select(np.arange(20)), small[1]]
+    for name, data, given, said in (
+        ("mvp", fewer, {}, "training episodes"),
+        ("mvp", small, {"training": {"rate": 0.01}}, r"training\.rate"),
+        ("mlp", small, {}, "predictor"),
+    ):
+        with pytest.raises(CheckpointError, match=f"begun with other values of: .*{said}"):
+            train(name, 2, data, resume=True, output=tmp_path, **given)
+    _, trainer = train("mvp", 2, small, resume=True, output=tmp_path)
+    assert len(trainer.history) == 2
+
+
+def test_the_best_epoch_is_never_an_earlier_runs(train, steps, tmp_path):
+    small = [part.select(np.arange(24)) for part in steps[:2]]
+    train("mvp", 3, small, output=tmp_path)
+    predictor, trainer = train("mvp", 1, small, output=tmp_path, seed=5)
+    again, _ = train("mvp", 1, small, seed=5)
+    assert len(trainer.history) == 1
+    np.testing.assert_array_equal(predictor.raw_scores(small[1]), again.raw_scores(small[1]))
+
+
+def test_a_figure_that_is_not_defined_on_validation_chooses_no_epoch(train, steps):
+    good = steps[1].select(np.flatnonzero(steps[1].episodes.succeeded))
+    with pytest.raises(InputError, match=r"training\.monitor .* no collision, drop or miss"):
+        train("mvp", 1, (steps[0], good), training={"monitor": "average_precision"})
+
+
+def test_what_the_loss_or_the_machine_lacks_is_a_setting_to_change():
+    with pytest.raises(SettingsError, match="hazards"):
+        RunSettings.from_mapping({"predictor": "mlp", "training": {"loss": "survival"}})
 
 
 def test_periodic_checkpoints_and_figures_are_kept(train, steps, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import sys
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from salus_core.predictors.checkpoint import load_checkpoint, save_checkpoint
 from salus_core.predictors.model import NeuralPredictor
 from salus_core.predictors.registry import KINDS as PREDICTORS
 from salus_core.predictors.settings import SettingsError
-from salus_core.predictors.training.calibrating import calibrate
+from salus_core.predictors.training.calibrating import calibrate, require_calibratable
 from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.identity import comparable, data_digest
 from salus_core.predictors.training.processes import processes
 from salus_core.predictors.training.trainer import BEST, Trainer
 from salus_predictor_node.commands.evaluate import (
@@ -182,11 +182,11 @@ def _change(parts: Parts, variant: Variant) -> Parts:
 def _trained(settings: RunSettings, parts: Parts) -> NeuralPredictor:
     """Train, calibrate and save, unless the checkpoint is there, of the same settings and data."""
     folder = Path(settings.output) / CHECKPOINT
-    wanted = _comparable(dataclasses.asdict(settings))
-    data = {role: _digest(getattr(parts, role)) for role in ROLES}
+    wanted = comparable(settings)
+    data = {role: data_digest(getattr(parts, role)) for role in ROLES}
     if folder.exists():
         predictor, manifest = load_checkpoint(folder)
-        if _comparable(manifest["training"]["settings"]) != wanted:
+        if comparable(manifest["training"]["settings"]) != wanted:
             raise SourceError(
                 f"{folder} was trained with other settings: choose another --output, or remove it"
             )
@@ -196,38 +196,19 @@ def _trained(settings: RunSettings, parts: Parts) -> NeuralPredictor:
             )
         return predictor
     with processes(settings.training.device) as workers:
-        Trainer(settings, parts.train, parts.validation, workers).run()
+        trainer = Trainer(settings, parts.train, parts.validation, workers)
+        if parts.calibration is not None:
+            require_calibratable(trainer.predictor, parts.calibration, settings.calibration)
+        trainer.run()
     predictor, manifest = load_checkpoint(Path(settings.output) / BEST)
     trained = {"settings": dataclasses.asdict(settings), "data_sha256": data}
-    about = {"training": {**manifest["training"], **trained}}
+    about: dict[str, object] = {"training": {**manifest["training"], **trained}}
+    made_from = {role: getattr(parts, role) for role in ROLES}
+    about["data"] = {role: describe(part) for role, part in made_from.items() if part is not None}
     if parts.calibration is not None and predictor.gives_forecasts:
         about["calibrated"] = calibrate(predictor, parts.calibration, settings.calibration)
     save_checkpoint(predictor, folder, about)
     return predictor
-
-
-def _digest(data: StepData | None) -> str:
-    """Hash over the episodes of a part and what became of them; empty: there is none."""
-    if data is None:
-        return ""
-    table = data.episodes
-    found = hashlib.sha256()
-    for array in (table.seed, table.length, table.outcome, table.failure, table.onset_step):
-        found.update(np.ascontiguousarray(array).tobytes())
-    found.update(np.ascontiguousarray(data.signals).tobytes())
-    return found.hexdigest()
-
-
-def _comparable(settings: dict[str, object]) -> object:
-    """Settings that decide what is trained, as JSON would give them back."""
-    kept = {name: value for name, value in settings.items() if name not in ("output", "data")}
-    return _lists(kept)
-
-
-def _lists(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _lists(entry) for key, entry in value.items()}
-    return [_lists(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 if __name__ == "__main__":

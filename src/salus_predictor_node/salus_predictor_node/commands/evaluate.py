@@ -55,7 +55,9 @@ def main(argv: list[str] | None = None) -> int:
             "split": options.split,
         }
         cautions = overlaps(manifest, parts, str(options.checkpoint))
-        report = evaluate(predictor, parts, settings_of(options), about, cautions=cautions)
+        report = evaluate(
+            predictor, parts, settings_of(options, predictor), about, cautions=cautions
+        )
         output = options.output or Path(options.checkpoint) / f"evaluation_{options.split}"
         print(report.write(output))
     except REFUSALS as error:
@@ -90,8 +92,8 @@ def add_figure_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha",
         type=float,
-        default=default.alpha,
-        help=f"false-alarm rate per successful episode of alarms; default: {default.alpha}",
+        help="false-alarm rate per successful episode of alarms; default: the checkpoint's, of "
+        f"several {default.alpha}",
     )
     parser.add_argument(
         "--replicates",
@@ -101,17 +103,25 @@ def add_figure_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
+def settings_of(options: argparse.Namespace, predictor: NeuralPredictor | None = None) -> Settings:
     """How figures are made.
+
+    Args:
+        options: of `add_figure_options`.
+        predictor: whose band's false-alarm rate is taken where the options name none.
 
     Raises:
         SourceError: an option is out of range.
     """
-    if not 0.0 < options.alpha < 1.0:
-        raise SourceError(f"--alpha must lie between 0 and 1, got {options.alpha}")
+    band = None if predictor is None else predictor.band
+    alpha = options.alpha
+    if alpha is None:
+        alpha = Settings.alpha if band is None else band.alpha
+    if not 0.0 < alpha < 1.0:
+        raise SourceError(f"--alpha must lie between 0 and 1, got {alpha}")
     if options.replicates < 2:
         raise SourceError(f"--replicates must be at least 2, got {options.replicates}")
-    return Settings(alpha=options.alpha, replicates=options.replicates)
+    return Settings(alpha=alpha, replicates=options.replicates)
 
 
 def evaluate(

@@ -103,7 +103,7 @@ def _replay(options: argparse.Namespace) -> int:
         "recorded forecasts": agreement,
     }
     cautions = overlaps(manifest, parts, str(options.checkpoint))
-    report = evaluate(predictor, parts, settings_of(options), about, streamed, cautions)
+    report = evaluate(predictor, parts, settings_of(options, predictor), about, streamed, cautions)
     print(report.write(options.output))
     for sentence in report.warnings():
         print(f"WARNING: {sentence}", file=sys.stderr)

@@ -14,7 +14,6 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from salus_core.calibration.band import fewest_episodes
 from salus_core.data import DataError, Split, SplitError, StepData, load_splits, read_steps
 from salus_core.episode_store import NotARunError
 from salus_core.failures import FailureType
@@ -23,7 +22,7 @@ from salus_core.predictors.features import InputError
 from salus_core.predictors.model import MismatchError
 from salus_core.predictors.registry import KINDS
 from salus_core.predictors.settings import SettingsError, load_yaml, override
-from salus_core.predictors.training.calibrating import calibrate
+from salus_core.predictors.training.calibrating import calibrate, require_calibratable
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.processes import Processes, processes
 from salus_core.predictors.training.trainer import BEST, Trainer, validation_figures
@@ -35,6 +34,7 @@ _REFUSALS = (
     CheckpointError,
     DataError,
     InputError,
+    FloatingPointError,
     MismatchError,
     NotARunError,
     SettingsError,
@@ -98,16 +98,18 @@ def train(settings: RunSettings, workers: Processes, resume: bool = False) -> Pa
     """
     data = read_data(settings)
     calibration = data.get("calibration")
-    if calibration is not None:
-        _require_enough(calibration, settings)
     output = Path(settings.output)
-    if workers.first:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "config.yaml").write_text(settings_text(settings))
-        for name, part in data.items():
-            print(f"{name}: {describe(part)['summary']}")
     with _progress_of(settings, workers.first) as (progress, record):
         trainer = Trainer(settings, data["train"], data["validation"], workers, progress, record)
+        if calibration is not None:
+            require_calibratable(trainer.predictor, calibration, settings.calibration)
+        if resume:
+            trainer.require_resumable()
+        if workers.first:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / "config.yaml").write_text(settings_text(settings))
+            for name, part in data.items():
+                print(f"{name}: {describe(part)['summary']}")
         trainer.run(resume)
     if not workers.first:
         return None
@@ -135,10 +137,17 @@ def read_data(settings: RunSettings) -> dict[str, StepData]:
 
     Raises:
         DataError, SplitError, NotARunError: there are no such runs, splits or episodes.
+        SettingsError: no runs are named, or one split twice.
     """
     given = settings.data
     splits = load_splits(given.splits)
     found = {}
+    names = [name for name in (given.train, given.validation, given.calibration) if name]
+    if len(set(names)) < len(names):
+        raise SettingsError(
+            "data.train, data.validation and data.calibration must be different splits, got "
+            f"{', '.join(names)}: what is calibrated on seen episodes promises nothing"
+        )
     for role in ("train", "validation", "calibration"):
         name = getattr(given, role)
         if not name and role == "calibration":
@@ -185,18 +194,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-def _require_enough(calibration: StepData, settings: RunSettings) -> None:
-    """Fail before training rather than after it."""
-    wanted = 2 * fewest_episodes(settings.calibration.alpha, settings.calibration.shape)
-    there = int((calibration.episodes.succeeded & ~calibration.episodes.intervened).sum())
-    if there < wanted:
-        raise DataError(
-            f"a false-alarm rate of {settings.calibration.alpha} needs about {wanted} successful "
-            f"calibration episodes, there are {there}: collect more, allow a larger "
-            "calibration.alpha, or leave calibration out with data.calibration="
-        )
 
 
 @contextlib.contextmanager

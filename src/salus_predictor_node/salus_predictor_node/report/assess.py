@@ -16,7 +16,7 @@ from salus_core.evaluation import MAIN_TARGET, TIMEOUTS, Scored, Thresholds
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 from salus_core.metrics import EpisodeBootstrap, Estimate, difference, estimate
 from salus_core.predictors.interface import Detector, Predictor
-from salus_predictor_node.report.sources import Parts
+from salus_predictor_node.report.sources import Parts, SourceError
 
 LONGEST = len(HORIZONS_S) - 1
 
@@ -89,7 +89,11 @@ def assess(
         pairs: (target, horizon index) of steps' figures.
         band: its own; None: made from the second half of the calibration part.
         name: in tables; empty: the detector's own.
+
+    Raises:
+        SourceError: its band is for another false-alarm rate, and there is nothing to make one of.
     """
+    shape = settings.shape if band is None else band.shape
     test = evaluation.scored(detector, parts.test, name)
     thresholds, calibrated = None, None
     if parts.validation is not None:
@@ -100,14 +104,19 @@ def assess(
         _, half = calibration_halves(parts.calibration)
         calibrated = evaluation.scored(detector, half)
         if band is None or band.alpha != settings.alpha:
-            band = evaluation.fit_band(calibrated, half, settings.alpha, settings.shape)
+            band = evaluation.fit_band(calibrated, half, settings.alpha, shape)
+    elif band is not None and band.alpha != settings.alpha:
+        raise SourceError(
+            f"--alpha {settings.alpha}: the checkpoint's band is for {band.alpha}, and another one "
+            "needs calibration episodes: give --runs"
+        )
     alarm = None if band is None else band.alarm(test.score, parts.test.step)
     result = Assessed(test.name, test, band, alarm, thresholds)
     result.figures = _figures(test, parts.test, alarm, thresholds, pairs, settings.replicates)
     if calibrated is not None:
         bootstrap = EpisodeBootstrap(len(parts.test.episodes), settings.replicates)
         result.figures["alphas"] = evaluation.alpha_figures(
-            test, parts.test, calibrated, half, bootstrap, settings.shape
+            test, parts.test, calibrated, half, bootstrap, shape
         )
     result.figures["held_out"] = {}
     for part, data in parts.held_out.items():

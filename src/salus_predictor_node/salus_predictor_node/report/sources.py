@@ -85,6 +85,11 @@ def overlaps(manifest: Mapping[str, Any], parts: Parts, name: str) -> list[str]:
         name: of the checkpoint, for the sentence.
     """
     made_from = manifest.get("data", {})
+    if not made_from:
+        return [
+            f"{name} does not say from which episodes it was made: whether those of this "
+            "evaluation are among them is not known."
+        ]
     said = []
     for part, data in (("test", parts.test), *parts.held_out.items()):
         for role in ROLES:
@@ -164,14 +169,17 @@ class _Source:
             )
         self.splits = load_splits(self._file)
 
-    def read(self, name: str) -> StepData:
+    def read(self, name: str, limit: int | None = None) -> StepData:
         if name not in self.splits:
             raise SplitError(f"{self._file} has no split '{name}': use {', '.join(self.splits)}")
         paths = self.splits[name].runs or self._runs
         if not paths:
             raise SourceError("the checkpoint does not say which runs it used: give --runs PATH")
-        return read_steps(paths, self.splits[name], chunks=self._chunks, scene=self._scene)
+        return read_steps(
+            paths, self.splits[name], chunks=self._chunks, scene=self._scene, limit=limit
+        )
 
     def read_roles(self) -> dict[str, StepData]:
         names = {role: self._trained.get(role, role) for role in ROLES}
-        return {role: self.read(name) for role, name in names.items() if name}
+        limits = {"train": self._trained.get("limit") or None}
+        return {role: self.read(name, limits.get(role)) for role, name in names.items() if name}

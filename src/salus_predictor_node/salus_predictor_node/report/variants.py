@@ -90,9 +90,13 @@ def _signals(settings: RunSettings) -> Iterator[Variant]:
         left = tuple(name for name in names if name not in of_group)
         dropped = INPUTS_OF_GROUP.get(group, ())
         inputs = tuple(name for name in settings.input_groups if name not in dropped)
+        if not left or (left, inputs) == (names, settings.input_groups):
+            continue
         yield Variant(f"without {group}", _with(settings, signals=left, inputs=inputs))
     for group, of_group in SIGNAL_GROUPS.items():
         kept = tuple(name for name in names if name in of_group)
+        if not kept:
+            continue
         yield Variant(f"only {group}", _with(settings, signals=kept, inputs=("signals", "valid")))
     if "proprioception" in settings.input_groups:
         others = tuple(name for name in settings.input_groups if name != "proprioception")

@@ -170,7 +170,8 @@ class WorldNode(Node):
                 self._settings.wording,
             )
         except (SceneError, WorldError) as error:
-            self._running = False
+            if isinstance(error, WorldError):  # with a SceneError the old episode stays
+                self._running = False
             response.message = str(error)
             self.get_logger().error(f"reset refused: {error}")
             return response

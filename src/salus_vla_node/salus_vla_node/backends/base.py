@@ -241,7 +241,7 @@ class PolicyBackend(abc.ABC):
                 looked for and what to install, download or train.
         """
 
-    def bind(self, robot: "RobotDescription") -> None:  # noqa: B027 - the embedded one needs none
+    def bind(self, robot: "RobotDescription") -> None:  # noqa: B027 - may be left out
         """Fits the policy to a robot; called once, after `load` and before the first `act`.
 
         Args:

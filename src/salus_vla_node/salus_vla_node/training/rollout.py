@@ -10,7 +10,7 @@ from salus_core.failures import FailureType
 from salus_sim.experts import expert_for
 from salus_sim.referee import Referee, Verdict
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
-from salus_vla_node.backends.embedded.config import EmbeddedConfig
+from salus_vla_node.backends.embedded.config import JOINTS, EmbeddedConfig
 from salus_vla_node.backends.embedded.inputs import camera_view, proprioception_vector, tokenize
 from salus_vla_node.training.frames import Frames, chunks_of
 from salus_vla_node.training.scene_values import fallen, scene_points, scene_values
@@ -40,7 +40,7 @@ class InputReader:
             truth.tool_quaternion,
             width,
             width if self._width is None else self._width,
-            truth.joint_positions,
+            truth.joint_positions[:JOINTS],
         )
         self._width = width
         return images, vector

@@ -30,6 +30,7 @@ from salus_vla_node.training.study_episodes import (
     play_all,
 )
 from salus_vla_node.training.study_report import comparisons, disagreement, markdown, probe, rates
+from salus_vla_node.training.world_hashes import world_hashes
 
 FIRST_SEED = 4_000_000
 """Neither collected nor trained nor validated on."""
@@ -54,7 +55,7 @@ class Study:
 
     Raises:
         BackendError: the ensemble cannot be loaded.
-        StudyError: the folder holds a study of other weights.
+        StudyError: the folder holds a study of other weights, or of another world.
     """
 
     def __init__(self, folder: Path, checkpoint: str, command: str):
@@ -62,21 +63,13 @@ class Study:
         self.ensemble = backend_class("embedded").load(checkpoint, LoadOptions(threads=1))
         self.info = self.ensemble.info
         (folder / "probe").mkdir(parents=True, exist_ok=True)
-        self._check_weights()
+        _check_belongs(folder, {"hash": self.info.weights_hash, **world_hashes()})
         self.checkpoints = {ENSEMBLE: checkpoint, **self._members()}
         self._log = folder / "episodes.jsonl"
         self.results = self._read()
         self.latency: dict[str, dict[str, float]] = {}
         if (folder / "latency.json").exists():
             self.latency = json.loads((folder / "latency.json").read_text())
-
-    def _check_weights(self) -> None:
-        path = self.folder / "weights.json"
-        if path.exists() and json.loads(path.read_text())["hash"] != self.info.weights_hash:
-            raise StudyError(
-                f"{self.folder} holds a study of other weights: choose another --output"
-            )
-        path.write_text(json.dumps({"hash": self.info.weights_hash}) + "\n")
 
     def _members(self) -> dict[str, str]:
         """Each member as an ensemble of its own."""
@@ -148,6 +141,20 @@ class Study:
         (self.folder / "study.json").write_text(json.dumps(study, indent=1) + "\n")
         (self.folder / "study.md").write_text(markdown(study))
         return study
+
+
+def _check_belongs(folder: Path, hashes: dict[str, str]) -> None:
+    """Keep the hashes of weights, scene and experts, or compare them with those kept before."""
+    path = folder / "weights.json"
+    found = json.loads(path.read_text()) if path.exists() else hashes
+    names = {"hash": "weights", "scene": "scene", "experts": "experts"}
+    changed = [names[key] for key, value in hashes.items() if found.get(key) != value]
+    if changed:
+        raise StudyError(
+            f"{folder} holds a study of other {', '.join(changed)} ({path.name}): "
+            "choose another --output"
+        )
+    path.write_text(json.dumps(hashes) + "\n")
 
 
 def weights_folder(checkpoint: str) -> Path:

@@ -35,10 +35,13 @@ from salus_vla_node.training.glimpses import glimpse
 from salus_vla_node.training.report_figure import draw_report
 from salus_vla_node.training.rollout import run_episode
 from salus_vla_node.training.trainer import train_stage
+from salus_vla_node.training.world_hashes import world_hashes
 
 DEMO_SEED, GLIMPSE_SEED, VIEW_SEED = 1_000_000, 1_500_000, 1_700_000
 DAGGER_SEED, VALIDATION_SEED = 2_000_000, 3_000_000
 SEEDS_PER_MEMBER = 100_000
+MAX_MEMBERS = (VALIDATION_SEED - DAGGER_SEED) // SEEDS_PER_MEMBER
+ONLY_ENSEMBLE = "ensemble"
 VIEW_DIFFICULTY = "standard"  # of views that teach what is in them, but nothing to do
 POINTS_WEIGHT, LAST_POINTS_WEIGHT = 0.3, 0.1  # of the keypoints; in the end they are found
 EASY_SHARE = 0.25  # of the training episodes; the others are of difficulty 'training'
@@ -47,7 +50,7 @@ ROLLOUT_TEMPERATURE = 0.5  # members wander a little in DAgger rounds, so that t
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    options = _parser().parse_args(argv)
+    options = parse(argv)
     torch.set_num_threads(options.threads)
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
@@ -60,17 +63,18 @@ def main(argv: list[str] | None = None) -> int:
             collect_glimpses(world, work / "views.npz", VIEW_SEED, options.views, VIEW_DIFFICULTY),
         ]
     )
-    if options.only != "ensemble":
+    if options.only != ONLY_ENSEMBLE:
         members = range(options.members) if options.only is None else [int(options.only)]
         for member in members:
             train_member(world, work, shared, member, options)
-    if options.only in (None, "ensemble"):
+    if options.only in (None, ONLY_ENSEMBLE):
         finish(world, work, shared, options)
     world.close()
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line; exits with a message if an option is out of range."""
     parser = argparse.ArgumentParser(prog="train_policy", description=__doc__)
     parser.add_argument("--work", default="runs/train_policy", help="folder of the stages")
     parser.add_argument("--members", type=int, default=5)
@@ -98,21 +102,40 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--evaluate", type=int, default=30, help="validation episodes per member")
     parser.add_argument("--threads", type=int, default=1)
-    return parser
+    options = parser.parse_args(argv)
+    if not 1 <= options.members <= MAX_MEMBERS:
+        parser.error(
+            f"argument --members: must be 1 to {MAX_MEMBERS}, as there are seeds for so many, "
+            f"got {options.members}"
+        )
+    if options.only not in (None, ONLY_ENSEMBLE, *map(str, range(options.members))):
+        parser.error(
+            f"argument --only: must be a member's number from 0 to {options.members - 1} "
+            f"(--members is {options.members}) or '{ONLY_ENSEMBLE}', got '{options.only}'"
+        )
+    return options
 
 
 def _same_options(path: Path, options: argparse.Namespace) -> None:
-    """Stages made with other options are not taken up: a mixture would be nobody's recipe."""
+    """Stages of other options or another world are not taken up: a mixture is nobody's recipe."""
     elsewhere = ("work", "members", "only", "threads")
     wanted = {k: v for k, v in json.loads(json.dumps(vars(options))).items() if k not in elsewhere}
+    world = world_hashes()
     if not path.exists():
-        path.write_text(json.dumps(wanted, indent=1) + "\n")
+        path.write_text(json.dumps({**wanted, "world": world}, indent=1) + "\n")
         return
     begun = json.loads(path.read_text())
     changed = [k for k in wanted if wanted[k] != begun.get(k)]
     if changed:
         names = ", ".join(f"--{k.replace('_', '-')} {begun.get(k)}" for k in changed)
         raise SystemExit(f"{path.parent} was begun with {names}: use these, or another --work")
+    found = begun.get("world", {})
+    moved = [name for name in world if found.get(name) != world[name]]
+    if moved:
+        raise SystemExit(
+            f"{path.parent} was begun with another {' and '.join(moved)} (world in {path.name}): "
+            "choose another --work"
+        )
 
 
 def _difficulty(seed: int) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from salus_core.data.step_data import StepData
 from salus_core.predictors.features import raw_columns
 from salus_core.predictors.model import NeuralPredictor, padded_rows
+from salus_core.predictors.settings import SettingsError
 from salus_core.predictors.training.configuration import TrainingSettings
 from salus_core.predictors.training.targets import make_targets
 
@@ -84,6 +85,9 @@ class TrainingSet:
         """Units of the batches of one training pass, those of one process of `world`.
 
         All processes get the same number of batches; what is left over is left out.
+
+        Raises:
+            SettingsError: there are fewer batches than processes.
         """
         rng = np.random.default_rng(seed)
         units = rng.permutation(self.units())
@@ -94,7 +98,9 @@ class TrainingSet:
         batches = [units[begin : begin + size] for begin in range(0, len(units), size)]
         usable = len(batches) - len(batches) % world
         if usable == 0:
-            raise ValueError(f"{len(batches)} batches are too few for {world} processes")
+            raise SettingsError(
+                f"training.batch: {len(batches)} batches are too few for {world} processes"
+            )
         return batches[rank:usable:world]
 
     def validation(self, size: int) -> Iterator[np.ndarray]:

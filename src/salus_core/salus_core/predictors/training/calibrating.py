@@ -4,15 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from salus_core.calibration.band import ConformalBand
+import numpy as np
+
+from salus_core.calibration.band import ConformalBand, fewest_episodes
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.halves import calibration_halves
 from salus_core.calibration.probabilities import fit_calibration
-from salus_core.data.step_data import StepData
+from salus_core.data.reading import DataError
+from salus_core.data.step_data import EpisodeTable, StepData
 from salus_core.predictors.interface import ALARM_TYPES, risk
-from salus_core.predictors.model import NeuralPredictor
+from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.training.configuration import CalibrationSettings
 from salus_core.signals import SIGNAL_NAMES
+
+
+def require_calibratable(
+    predictor: NeuralPredictor, data: StepData, settings: CalibrationSettings
+) -> None:
+    """Refuse before training what `calibrate` would refuse after it.
+
+    Raises:
+        MismatchError: the episodes are of another policy.
+        DataError: too few successful episodes for so small a false-alarm rate.
+    """
+    predictor.require_match(Source.of(data))
+    if not predictor.gives_forecasts:
+        return
+    wanted = fewest_episodes(settings.alpha, settings.shape)
+    there = int(_good(calibration_halves(data)[1].episodes).sum())
+    if there < wanted:
+        raise DataError(
+            f"a false-alarm rate of {settings.alpha} needs {wanted} successful calibration "
+            f"episodes in the half that the band is made from, there are {there}: collect more, "
+            "allow a larger calibration.alpha, or leave calibration out with data.calibration="
+        )
 
 
 def calibrate(
@@ -39,7 +64,7 @@ def calibrate(
         settings.method, predictor.raw_scores(first), first.labels, first.label_valid
     )
     table = second.episodes
-    good = table.succeeded & ~table.intervened
+    good = _good(table)
     predictor.band = ConformalBand.fit(
         risk(predictor.scores(second), ALARM_TYPES),
         table.start[good],
@@ -56,3 +81,8 @@ def calibrate(
         "alpha": settings.alpha,
         "score": [failure.name.lower() for failure in ALARM_TYPES],
     }
+
+
+def _good(table: EpisodeTable) -> np.ndarray:
+    """Episodes that ended well by themselves: (E,) bool."""
+    return table.succeeded & ~table.intervened

@@ -184,6 +184,8 @@ class RunSettings:
         training = {"loss": kind.loss, **kind.training, **given}
         settings = build(cls, {**content, "training": training}, "settings")
         build(kind.config, settings.network, "network")
+        if settings.training.loss == "survival" and not kind.hazards:
+            raise SettingsError("training.loss=survival needs a predictor with hazards: temporal")
         return settings
 
     @property

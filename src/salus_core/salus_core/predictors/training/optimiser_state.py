@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,37 @@ def save_state(folder: Path, optimiser: torch.optim.Optimizer, numbers: dict[str
     write_json(folder / _NUMBERS, {**numbers, "param_groups": groups})
 
 
-def load_state(folder: Path, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """Bring an optimiser back; returns the further numbers.
+def put_in_place(part: Path, folder: Path) -> None:
+    """Put a finished folder where an older one may be, so that what is read is all of one kind."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_numbers(folder: Path) -> dict[str, Any]:
+    """Read the numbers of `save_state`.
 
     Raises:
         CheckpointError: there is no state in the folder.
     """
     try:
-        numbers = json.loads((folder / _NUMBERS).read_text())
+        return json.loads((folder / _NUMBERS).read_text())
+    except OSError as error:
+        raise CheckpointError(f"{folder} holds no state to resume from: {error}") from error
+
+
+def load_optimiser(
+    folder: Path, optimiser: torch.optim.Optimizer, groups: list[dict[str, Any]]
+) -> None:
+    """Bring an optimiser back; `groups` is `param_groups` of the numbers.
+
+    Raises:
+        CheckpointError: there is no state in the folder.
+    """
+    try:
         tensors = load_file(folder / _TENSORS)
     except OSError as error:
         raise CheckpointError(f"{folder} holds no state to resume from: {error}") from error
@@ -51,12 +75,8 @@ def load_state(folder: Path, optimiser: torch.optim.Optimizer) -> dict[str, Any]
         index, name = key.split(".", 1)
         values.setdefault(int(index), {})[name] = tensor
     present = optimiser.state_dict()
-    groups = [
-        {**now, **saved}
-        for now, saved in zip(present["param_groups"], numbers.pop("param_groups"), strict=True)
-    ]
-    for group in groups:
+    merged = [{**now, **saved} for now, saved in zip(present["param_groups"], groups, strict=True)]
+    for group in merged:
         if "betas" in group:
             group["betas"] = tuple(group["betas"])
-    optimiser.load_state_dict({"state": values, "param_groups": groups})
-    return numbers
+    optimiser.load_state_dict({"state": values, "param_groups": merged})

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import distributed, nn
 
+from salus_core.predictors.settings import SettingsError
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -54,13 +56,13 @@ def processes(device: str) -> Iterator[Processes]:
         device: "cpu", "cuda" or "auto".
 
     Raises:
-        ValueError: CUDA is asked for and not there.
+        SettingsError: CUDA is asked for and not there.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
-        raise ValueError("training.device is 'cuda', but torch finds none: use 'cpu' or 'auto'")
+        raise SettingsError("training.device is 'cuda', but torch finds none: use 'cpu' or 'auto'")
     if cuda and device != "cpu":
         chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(chosen)

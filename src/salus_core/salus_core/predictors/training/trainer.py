@@ -15,15 +15,26 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from salus_core.data.step_data import StepData
 from salus_core.failures import HORIZONS_S
-from salus_core.predictors.checkpoint import load_checkpoint, save_checkpoint, write_json
+from salus_core.predictors.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+    write_json,
+)
 from salus_core.predictors.features import InputError, InputLayout, Normaliser, raw_columns
 from salus_core.predictors.interface import ALARM_TYPES, FAILURE_TYPES, risk
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.temporal import TemporalConfig
 from salus_core.predictors.training.batches import TrainingSet
 from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.identity import made_of
 from salus_core.predictors.training.losses import make_loss, scene_loss
-from salus_core.predictors.training.optimiser_state import load_state, save_state
+from salus_core.predictors.training.optimiser_state import (
+    load_numbers,
+    load_optimiser,
+    put_in_place,
+    save_state,
+)
 from salus_core.predictors.training.probe import hold_projection
 from salus_core.predictors.training.processes import Processes
 
@@ -75,6 +86,17 @@ def _require_scene(settings: RunSettings, data: StepData) -> None:
         )
 
 
+def _require_monitor(settings: RunSettings, data: StepData) -> None:
+    """Refuse to choose the best epoch by a figure that is not defined."""
+    _, positive = _failing(data, -1)
+    if settings.training.monitor != "loss" and (positive.all() or not positive.any()):
+        found = "nothing but failures" if positive.any() else "no collision, drop or miss"
+        raise InputError(
+            f"training.monitor is '{settings.training.monitor}', which is not defined on the "
+            f"validation episodes: they hold {found}; use training.monitor=loss or more episodes"
+        )
+
+
 class Trainer:
     """Trains one predictor.
 
@@ -87,7 +109,8 @@ class Trainer:
         record: called with each epoch's figures.
 
     Raises:
-        InputError: the data lack an input, or the scene that `training.auxiliary_weight` asks for.
+        InputError: the data lack an input, the scene that the settings ask for, or what the
+            monitored figure is made of.
         MismatchError: validation steps are of another source.
     """
 
@@ -107,6 +130,8 @@ class Trainer:
         self._output = Path(settings.output)
         self._validation = validation
         _require_scene(settings, train)
+        _require_monitor(settings, validation)
+        self._made_of = made_of(settings, train, validation)
         self.predictor = make_predictor(settings, train)
         self.predictor.require_match(Source.of(validation))
         scaled = self._scaled_scenes(train, validation)
@@ -134,11 +159,12 @@ class Trainer:
             The predictor with the weights of the best epoch, on the CPU.
 
         Raises:
-            CheckpointError: there is nothing to resume from.
+            CheckpointError: see `require_resumable`.
         """
         how, device = self._how, self._processes.device
         network = self.predictor.network
         if resume:
+            self.require_resumable()
             last, _ = load_checkpoint(self._output / LAST)
             network.load_state_dict(last.network.state_dict())
         network.to(device)
@@ -149,9 +175,9 @@ class Trainer:
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimiser, factor=how.plateau_factor, patience=how.plateau_patience
         )
-        first = self._resume(optimiser, schedule) if resume else 0
         mixed = how.precision != "float32" and device.type == "cuda"
         scaler = torch.amp.GradScaler(device.type, enabled=mixed)
+        first = self._resume(optimiser, schedule, scaler) if resume else 0
         for epoch in range(first, how.epochs):
             if self._since_best >= how.stop_patience:
                 break
@@ -165,12 +191,27 @@ class Trainer:
                 "seconds": time.perf_counter() - begun,
             }
             schedule.step(figures["validation_loss"])
-            self._keep(epoch, figures, optimiser, schedule)
+            self._keep(epoch, figures, optimiser, schedule, scaler)
         self.predictor.network.to("cpu").eval().requires_grad_(False)
         if self._processes.first:
             best, _ = load_checkpoint(self._output / BEST)
             self.predictor.network.load_state_dict(best.network.state_dict())
         return self.predictor
+
+    def require_resumable(self) -> None:
+        """Check that there is a run to go on with, and that it is this one.
+
+        Raises:
+            CheckpointError: there is none, or it is of other settings or episodes.
+        """
+        folder = self._output / LAST
+        begun = load_numbers(folder).get("made_of", {})
+        other = [name for name, value in self._made_of.items() if begun.get(name) != value]
+        if other:
+            raise CheckpointError(
+                f"{folder} cannot be resumed, it was begun with other values of: "
+                f"{', '.join(other)}; use those again, or another output"
+            )
 
     def _scaled_scenes(self, *data: StepData) -> list[np.ndarray | None]:
         if not self._how.reads_scene:
@@ -251,32 +292,37 @@ class Trainer:
         figures: dict[str, float],
         optimiser: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.ReduceLROnPlateau,
+        scaler: torch.amp.GradScaler,
     ) -> None:
         loss = self._how.monitor == "loss"
         value = figures["validation_loss"] if loss else -figures.get("average_precision", math.nan)
-        better = value < self._best
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the validation loss is not finite in epoch {epoch}")
+        better = value < self._best or math.isinf(self._best)
         self._since_best = 0 if better else self._since_best + 1
-        self._best = min(value, self._best) if not math.isnan(value) else self._best
+        self._best = value if better else self._best
         self.history.append(figures)
         if not self._processes.first:
             return
         about = {"training": {"epoch": epoch}, "metrics": {"validation": figures}}
-        folders = [LAST]
-        if better or not (self._output / BEST).exists():
-            folders.append(BEST)
+        folders = [BEST] if better else []
         if self._how.keep_every and (epoch + 1) % self._how.keep_every == 0:
             folders.append(f"epoch_{epoch + 1:03d}")
         for folder in folders:
             save_checkpoint(self.predictor, self._output / folder, about)
         numbers = {
             "epoch": epoch,
-            "best": None if math.isinf(self._best) else self._best,
+            "best": self._best,
             "since_best": self._since_best,
             "plateau_best": schedule.best,
             "plateau_bad_epochs": schedule.num_bad_epochs,
+            "scaler": scaler.state_dict(),
             "history": self.history,
+            "made_of": self._made_of,
         }
-        save_state(self._output / LAST, optimiser, numbers)
+        part = save_checkpoint(self.predictor, self._output / f".{LAST}.part", about)
+        save_state(part, optimiser, numbers)
+        put_in_place(part, self._output / LAST)
         write_json(self._output / "metrics.json", self.history)
         self._record(figures)
 
@@ -284,10 +330,14 @@ class Trainer:
         self,
         optimiser: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.ReduceLROnPlateau,
+        scaler: torch.amp.GradScaler,
     ) -> int:
-        numbers: dict[str, Any] = load_state(self._output / LAST, optimiser)
+        numbers: dict[str, Any] = load_numbers(self._output / LAST)
+        load_optimiser(self._output / LAST, optimiser, numbers["param_groups"])
+        if numbers["scaler"]:
+            scaler.load_state_dict(numbers["scaler"])
         self.history = numbers["history"]
-        self._best = math.inf if numbers["best"] is None else numbers["best"]
+        self._best = numbers["best"]
         self._since_best = numbers["since_best"]
         schedule.best = numbers["plateau_best"]
         schedule.num_bad_epochs = numbers["plateau_bad_epochs"]
@@ -302,10 +352,8 @@ def validation_figures(scores: np.ndarray, data: StepData) -> dict[str, float]:
         data: N steps.
     """
     found: dict[str, float] = {}
-    columns = [FAILURE_TYPES.index(failure) for failure in ALARM_TYPES]
     for horizon, seconds in ((-1, ""), (0, f"_{round(1000 * HORIZONS_S[0])}ms")):
-        valid = data.label_valid[:, horizon]
-        positive = data.labels[valid, horizon][:, columns].any(axis=1)
+        valid, positive = _failing(data, horizon)
         if positive.all() or not positive.any():
             continue
         score = scores if scores.ndim == 1 else risk(scores, ALARM_TYPES, horizon)
@@ -314,3 +362,10 @@ def validation_figures(scores: np.ndarray, data: StepData) -> dict[str, float]:
             average_precision_score(positive, score[valid])
         )
     return found
+
+
+def _failing(data: StepData, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps whose label is known, and of these whether a failure but a timeout comes: bool."""
+    columns = [FAILURE_TYPES.index(failure) for failure in ALARM_TYPES]
+    valid = data.label_valid[:, horizon]
+    return valid, data.labels[valid, horizon][:, columns].any(axis=1)

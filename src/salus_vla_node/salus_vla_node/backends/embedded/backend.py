@@ -21,6 +21,7 @@ from salus_vla_node.backends.base import (
     torch_precision,
 )
 from salus_vla_node.backends.checkpoints import resolve
+from salus_vla_node.backends.embedded.config import JOINTS
 from salus_vla_node.backends.embedded.ensemble import (
     ENSEMBLE_FILE,
     EmbeddedEnsemble,
@@ -32,6 +33,7 @@ from salus_vla_node.backends.embedded.inputs import (
     sampling_key,
 )
 from salus_vla_node.backends.embedded.pretrained import WEIGHTS_FILE, CheckpointError
+from salus_vla_node.robot import RobotDescription
 
 DEFAULT_FOLDER = Path(__file__).parent / "weights"
 CAMERA_SIZE = 256
@@ -77,6 +79,15 @@ class EmbeddedBackend(PolicyBackend):
             raise BackendError(f"embedded policy '{checkpoint}' cannot be used: {error}") from error
         _warm_up(ensemble)
         return cls(ensemble, info)
+
+    def bind(self, robot: RobotDescription) -> None:
+        """Refuses an arm with another number of joints; see PolicyBackend.bind."""
+        if len(robot.joint_names) != JOINTS:
+            raise BackendError(
+                f"embedded policy '{self._info.policy}' was taught on an arm with {JOINTS} joints, "
+                f"parameter 'joint_names' has {len(robot.joint_names)}: name the arm's {JOINTS} "
+                "without its fingers, or choose a policy made for this robot (parameter 'backend')"
+            )
 
     @property
     def info(self) -> PolicyInfo:

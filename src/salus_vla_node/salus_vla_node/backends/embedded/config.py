@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+JOINTS = 7
+"""Of the arm that the members are taught on."""
 PROPRIOCEPTION = (
     *("tool_x", "tool_y", "tool_z"),
     *("tool_qx", "tool_qy", "tool_qz", "tool_qw"),
     *("gripper_width", "gripper_speed"),
-    *(f"joint_{i}" for i in range(1, 8)),
+    *(f"joint_{i}" for i in range(1, JOINTS + 1)),
 )
 SCENE_TARGETS = {  # what the auxiliary head reads off the latent, and the unit of its error
     **{"target_x": 0.1, "target_y": 0.1, "target_z": 0.1},  # [m]

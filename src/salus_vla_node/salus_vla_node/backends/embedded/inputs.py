@@ -103,7 +103,7 @@ def proprioception_vector(
     quaternion = np.asarray(tool_quaternion)
     quaternion = quaternion * np.sign(quaternion[np.argmax(np.abs(quaternion))])
     speed = (gripper_width - previous_gripper_width) * GRIPPER_SPEED_SCALE
-    parts = [tool_position, quaternion, [gripper_width, speed], joint_positions[:7]]
+    parts = [tool_position, quaternion, [gripper_width, speed], joint_positions]
     return np.concatenate(parts).astype(np.float32)
 
 
