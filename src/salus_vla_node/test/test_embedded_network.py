@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from salus_vla_node.backends.base import sampling_key
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import (
     EmbeddedEnsemble,
@@ -12,7 +13,6 @@ from salus_vla_node.backends.embedded.inputs import (
     executable_action,
     proprioception_vector,
     resize_area,
-    sampling_key,
     tokenize,
 )
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork

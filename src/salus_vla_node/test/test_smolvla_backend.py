@@ -80,6 +80,21 @@ def test_results_repeat_under_a_seed_and_differ_under_another(folder, backend, c
     np.testing.assert_array_equal(first.latent, other.latent)
 
 
+def test_an_episode_is_the_same_whatever_was_played_before_it(folder):
+    def play(backend, level):
+        backend.reset()
+        return [backend.act(seen(step, level=level + step)).chunks for step in range(2)]
+
+    used = load(folder)
+    first = play(used, 50)
+    other = play(used, 120)
+    np.testing.assert_array_equal(play(load(folder), 120), other)
+    noise = used.noise(0)
+    play(used, 50)
+    assert (used.noise(0) != noise).any()
+    np.testing.assert_array_equal(play(used, 50), first)
+
+
 def test_samples_from_one_prefix_equal_separate_calls_of_the_library(backend):
     (batch,) = backend.batches(seen())
     policy, noise = backend.members[0].policy, backend.noise(0)

@@ -3,6 +3,7 @@
 import abc
 import hashlib
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,6 +274,22 @@ class PolicyBackend(abc.ABC):
         Raises:
             PolicyOutputError: There is none for this observation; nothing is executed then.
         """
+
+
+def sampling_key(images: Mapping[str, np.ndarray], state: np.ndarray) -> int:
+    """A number that an episode's samples are drawn from: a checksum of its first observation.
+
+    Args:
+        images: by camera, uint8.
+        state: what else is seen, as numbers.
+
+    Returns:
+        An unsigned 32 bit number.
+    """
+    key = zlib.crc32(np.ascontiguousarray(state))
+    for camera in sorted(images):
+        key = zlib.crc32(np.ascontiguousarray(images[camera]), key)
+    return key
 
 
 def hash_files(folder: Path, paths: Iterable[Path]) -> str:

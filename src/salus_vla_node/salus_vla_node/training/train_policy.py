@@ -22,13 +22,14 @@ from salus_core.failures import FailureType
 from salus_core.signals import fit_latent_statistics
 from salus_sim.scene import load_scene
 from salus_sim.world.mujoco_world import MujocoWorld
+from salus_vla_node.backends.base import sampling_key
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import (
     STATISTICS_FILE,
     EmbeddedEnsemble,
     save_ensemble,
 )
-from salus_vla_node.backends.embedded.inputs import executable_action, sampling_key
+from salus_vla_node.backends.embedded.inputs import executable_action
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.training.frames import Frames
 from salus_vla_node.training.glimpses import glimpse

@@ -17,6 +17,7 @@ from salus_vla_node.backends.base import (
     PolicyOutputError,
     hash_files,
     read_statistics,
+    sampling_key,
     torch_device,
     torch_precision,
 )
@@ -30,7 +31,6 @@ from salus_vla_node.backends.embedded.ensemble import (
 from salus_vla_node.backends.embedded.inputs import (
     executable_action,
     proprioception_vector,
-    sampling_key,
 )
 from salus_vla_node.backends.embedded.pretrained import WEIGHTS_FILE, CheckpointError
 from salus_vla_node.robot import RobotDescription

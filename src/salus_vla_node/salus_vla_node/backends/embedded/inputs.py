@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
-
 import numpy as np
 
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
@@ -119,22 +116,6 @@ def tokenize(instruction: str, config: EmbeddedConfig) -> np.ndarray:
     if not any(numbers):
         raise ValueError(f"instruction '{instruction}' has no word that the policy knows")
     return np.array(numbers + [-1] * (MAX_WORDS - len(numbers)), dtype=np.int64)
-
-
-def sampling_key(images: Mapping[str, np.ndarray], proprioception: np.ndarray) -> int:
-    """A number that an episode's samples are drawn from: a checksum of its first observation.
-
-    Args:
-        images: by camera, uint8.
-        proprioception: see `proprioception_vector`.
-
-    Returns:
-        An unsigned 32 bit number.
-    """
-    key = zlib.crc32(np.ascontiguousarray(proprioception))
-    for camera in sorted(images):
-        key = zlib.crc32(np.ascontiguousarray(images[camera]), key)
-    return key
 
 
 def executable_action(

@@ -22,6 +22,7 @@ from salus_vla_node.backends.base import (
     PolicyOutput,
     hash_files,
     read_statistics,
+    sampling_key,
     torch_device,
     torch_precision,
 )
@@ -120,7 +121,7 @@ class LeRobotBackend(PolicyBackend):
         self._info = info
         self._precision = precision
         self._adapter: ActionAdapter | None = None
-        self._episode = 0
+        self._key: int | None = None
 
     @classmethod
     def load(cls, checkpoint: str, options: LoadOptions) -> "LeRobotBackend":
@@ -197,8 +198,8 @@ class LeRobotBackend(PolicyBackend):
         return self._info
 
     def reset(self) -> None:
-        """Begins an episode: the next noise."""
-        self._episode += 1
+        """Begins an episode: other noise, which follows from its first observation."""
+        self._key = None
         for member in self.members:
             member.policy.reset()
 
@@ -213,8 +214,8 @@ class LeRobotBackend(PolicyBackend):
         return [member.preprocess(dict(frame)) for member in self.members]
 
     def noise(self, step: int) -> torch.Tensor:
-        """(K, H, padded action): of this episode and step, whatever came before."""
-        sequence = np.random.SeedSequence([self.sampling.seed, self._episode, step])
+        """(K, H, padded action): of this episode and step, whatever was played before."""
+        sequence = np.random.SeedSequence([self.sampling.seed, self._key or 0, step])
         shape = (self.sampling.samples, *self._noise_shape())
         values = np.random.default_rng(sequence).standard_normal(shape, np.float32)
         return torch.from_numpy(values).to(self._info.device)
@@ -223,6 +224,8 @@ class LeRobotBackend(PolicyBackend):
         """Proposes an action; see PolicyBackend.act."""
         if self._adapter is None:
             raise RuntimeError("bind() was not called: the policy does not know its robot")
+        if self._key is None:
+            self._key = sampling_key(observation.images, observation.joint_positions)
         with torch.inference_mode(), self._arithmetic():
             drawn, latent = self._sample(self.batches(observation), self.noise(observation.step))
         own = [
