@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from salus_sim.scene import SceneError, load_scene
@@ -42,3 +44,40 @@ def test_a_bad_file_is_named(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SceneError, match=r"nothing\.yaml"):
         load_scene(tmp_path / "nothing.yaml")
+
+
+def test_the_documented_difficulties_are_the_scenes(scene):
+    document = (Path(__file__).parents[3] / "docs/world.md").read_text()
+    for name, ranges in scene.difficulties.items():
+        assert _row(name, ranges) in document.splitlines(), f"docs/world.md: row of '{name}'"
+    turned = {name: ranges["yaw"][1] for name, ranges in scene.difficulties.items()}
+    said = ", ".join(f"{angle:g} on '{name}'" for name, angle in turned.items())
+    assert f"Cubes are turned by up to (in rad) {said}." in " ".join(document.split())
+
+
+def _row(name: str, ranges: dict) -> str:
+    """Of the table of difficulties."""
+
+    def span(key: str, factor: float = 1.0) -> str:
+        return " to ".join(f"{factor * number:g}" for number in ranges[key])
+
+    def share(key: str) -> str:
+        chance = ranges[key]
+        return "none" if chance == 0 else "always" if chance == 1 else f"in {100 * chance:g} %"
+
+    wall, oily = share("obstacle_probability"), share("slippery_probability")
+    jitter = {name: 1000 * sizes[0] for name, sizes in ranges["camera_jitter"].items()}
+    offsets = f"{jitter['front']:g} mm, {jitter['front']:g} mrad" if jitter["front"] else "none"
+    if jitter["wrist"] != jitter["front"]:
+        offsets += f"; wrist camera {jitter['wrist']:g} mm, {jitter['wrist']:g} mrad"
+    cells = (
+        name,
+        span("distractors") if ranges["distractors"][1] else "none",
+        wall if wall == "none" else f"{wall}, {span('obstacle_height', 100)} cm",
+        f"{span('object_half_size', 1000)} mm",
+        oily,
+        "" if oily == "none" else f"{span('slippery_creep', 1000)} mm/s",
+        span("light"),
+        offsets,
+    )
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
