@@ -48,7 +48,8 @@ class Network(nn.Module):
     Attributes:
         by_episode: trained on whole episodes, as it has a memory; else on single steps.
         context: steps after which its memory is full; forecasts before are "warming up".
-        reach: how far back a step can still tell; of an endless memory, when it has faded.
+        reach: steps of a gap that it is passed at most: as far back as its memory goes, or, if that
+            has no end, a bound on the work.
         head: turns outputs into probabilities; None: its output is a risk score.
     """
 

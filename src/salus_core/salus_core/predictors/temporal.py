@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from salus_core.predictors.heads import HazardHead
 from salus_core.predictors.network import Network, NetworkShape, Output
 
-_FADED = 1000  # steps after which a GRU's state no longer depends on what was before
+_LONGEST_GAP = 1000  # steps of which nothing is known that a GRU is passed at most
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Temporal(Network):
             self.context = self.reach = 1 + 2 * sum(config.dilations)
         else:
             self.gru = nn.GRU(config.width, config.width, batch_first=True)
-            self.context, self.reach = shape.horizon_steps[-1], _FADED
+            self.context, self.reach = shape.horizon_steps[-1], _LONGEST_GAP
         self.norm = nn.LayerNorm(config.width)
         self.last = nn.Linear(config.width, self.head.outputs)
         # Failures are rare: start from a thousandth per type and step.

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from salus_core.data.testing import make_steps
 from salus_core.failures import Outcome
@@ -10,6 +11,7 @@ from salus_core.predictors.features import InputError
 from salus_core.predictors.settings import SettingsError, override
 from salus_core.predictors.training.batches import TrainingSet
 from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.processes import processes
 from salus_core.predictors.training.targets import make_targets
 from salus_core.predictors.training.trainer import make_predictor, validation_figures
 
@@ -111,9 +113,15 @@ def test_a_figure_that_is_not_defined_on_validation_chooses_no_epoch(train, step
         train("mvp", 1, (steps[0], good), training={"monitor": "average_precision"})
 
 
-def test_what_the_loss_or_the_machine_lacks_is_a_setting_to_change():
+def test_a_loss_that_needs_hazards_is_refused_with_the_settings():
     with pytest.raises(SettingsError, match="hazards"):
         RunSettings.from_mapping({"predictor": "mlp", "training": {"loss": "survival"}})
+
+
+def test_a_gpu_that_is_not_there_is_a_setting_to_change(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SettingsError, match=r"training\.device is 'cuda'"), processes("cuda"):
+        pass
 
 
 def test_periodic_checkpoints_and_figures_are_kept(train, steps, tmp_path):

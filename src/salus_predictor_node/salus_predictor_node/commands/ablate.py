@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         study = ablate(options)
         print(study.write(options.output, NAME))
-    except (SettingsError, *REFUSALS) as error:
+    except (FloatingPointError, SettingsError, *REFUSALS) as error:
         print(f"ablate: {error}", file=sys.stderr)
         return 1
     for sentence in study.warnings():
