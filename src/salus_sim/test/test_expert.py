@@ -4,6 +4,7 @@ import pytest
 
 from salus_core.failures import FailureType
 from salus_sim.experts import expert_for
+from salus_sim.experts.geometry import sink
 from salus_sim.referee import Referee
 
 SLIPS = range(12)
@@ -26,6 +27,15 @@ def run(world, seed, difficulty, profile="none", tasks=()):
 def test_the_expert_succeeds(world, difficulty, task):
     verdicts = [run(world, 500 + seed, difficulty, tasks=(task,)) for seed in range(4)]
     assert [v.failure for v in verdicts] == [FailureType.NONE] * 4
+
+
+def test_the_way_down_asks_only_if_it_fits_and_is_faster_than_the_way_up():
+    def up(aside):
+        return sink(aside, fits=0.02, way=-0.05, clear=0.03, pace=0.01)
+
+    assert {up(aside) for aside in (0.0, 0.01, 0.019)} == {-0.01}
+    assert {up(aside) for aside in (0.021, 0.05)} == {0.004}
+    assert sink(0.0, 0.02, way=-0.001, clear=0.03, pace=0.01) == pytest.approx(-0.00035)
 
 
 @pytest.mark.slow

@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
+_GAIN = 0.35  # of the remaining way per step
+_RISE = 0.4  # of the pace down
+
 
 def limited(step: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """The step (3,) shortened, keeping its direction, until no component exceeds its limit."""
     return step / max(1.0, float(np.max(np.abs(step) / limits)))
+
+
+def sink(aside: float, fits: float, way: float, clear: float, pace: float) -> float:
+    """Motion along z on the way down around something, or onto it: (scalar) [m].
+
+    Down at a steady pace as soon as it fits, and up slowly where it does not. A height that grew
+    with the offset would teach a student, which sees the offset only roughly, to hover at the mean
+    of what the offset may be; where down is so much faster than up it comes down as long as it more
+    likely fits than not.
+
+    Args:
+        aside: offset in the plane [m].
+        fits: largest offset at which the way down is free [m].
+        way: from here to the height to reach, negative: down [m].
+        clear: from here to the height to wait at [m].
+        pace: longest step down [m].
+    """
+    if aside < fits:
+        return max(_GAIN * way, -pace)
+    return float(np.clip(_GAIN * clear, -pace, _RISE * pace))
 
 
 def yaw(quaternion: np.ndarray) -> float:

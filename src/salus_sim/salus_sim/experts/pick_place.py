@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from salus_sim.experts.geometry import limited, quarter_turn, yaw
+from salus_sim.experts.geometry import limited, quarter_turn, sink, yaw
 from salus_sim.scenario import Scenario
 from salus_sim.scene import Scene
 from salus_sim.tasks import STACK
@@ -12,16 +12,18 @@ from salus_sim.world.mujoco_world import WorldTruth
 
 _GAIN = 0.35  # of the remaining way per step, before the limit
 _ALIGNED = 0.016  # the hand closes when it is this near to the target in the plane [m]
-_FUNNEL, _FUNNEL_RADIUS = 4.0, 0.011  # slope and neck [m] of the way down to the target
-_HOVER = 0.10  # above the target before coming down [m]
+_OPEN, _FITS = 0.036, (0.011, 0.020)  # fingers fit around a target of a half so much smaller [m]
+_FAR, _HOVER, _CLEAR = 0.06, 0.10, 0.03  # further away, and nearer, it stays so far above [m]
+_DOWN = 0.012  # longest step down around the target [m]
 _CARRY_GAP = 0.020  # between the obstacle's top and the carried target [m]
+_CAREFUL = 0.6  # of the longest step while carrying: who carries too low is seen to before it hits
 _NEAR_GOAL = 0.05  # here the way down begins [m]
-_NECK = 0.75  # of what is near enough to let go: within it the way down is free
 _LIFT_BLEND = 0.025  # below the carrying height sideways motion fades in over this [m]
 _DEPTH = 0.006  # the fingers hold it so far below its centre [m]
 _WIDER = 0.012  # the fingers come down around it only when so much wider open than it is [m]
 _TOUCHDOWN, _SLOWING = 0.003, 0.12  # steps down at the end of the way down [m], per way left
-_REBOUND = 0.004  # up while letting go [m]; with more, who is unsure if to let go hovers
+_LANDED, _AGAIN = 0.008, 0.012  # above its place it is let go [m], and lowered again from here on
+_REBOUND, _DEEPEST = 0.0014, 0.003  # letting go: up per step while so deep on it [m]
 _HELD_STEPS = 4  # until the fingers press
 _LET_GO = 0.012  # the hand rises once it is so much wider open than the target is [m]
 _PHASES = ("reach", "grasp", "lift", "carry", "lower", "release", "retreat")
@@ -39,7 +41,7 @@ class PickPlaceExpert:
         self._placed_height = scenario.goal[2] + self._half
         # A cube on a cube must be let go nearer to its goal than one on the disc.
         stacking = scenario.task == STACK
-        self._near = 0.018 if stacking else 0.03
+        self._near = 0.020 if stacking else 0.03
         # Fingers deep on the target would reach the cube below it.
         self._grasp_height = max(0.014, self._half - (0.0 if stacking else _DEPTH))
         top = scenario.obstacle[5] if scenario.obstacle is not None else 0.0
@@ -64,11 +66,13 @@ class PickPlaceExpert:
         self._width = truth.gripper_width
         opening = 1.0 if self._phase in ("reach", "release", "retreat") else 0.0
         limit = self._scale[:3].copy()
+        if self._phase in ("lift", "carry"):
+            limit[:2] *= _CAREFUL
         if self._phase == "lower":
             # The arm lags behind its command: at full pace it would press on what is below.
             above = max(0.0, target[2] - self._placed_height)
             limit[2] = min(limit[2], _TOUCHDOWN + _SLOWING * above)
-        step = limited(_GAIN * (self._aim(tool, target) - tool), limit)
+        step = limited(self._motion(tool, target, limit[2]), limit)
         rotation = np.zeros(3)
         if self._phase == "reach":
             rotation[2] = np.clip(0.3 * _turn(truth, target), -self._scale[5], self._scale[5])
@@ -93,56 +97,62 @@ class PickPlaceExpert:
             empty = truth.gripper_width < 1.2 * self._half or truth.gripper_command > 0.5
             if not held and empty:
                 return "reach"
-            if target[2] < self._placed_height + 0.008 and away < self._near:
+            if target[2] < self._placed_height + _LANDED and away < self._near:
                 return "release"
             if away < _NEAR_GOAL:
                 return "lower"
             return "carry" if target[2] > self._carry_height - _LIFT_BLEND else "lift"
         if phase == "release":
-            if held and target[2] > self._placed_height + 0.02:
-                return "carry"
+            if held and target[2] > self._placed_height + _AGAIN:
+                return "lower"
             return "retreat" if truth.gripper_width > 2 * self._half + _LET_GO else "release"
         fallen = abs(target[2] - self._placed_height) > 0.01 or away > self._scenario.goal_radius
         return "reach" if fallen and tool[2] > target[2] + 0.05 else phase
 
-    def _approach_height(self, tool: np.ndarray, target: np.ndarray) -> float:
-        """A funnel above the target [m]: the nearer in the plane, the lower.
+    def _height(self, tool: np.ndarray, target: np.ndarray) -> float:
+        """Height of the tool to stay at while the target is still far [m]: over the obstacle."""
+        height = 2 * self._half + _HOVER
+        if self._scenario.obstacle is None:
+            return height
+        far = np.clip((np.linalg.norm(tool[:2] - target[:2]) - _FAR) / 0.06, 0.0, 1.0)
+        return height + far * max(0.0, self._carry_height - height)
 
-        A height that jumped when the hand is aligned would teach a student, which sees the
-        alignment only roughly, to hover between the two.
-        """
-        aside = np.linalg.norm(tool[:2] - target[:2])
-        height = self._grasp_height - 0.004 + _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS)
-        ceiling = 2 * self._half + _HOVER
-        if self._scenario.obstacle is not None:
-            way = np.clip((aside - 0.06) / 0.06, 0.0, 1.0)
-            ceiling += way * max(0.0, self._carry_height - ceiling)
-        if self._phase == "reach" and self._width < 2 * self._half + _WIDER:
-            height = max(height, 2 * self._half + 0.03)
-        return min(height, ceiling)
+    def _up(self, tool: np.ndarray, target: np.ndarray, limit: float) -> float:
+        """Motion along z while reaching for the target [m]."""
+        aside = float(np.linalg.norm(tool[:2] - target[:2]))
+        if aside > _FAR:
+            return _GAIN * (self._height(tool, target) - tool[2])
+        wide = self._width > 2 * self._half + _WIDER
+        fits = float(np.clip(_OPEN - self._half, *_FITS)) if wide else 0.0
+        clear = 2 * self._half + _CLEAR - tool[2]
+        return sink(aside, fits, self._grasp_height - 0.004 - tool[2], clear, min(_DOWN, limit))
 
-    def _aim(self, tool: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Where the tool point should go: (3,) [m]."""
+    def _motion(self, tool: np.ndarray, target: np.ndarray, limit: float) -> np.ndarray:
+        """How the tool point should move, before limits: (3,) [m]."""
         phase = self._phase
         if phase == "reach":
-            return np.array([*target[:2], self._approach_height(tool, target)])
+            return np.array([*_GAIN * (target[:2] - tool[:2]), self._up(tool, target, limit)])
         if phase == "grasp":
-            return np.array([*tool[:2], self._grasp_height])
+            return np.array([0.0, 0.0, _GAIN * (self._grasp_height - tool[2])])
         way = self._goal - target[:2]
-        away = np.linalg.norm(way)
         if phase in ("lift", "carry"):
             risen = (target[2] - self._carry_height + 2 * _LIFT_BLEND) / _LIFT_BLEND
             # What is oily sinks: the load keeps its height over the obstacle, not the hand.
-            height = self._carry_height + tool[2] - target[2]
-            return np.array([*(tool[:2] + np.clip(risen, 0.0, 1.0) * way), height])
+            up = _GAIN * (self._carry_height - target[2])
+            return np.array([*_GAIN * np.clip(risen, 0.0, 1.0) * way, up])
         if phase == "lower":
-            down = self._placed_height + 0.002 + tool[2] - target[2]
-            height = down + _FUNNEL * max(0.0, away - _NECK * self._near)
-            return np.array([*(tool[:2] + way), min(height, self._carry_height)])
+            down = self._placed_height + 0.002 - target[2]
+            clear = min(down + 0.03, self._carry_height - tool[2])
+            away = float(np.linalg.norm(way))
+            up = sink(away, self._near, down, clear, limit)
+            if target[2] > self._placed_height:
+                # Not up: who is unsure if this is near enough would hover over the place.
+                up = min(0.0, up)
+            return np.array([*_GAIN * way, up])
         if phase == "release":
-            # The command is below the hand by the arm's lag.
-            return np.array([*tool[:2], tool[2] + _REBOUND])
-        return np.array([*tool[:2], self._placed_height + 0.13])
+            # The hand still comes down by the arm's lag, and would press on what is below.
+            return np.array([0.0, 0.0, _REBOUND if tool[2] < target[2] - _DEEPEST else 0.0])
+        return np.array([0.0, 0.0, _GAIN * (self._placed_height + 0.13 - tool[2])])
 
 
 def _turn(truth: WorldTruth, target: np.ndarray) -> float:

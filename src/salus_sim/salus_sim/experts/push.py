@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from salus_sim.experts.geometry import half_turn, limited, yaw
+from salus_sim.experts.geometry import half_turn, limited, sink, yaw
 from salus_sim.scenario import Scenario
 from salus_sim.scene import Scene
 from salus_sim.world.mujoco_world import WorldTruth
 
 _GAIN, _TURN_GAIN = 0.35, 0.3  # of the remaining way and turn per step, before the limit
-_FUNNEL, _FUNNEL_RADIUS = 4.0, 0.012  # slope and neck [m] of the way down around the target
-_ALIGNED, _CROOKED = 0.40, 0.15  # above this turn [rad] the hand stays up by so much [m/rad]
-_HOVER = 0.08  # above the target before coming down [m]
+_FITS = 0.022  # offset at which the fingers come down around it, however they are turned [m]
+_FAR, _HOVER, _CLEAR = 0.06, 0.08, 0.03  # further away, and nearer, it stays so far above [m]
+_DOWN = 0.007  # longest step down [m]
 _LOW = 0.014  # so far above its pushing height the tool counts as down [m]
 _CAGE = 0.042, 0.022  # the target is between the fingers: along and across them [m]
 _PACE, _SLOWING = 0.4, 0.09  # of the longest step while pushing; step per way left
+_TURNING, _SLOWEST = 0.8, 0.25  # slower by the turn that is left [rad], down to this share
 _STEERING = 0.3  # of the sideways offset per step while pushing
 _THERE, _LEFT_ALONE = 0.012, 0.03  # the target is done when so near to its goal, until further [m]
 _FIXED = 0.04  # nearer to the goal the direction of the push stays [m]
@@ -71,9 +72,13 @@ class PushExpert:
         if caged and tool[2] < self._height + _LOW:
             # The arm lags behind its command: at full pace it would push past the goal.
             pace = min(_PACE * limit[0], 0.001 + _SLOWING * distance)
+            pace *= max(_SLOWEST, 1.0 - turn / _TURNING)
             plane = pace * self._along + _STEERING * across
             return limited(np.array([*plane, _GAIN * (self._height - tool[2])]), limit)
-        aside = np.linalg.norm(offset)
-        above = _FUNNEL * max(0.0, aside - _FUNNEL_RADIUS) + _CROOKED * max(0.0, turn - _ALIGNED)
-        height = min(self._height - 0.004 + above, 2 * self._half + _HOVER)
-        return limited(_GAIN * np.array([*offset, height - tool[2]]), limit)
+        aside = float(np.linalg.norm(offset))
+        if aside > _FAR:
+            up = _GAIN * (2 * self._half + _HOVER - tool[2])
+        else:
+            clear = 2 * self._half + _CLEAR - tool[2]
+            up = sink(aside, _FITS, self._height - 0.004 - tool[2], clear, _DOWN)
+        return limited(np.array([*(_GAIN * offset), up]), limit)

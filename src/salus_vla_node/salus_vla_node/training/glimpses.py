@@ -23,6 +23,8 @@ from salus_vla_node.training.scene_values import hand_offset, scene_points, scen
 
 _HELD, _NEAR = 0.35, 0.6  # share with the target in hand; of the others, share near the target
 _AROUND = 0.5  # of those near it, share with the fingers around it or close to that
+_LANDING, _OVER_GOAL = 0.4, 0.25  # of those in hand, share just above their place, and higher
+_LANDING_SPREAD, _LANDING_HEIGHT = 0.013, 0.014  # [m]
 _LOW, _HIGH = (0.30, -0.34, 0.014), (0.68, 0.34, 0.40)  # of the tool point [m]
 _SETTLING = 4  # steps until the fingers hold
 _LOOKS = 6  # of the expert at the same state
@@ -34,7 +36,12 @@ _SPREAD = 0.012  # standard deviation of the fingers' place around the target [m
 
 
 def glimpse(
-    world: MujocoWorld, config: EmbeddedConfig, seed: int, difficulty: str, acts: bool = True
+    world: MujocoWorld,
+    config: EmbeddedConfig,
+    seed: int,
+    difficulty: str,
+    acts: bool = True,
+    tasks: tuple[str, ...] = (),
 ) -> Frames | None:
     """One step of a scene with the arm somewhere in its task.
 
@@ -45,12 +52,13 @@ def glimpse(
         difficulty: of the scene.
         acts: add what the expert does; else the chunk is NaN, and the view teaches only what is
             in it.
+        tasks: from which the seed draws; empty: all.
 
     Returns:
         One step, or None if the arm cannot be there.
     """
     rng = np.random.default_rng([seed, 5])
-    world.reset(seed, difficulty, "none")
+    world.reset(seed, difficulty, "none", tasks=tasks)
     truth = _somewhere(world, rng)
     if truth is None:
         return None
@@ -87,18 +95,23 @@ def _somewhere(world: MujocoWorld, rng: np.random.Generator) -> WorldTruth | Non
     turn, opening, held_at = rng.uniform(-largest, largest), 1.0, None
     if in_hand:
         opening, held_at = 0.0, _held_at(rng, half)
-        # Half of them above the goal, where it matters most.
-        if rng.uniform() < 0.5:
+        lowest = scenario.goal[2] + half - held_at[1]
+        above = rng.uniform()
+        if above < _LANDING:  # a few steps of an episode, but they decide when it is let go
+            place[:2] = scenario.goal[:2] + rng.normal(0.0, _LANDING_SPREAD, 2)
+            place[2] = lowest + rng.uniform(0.0, _LANDING_HEIGHT)
+        elif above < _LANDING + _OVER_GOAL:
             place[:2] = scenario.goal[:2] + rng.normal(0.0, 0.04, 2)
             place[2] = scenario.goal[2] + rng.uniform(0.03, 0.20)
-        place[2] = max(place[2], scenario.goal[2] + half - held_at[1] + 0.005)
+        place[2] = max(place[2], lowest + 0.002)
     elif rng.uniform() < _NEAR:
         if rng.uniform() < _AROUND:
             if scenario.task != PUSH:
                 turn = float(np.clip(quarter_turn(start.yaw) + rng.normal(0.0, 0.15), -0.8, 0.8))
                 least = (half + 0.005) / world.scene.arm["finger_travel"]
                 opening = rng.uniform(min(least, 1.0), 1.0)
-            place = np.array([*rng.normal(target[:2], _SPREAD), rng.uniform(_LOW[2], 0.07)])
+            highest = 0.07 if rng.uniform() < 0.5 else 0.026  # where the fingers close
+            place = np.array([*rng.normal(target[:2], _SPREAD), rng.uniform(_LOW[2], highest)])
         else:
             place[:2] = target[:2] + rng.normal(0.0, 0.04, 2)
             place[2] = rng.uniform(0.02, 0.20)

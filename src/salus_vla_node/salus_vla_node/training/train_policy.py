@@ -21,6 +21,7 @@ from tqdm import tqdm
 from salus_core.failures import FailureType
 from salus_core.signals import fit_latent_statistics
 from salus_sim.scene import load_scene
+from salus_sim.tasks import STACK
 from salus_sim.world.mujoco_world import MujocoWorld
 from salus_vla_node.backends.base import sampling_key
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
@@ -46,6 +47,7 @@ ONLY_ENSEMBLE = "ensemble"
 VIEW_DIFFICULTY = "standard"  # of views that teach what is in them, but nothing to do
 POINTS_WEIGHT, LAST_POINTS_WEIGHT = 0.3, 0.1  # of the keypoints; in the end they are found
 EASY_SHARE = 0.25  # of the training episodes; the others are of difficulty 'training'
+STACK_SHARE = 0.2  # of the training episodes; in the others the task is drawn as anywhere
 ROLLOUT_TEMPERATURE = 0.5  # members wander a little in DAgger rounds, so that they show more states
 
 
@@ -143,6 +145,11 @@ def _difficulty(seed: int) -> str:
     return "easy" if np.random.default_rng([seed, 4]).uniform() < EASY_SHARE else "training"
 
 
+def _tasks(seed: int) -> tuple[str, ...]:
+    """Stacking is rare and the hardest: more of it in training."""
+    return (STACK,) if np.random.default_rng([seed, 6]).uniform() < STACK_SHARE else ()
+
+
 def collect_demos(world: MujocoWorld, work: Path, episodes: int) -> Frames:
     """The expert's successful episodes with bursts of noise, shared by all members."""
     path = work / "demos.npz"
@@ -150,7 +157,9 @@ def collect_demos(world: MujocoWorld, work: Path, episodes: int) -> Frames:
         return Frames.load(path)
     parts = []
     for seed in tqdm(range(DEMO_SEED, DEMO_SEED + episodes), "demonstrations", unit="ep"):
-        frames, verdict = run_episode(world, EmbeddedConfig(), seed, _difficulty(seed), None)
+        frames, verdict = run_episode(
+            world, EmbeddedConfig(), seed, _difficulty(seed), None, tasks=_tasks(seed)
+        )
         if verdict.failure == FailureType.NONE:
             parts.append(frames)
     return _keep(Frames.join(parts), path)
@@ -167,7 +176,14 @@ def collect_glimpses(
         return Frames.load(path)
     seeds = tqdm(range(first_seed, first_seed + count), path.stem, unit="view", mininterval=5)
     views = (
-        glimpse(world, EmbeddedConfig(), seed, difficulty or _difficulty(seed), not difficulty)
+        glimpse(
+            world,
+            EmbeddedConfig(),
+            seed,
+            difficulty or _difficulty(seed),
+            not difficulty,
+            _tasks(seed),
+        )
         for seed in seeds
     )
     return _keep(Frames.join([view for view in views if view is not None]), path)
@@ -263,7 +279,9 @@ def _dagger_round(
     parts, outcomes = [], {}
     seeds = range(first, first + options.round_episodes)
     for seed in tqdm(seeds, f"member {member} round {number}", unit="ep", mininterval=5):
-        frames, verdict = run_episode(world, network.config, seed, _difficulty(seed), act)
+        frames, verdict = run_episode(
+            world, network.config, seed, _difficulty(seed), act, tasks=_tasks(seed)
+        )
         outcomes[verdict.failure.name] = outcomes.get(verdict.failure.name, 0) + 1
         parts.append(frames)
     views = path.with_name(path.name.replace("round", "glimpses"))
