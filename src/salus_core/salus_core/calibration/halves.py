@@ -9,7 +9,10 @@ def calibration_halves(data: StepData) -> tuple[StepData, StepData]:
     """Episodes for the probabilities' calibration, and episodes for the band.
 
     Every second episode, in order of the seeds, goes to each, successful ones and others by
-    themselves, so that both get their share.
+    themselves: so both get their share, and an episode more of one sort moves none of the other.
     """
-    order = np.lexsort((data.episodes.seed, data.episodes.succeeded))
-    return data.select(order[::2]), data.select(order[1::2])
+    order = np.argsort(data.episodes.seed, kind="stable")
+    good = data.episodes.succeeded[order]
+    sorts = order[~good], order[good]
+    first, second = (np.concatenate([sort[n::2] for sort in sorts]) for n in (0, 1))
+    return data.select(first), data.select(second)
