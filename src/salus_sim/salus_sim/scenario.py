@@ -157,13 +157,20 @@ def sample_scenario(
         + ranges["rest_jitter"] * rng.uniform(-1.0, 1.0, len(scene.arm["rest"])),
         light=float(rng.uniform(*ranges["light"])),
         light_position=np.array([rng.uniform(0.1, 0.9), rng.uniform(-0.5, 0.5), 1.6]),
-        camera_offsets={
-            name: np.repeat(ranges["camera_jitter"][name], 3) * rng.standard_normal(6)
-            for name in cameras
-        },
+        camera_offsets=_camera_offsets(ranges, rng, cameras),
         table_color=np.array([0.75, 0.73, 0.70]) * rng.uniform(0.85, 1.1),
         instruction=sentence,
     )
+
+
+def _camera_offsets(
+    ranges: dict, rng: np.random.Generator, cameras: list[str]
+) -> dict[str, np.ndarray]:
+    """How far each camera is off its place, (6,) [m, rad]; the wrist's may have been knocked."""
+    deviations = dict(ranges["camera_jitter"])
+    if rng.uniform() < ranges["wrist_knock_probability"]:
+        deviations["wrist"] = ranges["wrist_knock"]
+    return {name: np.repeat(deviations[name], 3) * rng.standard_normal(6) for name in cameras}
 
 
 class _Layout:

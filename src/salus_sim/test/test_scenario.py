@@ -53,3 +53,15 @@ def test_easy_has_neither_clutter_nor_obstacle_and_hard_has_both(scene):
         assert easy.obstacle is None
         assert len(hard.objects) > 1
         assert hard.obstacle is not None
+
+
+def test_a_share_of_wrist_cameras_was_knocked_out_of_place(scene):
+    def offsets(difficulty):
+        found = [sample_scenario(scene, s, difficulty).camera_offsets["wrist"] for s in range(300)]
+        return np.abs(found).max(axis=1)
+
+    ranges = scene.difficulty("standard")
+    far = 3.5 * ranges["camera_jitter"]["wrist"][0]  # hardly ever, if it was not knocked
+    assert 0.25 < (offsets("standard") > far).mean() < ranges["wrist_knock_probability"]
+    assert (offsets("easy") == 0).all()
+    assert (offsets("training") < far).mean() > 0.98

@@ -61,15 +61,18 @@ def _row(name: str, ranges: dict) -> str:
     def span(key: str, factor: float = 1.0) -> str:
         return " to ".join(f"{factor * number:g}" for number in ranges[key])
 
-    def share(key: str) -> str:
-        chance = ranges[key]
-        return "none" if chance == 0 else "always" if chance == 1 else f"in {100 * chance:g} %"
+    def chance(key: str) -> str:
+        share = ranges[key]
+        return "none" if share == 0 else "always" if share == 1 else f"in {100 * share:g} %"
 
-    wall, oily = share("obstacle_probability"), share("slippery_probability")
+    wall, oily = chance("obstacle_probability"), chance("slippery_probability")
     jitter = {name: 1000 * sizes[0] for name, sizes in ranges["camera_jitter"].items()}
     offsets = f"{jitter['front']:g} mm, {jitter['front']:g} mrad" if jitter["front"] else "none"
     if jitter["wrist"] != jitter["front"]:
         offsets += f"; wrist camera {jitter['wrist']:g} mm, {jitter['wrist']:g} mrad"
+    if ranges["wrist_knock_probability"]:
+        share = f"{100 * ranges['wrist_knock_probability']:g} %"
+        offsets += f"; in {share} {1000 * ranges['wrist_knock'][0]:g} mm and mrad"
     cells = (
         name,
         span("distractors") if ranges["distractors"][1] else "none",
