@@ -19,6 +19,7 @@ _FAR, _HOVER, _CLEAR = 0.06, 0.08, 0.03  # further away, and nearer, it stays so
 _DOWN = 0.007  # longest step down [m]
 _LOW = 0.014  # so far above its pushing height the tool counts as down [m]
 _CAGE = 0.042, 0.022  # the target is between the fingers: along and across them [m]
+_BESIDE = 0.020, 0.045  # here it is beside them: they go on sideways, low as they are [m]
 _PACE, _SLOWING = 0.4, 0.09  # of the longest step while pushing; step per way left
 _TURNING, _SLOWEST = 0.8, 0.25  # slower by the turn that is left [rad], down to this share
 _STEERING = 0.3  # of the sideways offset per step while pushing
@@ -68,10 +69,12 @@ class PushExpert:
         across = offset - ahead * self._along
         if self._done:
             return limited(_GAIN * np.array([0.0, 0.0, 0.14 - tool[2]]), limit)
-        caged = abs(ahead) < _CAGE[0] and np.linalg.norm(across) < _CAGE[1]
-        if caged and tool[2] < self._height + _LOW:
+        sideways = float(np.linalg.norm(across))
+        caged = abs(ahead) < _CAGE[0] and sideways < _CAGE[1]
+        beside = abs(ahead) < _BESIDE[0] and sideways < _BESIDE[1]
+        if (caged or beside) and tool[2] < self._height + _LOW:
             # The arm lags behind its command: at full pace it would push past the goal.
-            pace = min(_PACE * limit[0], 0.001 + _SLOWING * distance)
+            pace = min(_PACE * limit[0], 0.001 + _SLOWING * distance) if caged else 0.0
             pace *= max(_SLOWEST, 1.0 - turn / _TURNING)
             plane = pace * self._along + _STEERING * across
             return limited(np.array([*plane, _GAIN * (self._height - tool[2])]), limit)
