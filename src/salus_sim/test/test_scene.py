@@ -71,12 +71,16 @@ def _row(name: str, ranges: dict) -> str:
     if jitter["wrist"] != jitter["front"]:
         offsets += f"; wrist camera {jitter['wrist']:g} mm, {jitter['wrist']:g} mrad"
     if ranges["wrist_knock_probability"]:
-        share = f"{100 * ranges['wrist_knock_probability']:g} %"
-        offsets += f"; in {share} {1000 * ranges['wrist_knock'][0]:g} mm and mrad"
+        (shift, turn), often = ranges["wrist_knock"], ranges["wrist_knock_probability"]
+        offsets += f"; in {100 * often:g} % {1000 * shift:g} mm, {1000 * turn:g} mrad"
+    walls = f"{wall}, {span('obstacle_height', 100)} cm"
+    if ranges["tall_obstacle_probability"]:
+        often = f"{100 * ranges['tall_obstacle_probability']:g} %"
+        walls += f"; {often} of them {span('tall_obstacle_height', 100)} cm"
     cells = (
         name,
         span("distractors") if ranges["distractors"][1] else "none",
-        wall if wall == "none" else f"{wall}, {span('obstacle_height', 100)} cm",
+        wall if wall == "none" else walls,
         f"{span('object_half_size', 1000)} mm",
         oily,
         "" if oily == "none" else f"{span('slippery_creep', 1000)} mm/s",

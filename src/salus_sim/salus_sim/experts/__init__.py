@@ -30,6 +30,15 @@ class Expert(Protocol):
         ...
 
 
-def expert_for(scene: Scene, scenario: Scenario) -> Expert:
-    """The expert for a scenario's task."""
-    return (PushExpert if scenario.task == PUSH else PickPlaceExpert)(scene, scenario)
+def expert_for(scene: Scene, scenario: Scenario, hurries: bool = False) -> Expert:
+    """The expert for a scenario's task.
+
+    Args:
+        scene: the scene's numbers.
+        scenario: the episode's.
+        hurries: carries what is oily at full pace. The embedded policy's teacher does not: what
+            sinks fast is a thing that its pupil was not taught.
+    """
+    if scenario.task == PUSH:
+        return PushExpert(scene, scenario)
+    return PickPlaceExpert(scene, scenario, hurries)

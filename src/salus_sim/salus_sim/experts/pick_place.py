@@ -19,7 +19,8 @@ _CARRY_GAP = 0.020  # between the obstacle's top and the carried target [m]
 _CAREFUL = 0.6  # of the longest step while carrying: who carries too low is seen to before it hits
 _NEAR_GOAL = 0.05  # here the way down begins [m]
 _LIFT_BLEND = 0.025  # below the carrying height sideways motion fades in over this [m]
-_DEPTH = 0.006  # the fingers hold it so far below its centre [m]
+_DEPTH, _LOWEST = 0.006, 0.014  # the fingers hold it so far below its centre, not lower [m]
+_HURRIED = (1.0, 0.036, 0.010, 0.012)  # _CAREFUL, _LIFT_BLEND, _DEPTH and _LOWEST in a hurry
 _WIDER = 0.012  # the fingers come down around it only when so much wider open than it is [m]
 _TOUCHDOWN, _SLOWING = 0.003, 0.12  # steps down at the end of the way down [m], per way left
 _LANDED, _AGAIN = 0.008, 0.012  # above its place it is let go [m], and lowered again from here on
@@ -32,18 +33,22 @@ _PHASES = ("reach", "grasp", "lift", "carry", "lower", "release", "retreat")
 class PickPlaceExpert:
     """Picks the target and sets it down on the goal, over the obstacle; see `experts.Expert`."""
 
-    def __init__(self, scene: Scene, scenario: Scenario) -> None:
+    def __init__(self, scene: Scene, scenario: Scenario, hurries: bool = False) -> None:
         self._scale = np.array(scene.control["action_scale"])
         self._scenario = scenario
         self._goal = scenario.goal[:2]
         target = scenario.objects[scenario.target]
         self._half = target.half_size
+        manner = (_CAREFUL, _LIFT_BLEND, _DEPTH, _LOWEST)
+        if hurries and target.slippery:
+            manner = _HURRIED
+        self._pace, self._blend, depth, lowest = manner
         self._placed_height = scenario.goal[2] + self._half
         # A cube on a cube must be let go nearer to its goal than one on the disc.
         stacking = scenario.task == STACK
         self._near = 0.020 if stacking else 0.03
         # Fingers deep on the target would reach the cube below it.
-        self._grasp_height = max(0.014, self._half - (0.0 if stacking else _DEPTH))
+        self._grasp_height = max(lowest, self._half - (0.0 if stacking else depth))
         top = scenario.obstacle[5] if scenario.obstacle is not None else 0.0
         self._carry_height = max(
             0.12, top + self._half + _CARRY_GAP, self._placed_height + self._half + _NEAR_GOAL
@@ -67,7 +72,7 @@ class PickPlaceExpert:
         opening = 1.0 if self._phase in ("reach", "release", "retreat") else 0.0
         limit = self._scale[:3].copy()
         if self._phase in ("lift", "carry"):
-            limit[:2] *= _CAREFUL
+            limit[:2] *= self._pace
         if self._phase == "lower":
             # The arm lags behind its command: at full pace it would press on what is below.
             above = max(0.0, target[2] - self._placed_height)
@@ -101,7 +106,7 @@ class PickPlaceExpert:
                 return "release"
             if away < _NEAR_GOAL:
                 return "lower"
-            return "carry" if target[2] > self._carry_height - _LIFT_BLEND else "lift"
+            return "carry" if target[2] > self._carry_height - self._blend else "lift"
         if phase == "release":
             if held and target[2] > self._placed_height + _AGAIN:
                 return "lower"
@@ -136,7 +141,7 @@ class PickPlaceExpert:
             return np.array([0.0, 0.0, _GAIN * (self._grasp_height - tool[2])])
         way = self._goal - target[:2]
         if phase in ("lift", "carry"):
-            risen = (target[2] - self._carry_height + 2 * _LIFT_BLEND) / _LIFT_BLEND
+            risen = (target[2] - self._carry_height + 2 * self._blend) / self._blend
             # What is oily sinks: the load keeps its height over the obstacle, not the hand.
             up = _GAIN * (self._carry_height - target[2])
             return np.array([*_GAIN * np.clip(risen, 0.0, 1.0) * way, up])
