@@ -9,7 +9,7 @@ from salus_msgs.msg import FailureForecast, ForecastInfo, SignalInfo, VlaSignals
 
 from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, HORIZONS_S, FailureType
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
-from salus_core.predictors.interface import ALARM_TYPES, risk
+from salus_core.predictors.interface import risk
 from salus_core.predictors.model import NeuralPredictor, Source
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -85,6 +85,7 @@ def fill_forecast(
     predictor: NeuralPredictor,
     signals: VlaSignals,
     probabilities: np.ndarray,
+    score: float,
 ) -> None:
     """Put the numbers of a step into its forecast.
 
@@ -93,10 +94,11 @@ def fill_forecast(
         predictor: whose band gives the alarm.
         signals: of the step.
         probabilities: (H, K).
+        score: what the alarm looks at.
     """
     forecast.probabilities = array("f", probabilities.ravel().tolist())
     forecast.risk = float(risk(probabilities))
-    forecast.score = float(risk(probabilities, ALARM_TYPES))
+    forecast.score = score
     kind = int(np.argmax(probabilities[-1]))
     forecast.likeliest_failure = int(FailureType(FAILURE_TYPES[kind]))
     forecast.likeliest_horizon = HORIZONS_S[-1]

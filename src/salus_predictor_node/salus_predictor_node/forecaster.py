@@ -31,6 +31,11 @@ class Forecaster:
         self._unseen = 0
 
     @property
+    def score(self) -> float:
+        """What the alarm looks at, of the last step."""
+        return self._stream.score
+
+    @property
     def warming_up(self) -> bool:
         """The predictor's memory is not full yet."""
         return self._stream.steps - self._unseen < self.predictor.network.context

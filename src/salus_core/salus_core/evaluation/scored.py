@@ -8,7 +8,14 @@ import numpy as np
 from salus_core.calibration import ProbabilityCalibration, fit_calibration
 from salus_core.data import StepData
 from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, FailureType
-from salus_core.predictors.interface import ALARM_TYPES, Detector, Predictor, risk
+from salus_core.predictors.interface import (
+    ALARM_TYPES,
+    Detector,
+    Forecaster,
+    Predictor,
+    alarm_score,
+    risk,
+)
 
 TARGETS: dict[str, tuple[FailureType, ...]] = {
     "any_but_timeout": ALARM_TYPES,
@@ -56,10 +63,12 @@ def scored(detector: Detector | Predictor, data: StepData, name: str = "") -> Sc
     Raises:
         ValueError: a score is not finite; the message names the method and the first such step.
     """
-    found = np.asarray(detector.scores(data))
-    result = Scored(name or detector.name, found)
-    if found.ndim == 3:
-        result = Scored(result.name, risk(found, ALARM_TYPES), found)
+    if isinstance(detector, Forecaster):
+        found, score = detector.forecasts(data)
+    else:
+        found = np.asarray(detector.scores(data))
+        score = alarm_score(found) if found.ndim == 3 else found
+    result = Scored(name or detector.name, score, found if found.ndim == 3 else None)
     wrong = np.flatnonzero(~np.isfinite(result.score))
     if len(wrong):
         episode, step = data.episode[wrong[0]], data.step[wrong[0]]

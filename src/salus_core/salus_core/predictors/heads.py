@@ -67,20 +67,26 @@ class HazardHead(nn.Module):
     Schmid 2016, Modeling Discrete Time-to-Event Data, section 8.1): it cannot fall with the
     horizon, and over the types it sums to less than 1.
 
+    With an outlook there are K outputs more: of the episode's end, as a softmax over the types and
+    success, whose output is 0.
+
     Args:
         steps: horizons in steps, ascending; M is the last.
         types: K.
+        outlook: also say by which type the episode will fail, whenever that is.
     """
 
-    def __init__(self, steps: tuple[int, ...], types: int):
+    def __init__(self, steps: tuple[int, ...], types: int, outlook: bool = False):
         super().__init__()
         self._steps = steps
         self._shape = (steps[-1], types)
-        self.outputs = steps[-1] * types
+        self.hazards = steps[-1] * types
+        self.has_outlook = outlook
+        self.outputs = self.hazards + (types if outlook else 0)
 
     def log_incidence(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Log P(type k exactly j steps ahead), (..., M, K), and log P(none up to j), (..., M)."""
-        logits = at_least_single(outputs).unflatten(-1, self._shape)
+        logits = at_least_single(outputs[..., : self.hazards]).unflatten(-1, self._shape)
         survive = -torch.logsumexp(nn.functional.pad(logits, (1, 0)), dim=-1)
         survived = survive.cumsum(-1)
         return logits + survived.unsqueeze(-1), survived
@@ -94,3 +100,8 @@ class HazardHead(nn.Module):
         """P, (..., H, K)."""
         incidence = self.log_incidence(outputs)[0].exp().cumsum(-2)
         return torch.stack([incidence[..., step - 1, :] for step in self._steps], dim=-2)
+
+    def log_outlook(self, outputs: Tensor) -> Tensor:
+        """Log P of the ways in which the episode may end, (..., K + 1); the last is success."""
+        logits = at_least_single(outputs[..., self.hazards :])
+        return torch.log_softmax(nn.functional.pad(logits, (0, 1)), dim=-1)

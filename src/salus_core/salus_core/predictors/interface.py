@@ -31,6 +31,15 @@ class Predictor(Protocol):
 
 
 @runtime_checkable
+class Forecaster(Predictor, Protocol):
+    """A predictor whose alarm may look at something else than failures within a horizon."""
+
+    def forecasts(self, data: StepData) -> tuple[np.ndarray, np.ndarray]:
+        """What `scores` gives, and what the alarm looks at: (N,) float32, higher is worse."""
+        ...
+
+
+@runtime_checkable
 class Detector(Protocol):
     """Scores how close to a failure the episode is, without type or horizon."""
 
@@ -39,6 +48,20 @@ class Detector(Protocol):
     def scores(self, data: StepData) -> np.ndarray:
         """Risk of every step, (N,) float32, higher is worse, from the steps up to it only."""
         ...
+
+
+def alarm_score(found: np.ndarray, outlook: np.ndarray | None = None) -> np.ndarray:
+    """What the alarm looks at.
+
+    Args:
+        found: (..., H, K) probabilities.
+        outlook: (..., K) probabilities of the episode's end.
+
+    Returns:
+        (...): the probability that the episode fails by one of ALARM_TYPES, or, without an outlook,
+        that it does so within the longest horizon.
+    """
+    return risk(found if outlook is None else outlook[..., None, :], ALARM_TYPES)
 
 
 def risk(

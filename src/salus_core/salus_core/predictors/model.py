@@ -22,9 +22,16 @@ from salus_core.predictors.features import (
     StepInputs,
     raw_columns,
 )
+from salus_core.predictors.interface import alarm_score
 from salus_core.predictors.network import Network, NetworkShape
 from salus_core.predictors.registry import kind_of
-from salus_core.predictors.stepping import Stepper, TemporalStepper, TorchStepper, finish
+from salus_core.predictors.stepping import (
+    Stepper,
+    TemporalStepper,
+    TorchStepper,
+    finish,
+    outlook_of,
+)
 from salus_core.predictors.temporal import TemporalConfig
 
 _ROWS_AT_ONCE = 8192
@@ -149,6 +156,11 @@ class NeuralPredictor:
         return self.network.head is not None
 
     @property
+    def has_outlook(self) -> bool:
+        """Its alarm looks at the episode's end, see `HazardHead`."""
+        return getattr(self.network.head, "has_outlook", False)
+
+    @property
     def parameters(self) -> int:
         """Number of trained numbers."""
         return sum(parameter.numel() for parameter in self.network.parameters())
@@ -159,8 +171,18 @@ class NeuralPredictor:
         Raises:
             MismatchError: the data are not what it was trained on.
         """
-        raw = self.raw_scores(data)
-        return raw if self.calibration is None else self.calibration.apply(raw)
+        return self.forecasts(data)[0]
+
+    def forecasts(self, data: StepData) -> tuple[np.ndarray, np.ndarray]:
+        """What `scores` gives, and what the alarm looks at, (N,): see `alarm_score`.
+
+        Raises:
+            MismatchError: the data are not what it was trained on.
+        """
+        found, outlook = self._run(data)
+        if self.calibration is not None:
+            found = self.calibration.apply(found)
+        return found, alarm_score(found, outlook) if self.gives_forecasts else found
 
     def raw_scores(self, data: StepData) -> np.ndarray:
         """As `scores`, but not calibrated.
@@ -168,10 +190,14 @@ class NeuralPredictor:
         Raises:
             MismatchError: the data are not what it was trained on.
         """
+        return self._run(data)[0]
+
+    def _run(self, data: StepData) -> tuple[np.ndarray, np.ndarray | None]:
         self.require_match(Source.of(data))
         columns = self.normaliser.columns(raw_columns(self.layout, data))
         shape = (len(HORIZONS_S), len(FAILURE_NAMES)) if self.gives_forecasts else ()
         found = np.empty((len(data), *shape), np.float32)
+        outlook = np.empty((len(data), len(FAILURE_NAMES)), np.float32)
         weight = next(self.network.parameters())
         with torch.inference_mode():
             for rows, present in _batches(data, self.network.by_episode):
@@ -183,7 +209,10 @@ class NeuralPredictor:
                     torch.from_numpy(embedding).to(weight),
                 ).outputs
                 found[rows[present]] = finish(self.network, outputs).float().cpu().numpy()[present]
-        return found
+                ends = outlook_of(self.network, outputs)
+                if ends is not None:
+                    outlook[rows[present]] = ends.float().cpu().numpy()[present]
+        return found, outlook if self.has_outlook else None
 
     def stream(self) -> PredictorStream:
         """The same predictor for one step after the other."""
@@ -217,10 +246,13 @@ class NeuralPredictor:
 
 
 class PredictorStream:
-    """Forecasts of one episode, step by step, equal to `NeuralPredictor.scores`.
+    """Forecasts of one episode, step by step, equal to `NeuralPredictor.forecasts`.
 
     Args:
         predictor: whose weights are on the CPU.
+
+    Attributes:
+        score: what the alarm looks at, of the last step; NaN before the first.
     """
 
     def __init__(self, predictor: NeuralPredictor):
@@ -234,6 +266,7 @@ class PredictorStream:
         self._features.reset()
         self._stepper.reset()
         self.steps = 0
+        self.score = float("nan")
 
     @property
     def warming_up(self) -> bool:
@@ -242,10 +275,12 @@ class PredictorStream:
 
     def update(self, step: StepInputs) -> np.ndarray:
         """Probabilities (H, K), or a risk (), of the next step."""
-        raw = self._stepper.advance(*self._features.update(step))
+        found, outlook = self._stepper.advance(*self._features.update(step))
         self.steps += 1
-        calibration = self._predictor.calibration
-        return raw if calibration is None else calibration.apply(raw)
+        if self._predictor.calibration is not None:
+            found = self._predictor.calibration.apply(found)
+        self.score = float(alarm_score(found, outlook) if found.ndim else found)
+        return found
 
     def skip(self) -> None:
         """Pass a step of which nothing is known."""

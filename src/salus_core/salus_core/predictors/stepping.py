@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,18 @@ from salus_core.predictors.network import Network
 _Layer = tuple[np.ndarray, np.ndarray]  # weights and biases
 
 
+class Step(NamedTuple):
+    """What a network says of a step.
+
+    Attributes:
+        found: probabilities (H, K), or a risk ().
+        outlook: (K,) probabilities that the episode fails by each type; None: it does not say.
+    """
+
+    found: np.ndarray
+    outlook: np.ndarray | None = None
+
+
 class Stepper(Protocol):
     """The state of one episode."""
 
@@ -20,8 +32,8 @@ class Stepper(Protocol):
         """Begin an episode."""
         ...
 
-    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-        """Probabilities (H, K), or a risk (), of the next step of columns (1, F) and (1, D)."""
+    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> Step:
+        """Of the next step, of columns (1, F) and (1, D)."""
         ...
 
 
@@ -37,7 +49,7 @@ class TorchStepper:
         """See Stepper."""
         self._state: Any = self._network.start()
 
-    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> Step:
         """See Stepper."""
         with torch.inference_mode():
             outputs, self._state = self._network.advance(
@@ -45,7 +57,20 @@ class TorchStepper:
                 torch.from_numpy(embedding).to(self._dtype),
                 self._state,
             )
-            return finish(self._network, outputs).float().numpy()[0]
+            found, outlook = finish(self._network, outputs), outlook_of(self._network, outputs)
+        return Step(
+            found.float().numpy()[0], None if outlook is None else outlook.float().numpy()[0]
+        )
+
+
+def outlook_of(network: Network, outputs: Tensor) -> Tensor | None:
+    """Outputs (..., O) to the probabilities of each type of failure at the episode's end, (..., K).
+
+    None: the network does not say.
+    """
+    if not getattr(network.head, "has_outlook", False):
+        return None
+    return network.head.log_outlook(outputs)[..., :-1].exp()
 
 
 def finish(network: Network, outputs: Tensor) -> Tensor:
@@ -102,20 +127,26 @@ class TemporalStepper:
         """See Stepper."""
         self._core.reset()
 
-    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> Step:
         """See Stepper."""
         inputs = columns[0].astype(np.float64)
         if self._projects:
             projected = _linear(embedding[0].astype(np.float64), self._projection)
             inputs = np.concatenate([inputs, projected])
         hidden = self._core.advance(np.maximum(_linear(inputs, self._first), 0.0))
-        logits = _linear(_normalised(hidden, self._norm), self._last).reshape(self._shape)
+        outputs = _linear(_normalised(hidden, self._norm), self._last)
+        hazards = self._shape[0] * self._shape[1]
         # As HazardHead: hazards of competing risks, then their cumulative incidence.
-        odds = np.exp(logits)
+        odds = np.exp(outputs[:hazards].reshape(self._shape))
         survive = 1.0 / (1.0 + odds.sum(axis=1))
         survived = np.cumprod(survive)
         incidence = np.cumsum(odds * survived[:, None], axis=0)
-        return incidence[self._ends].astype(np.float32)
+        found, outlook = incidence[self._ends].astype(np.float32), None
+        if len(outputs) > hazards:
+            ends = np.exp(outputs[hazards:] - max(outputs[hazards:].max(), 0.0))
+            success = np.exp(-max(outputs[hazards:].max(), 0.0))
+            outlook = (ends / (ends.sum() + success)).astype(np.float32)
+        return Step(found, outlook)
 
 
 class _TcnCore:

@@ -28,6 +28,8 @@ class TemporalConfig:
         embedding_dropout: share of the embedding's numbers dropped in training.
         member_dropout: probability that a member's latent is dropped as a whole in training.
         embedding_noise: standard deviation of noise on the normalised embedding in training.
+        outlook: also say by which type the episode will fail, whenever that is; the alarm looks
+            at that then, instead of at failures within the longest horizon.
     """
 
     width: int = 64
@@ -38,6 +40,7 @@ class TemporalConfig:
     embedding_dropout: float = 0.3
     member_dropout: float = 0.2
     embedding_noise: float = 0.2
+    outlook: bool = False
 
     def __post_init__(self) -> None:
         if self.core not in ("tcn", "gru"):
@@ -113,7 +116,7 @@ class Temporal(Network):
 
     def __init__(self, shape: NetworkShape, config: TemporalConfig):
         super().__init__()
-        self.head = HazardHead(shape.horizon_steps, shape.types)
+        self.head = HazardHead(shape.horizon_steps, shape.types, config.outlook)
         self.projection = EmbeddingProjection(shape, config) if shape.embedding else None
         inputs = shape.columns + (config.projection if shape.embedding else 0)
         self.first = nn.Linear(inputs, config.width)
@@ -130,7 +133,7 @@ class Temporal(Network):
         self.norm = nn.LayerNorm(config.width)
         self.last = nn.Linear(config.width, self.head.outputs)
         # Failures are rare: start from a thousandth per type and step.
-        nn.init.constant_(self.last.bias, -6.9)
+        nn.init.constant_(self.last.bias[: self.head.hazards], -6.9)
         self.scene = nn.Linear(config.width, shape.scene) if shape.scene else None
 
     def forward(self, columns: Tensor, embedding: Tensor) -> Output:

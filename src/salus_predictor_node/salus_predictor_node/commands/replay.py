@@ -14,7 +14,6 @@ from salus_core.episode_store import open_dataset
 from salus_core.failures import FAILURE_TYPES, HORIZONS_S
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.features import StepInputs
-from salus_core.predictors.interface import ALARM_TYPES, risk
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_predictor_node.bag_messages import BagError, is_bag, read_bag
 from salus_predictor_node.bag_steps import Replayed, steps_of_bags
@@ -83,9 +82,9 @@ def _replay(options: argparse.Namespace) -> int:
         options.recordings, predictor, options.namespace, options.stamp_tolerance
     )
     streamed = StreamedPredictor(predictor)
-    probabilities = streamed.scores(recording.data)
+    probabilities, score = streamed.forecasts(recording.data)
     options.output.mkdir(parents=True, exist_ok=True)
-    save_forecasts(options.output / FORECASTS, predictor, recording, probabilities)
+    save_forecasts(options.output / FORECASTS, predictor, recording, probabilities, score)
     agreement = recorded_difference(predictor, recording, probabilities)
     for sentence in (*recording.remarks, agreement):
         print(sentence)
@@ -121,16 +120,20 @@ class StreamedPredictor:
     def __init__(self, predictor: NeuralPredictor):
         self.name = predictor.name
         self._predictor = predictor
-        self._known: tuple[StepData, np.ndarray] | None = None
+        self._known: tuple[StepData, tuple[np.ndarray, np.ndarray]] | None = None
 
     def scores(self, data: StepData) -> np.ndarray:
         """Probabilities (N, H, K), or risk (N,), of every step."""
+        return self.forecasts(data)[0]
+
+    def forecasts(self, data: StepData) -> tuple[np.ndarray, np.ndarray]:
+        """What `scores` gives, and what the alarm looks at, (N,)."""
         if self._known is not None and self._known[0] is data:
             return self._known[1]
         if data.schema_hash:
             self._predictor.require_match(Source.of(data))
         stream = self._predictor.stream()
-        found = []
+        found, scores = [], []
         for _, rows in data.iterate():
             stream.reset()
             for row in range(rows.start, rows.stop):
@@ -146,7 +149,8 @@ class StreamedPredictor:
                         )
                     )
                 )
-        self._known = (data, np.array(found, np.float32))
+                scores.append(stream.score)
+        self._known = (data, (np.array(found, np.float32), np.array(scores, np.float32)))
         return self._known[1]
 
 
@@ -219,11 +223,14 @@ def recorded_difference(
 
 
 def save_forecasts(
-    path: Path, predictor: NeuralPredictor, recording: Replayed, probabilities: np.ndarray
+    path: Path,
+    predictor: NeuralPredictor,
+    recording: Replayed,
+    probabilities: np.ndarray,
+    score: np.ndarray,
 ) -> None:
     """Write every step's forecast."""
     data = recording.data
-    score = risk(probabilities, ALARM_TYPES) if probabilities.ndim == 3 else probabilities
     arrays: dict[str, Any] = {
         "episode": recording.number,
         "step": data.step,

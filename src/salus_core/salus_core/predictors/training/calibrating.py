@@ -12,7 +12,7 @@ from salus_core.calibration.halves import calibration_halves
 from salus_core.calibration.probabilities import fit_calibration
 from salus_core.data.reading import DataError
 from salus_core.data.step_data import EpisodeTable, StepData
-from salus_core.predictors.interface import ALARM_TYPES, risk
+from salus_core.predictors.interface import ALARM_TYPES
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.training.configuration import CalibrationSettings
 from salus_core.signals import SIGNAL_NAMES
@@ -66,7 +66,7 @@ def calibrate(
     table = second.episodes
     good = _good(table)
     predictor.band = ConformalBand.fit(
-        risk(predictor.scores(second), ALARM_TYPES),
+        predictor.forecasts(second)[1],
         table.start[good],
         table.length[good],
         settings.alpha,
@@ -80,6 +80,7 @@ def calibrate(
         "band_episodes": predictor.band.episodes,
         "alpha": settings.alpha,
         "score": [failure.name.lower() for failure in ALARM_TYPES],
+        "score_within": "episode" if predictor.has_outlook else "longest horizon",
     }
 
 

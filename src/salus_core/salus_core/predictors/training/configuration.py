@@ -59,6 +59,7 @@ class TrainingSettings:
         balance: share of failed episodes (of steps before a failure) in the batches; 0: as they
             come.
         auxiliary_weight: of the guess of the ground truth, for networks that make one; 0: none.
+        outlook_weight: of the outlook's cross-entropy, for networks that have one.
         scene_probe: bring the latent down to what a ridge regression on the training steps reads of
             the scene off it, and hold that; otherwise that projection is learned with the rest.
             The number of its outputs is then that of the scene's columns.
@@ -87,6 +88,7 @@ class TrainingSettings:
     clip: float = 1.0
     balance: float = 0.0
     auxiliary_weight: float = 0.0
+    outlook_weight: float = 0.02
     scene_probe: bool = False
     jitter: float = 0.0
     late_start: float = 0.0

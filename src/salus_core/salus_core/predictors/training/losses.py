@@ -113,6 +113,13 @@ def safe_lstm_loss(outputs: Tensor, batch: Batch) -> Tensor:
     return _over_episodes(loss, batch)
 
 
+def outlook_loss(network: Network, outputs: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of every step's outlook against how the episode ends, where that is known."""
+    logs = network.head.log_outlook(outputs)
+    true = logs.gather(-1, batch["kind"].clamp(max=logs.shape[-1] - 1)[..., None]).squeeze(-1)
+    return -_mean(true, (batch["fails_valid"] & batch["present"]).to(logs.dtype))
+
+
 def scene_loss(guess: Tensor, batch: Batch) -> Tensor:
     """Mean squared error of the ground truth, where it is known, in units of its spread."""
     known = torch.isfinite(batch["scene"]) & batch["present"][..., None]

@@ -28,7 +28,7 @@ from salus_core.predictors.temporal import TemporalConfig
 from salus_core.predictors.training.batches import TrainingSet
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.identity import made_of
-from salus_core.predictors.training.losses import make_loss, scene_loss
+from salus_core.predictors.training.losses import make_loss, outlook_loss, scene_loss
 from salus_core.predictors.training.optimiser_state import (
     load_numbers,
     load_optimiser,
@@ -268,6 +268,10 @@ class Trainer:
         batch = {name: tensor.to(self._processes.device) for name, tensor in batch.items()}
         output = network(batch["columns"], batch["embedding"])
         loss = self._loss(self.predictor.network, output.outputs, batch)
+        if guess and self.predictor.has_outlook:
+            loss = loss + self._how.outlook_weight * outlook_loss(
+                self.predictor.network, output.outputs, batch
+            )
         if guess and output.scene is not None and "scene" in batch:
             loss = loss + self._how.auxiliary_weight * scene_loss(output.scene, batch)
         return loss
