@@ -166,11 +166,14 @@ def sample_scenario(
 def _camera_offsets(
     ranges: dict, rng: np.random.Generator, cameras: list[str]
 ) -> dict[str, np.ndarray]:
-    """How far each camera is off its place, (6,) [m, rad]; the wrist's may have been knocked."""
-    deviations = dict(ranges["camera_jitter"])
-    if rng.uniform() < ranges["wrist_knock_probability"]:
-        deviations["wrist"] = ranges["wrist_knock"]
-    return {name: np.repeat(deviations[name], 3) * rng.standard_normal(6) for name in cameras}
+    """How far each camera is off its place, (6,) [m, rad]; the wrist's mount may be bent."""
+    deviations, draw = ranges["camera_jitter"], rng.uniform()
+    found = {name: np.repeat(deviations[name], 3) * rng.standard_normal(6) for name in cameras}
+    if draw < ranges["wrist_bent_probability"]:
+        found["wrist"][3:] += np.sign(draw - ranges["wrist_bent_probability"] / 2) * np.array(
+            ranges["wrist_bend"]
+        )
+    return found
 
 
 def _height(ranges: dict, draw: float) -> float:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from salus_sim.scene import SceneError, load_scene
@@ -70,9 +71,9 @@ def _row(name: str, ranges: dict) -> str:
     offsets = f"{jitter['front']:g} mm, {jitter['front']:g} mrad" if jitter["front"] else "none"
     if jitter["wrist"] != jitter["front"]:
         offsets += f"; wrist camera {jitter['wrist']:g} mm, {jitter['wrist']:g} mrad"
-    if ranges["wrist_knock_probability"]:
-        (shift, turn), often = ranges["wrist_knock"], ranges["wrist_knock_probability"]
-        offsets += f"; in {100 * often:g} % {1000 * shift:g} mm, {1000 * turn:g} mrad"
+    if ranges["wrist_bent_probability"]:
+        turn = np.linalg.norm(ranges["wrist_bend"])
+        offsets += f"; in {100 * ranges['wrist_bent_probability']:g} % bent by {turn:.2f} rad"
     walls = f"{wall}, {span('obstacle_height', 100)} cm"
     if ranges["tall_obstacle_probability"]:
         often = f"{100 * ranges['tall_obstacle_probability']:g} %"

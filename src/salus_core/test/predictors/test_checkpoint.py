@@ -34,22 +34,25 @@ def test_what_is_loaded_gives_the_same_forecasts(temporal, saved, steps):
     assert manifest["metrics"] == {"a": 1}
 
 
-@pytest.mark.parametrize("name", ["temporal", "gru", "mlp", "mvp", "safe_mlp", "safe_lstm"])
+NETWORKS = {"gru": {"core": "gru"}, "outlook": {"core": "gru", "outlook": True}}
+NETWORKS |= {"tcn_outlook": {"outlook": True}}
+
+
+@pytest.mark.parametrize("name", ["temporal", *NETWORKS, "mlp", "mvp", "safe_mlp", "safe_lstm"])
 def test_step_by_step_gives_the_same_numbers_as_all_at_once(name, train, saved, steps, tmp_path):
     if name == "temporal":
         folder = saved
     else:
         small = [part.select(np.arange(16)) for part in steps[:2]]
-        kind = "temporal" if name == "gru" else name
-        network = {"core": "gru"} if name == "gru" else {}
-        predictor, _ = train(kind, 1, small, network=network)
+        kind = "temporal" if name in NETWORKS else name
+        predictor, _ = train(kind, 1, small, network=NETWORKS.get(name, {}))
         folder = save_checkpoint(predictor, tmp_path)
     predictor, _ = load_checkpoint(folder)
     data = steps[1].select(np.arange(4))
     data.signals[5:8] = np.nan
     data.valid[5:8] = False
     data.embedding[30] = np.nan
-    offline = predictor.scores(data)
+    offline, score = predictor.forecasts(data)
     stream = predictor.stream()
     for _, rows in data.iterate():
         stream.reset()
@@ -57,6 +60,7 @@ def test_step_by_step_gives_the_same_numbers_as_all_at_once(name, train, saved, 
             np.testing.assert_allclose(
                 stream.update(inputs_of(data, row)), offline[row], rtol=0, atol=1e-6
             )
+            assert stream.score == pytest.approx(score[row], rel=0, abs=1e-6)
 
 
 def test_a_skipped_step_is_one_of_which_nothing_is_known(saved, steps):

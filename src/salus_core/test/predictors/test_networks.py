@@ -60,6 +60,18 @@ def test_hazards_of_one_type_are_the_textbook_survival():
     np.testing.assert_allclose(found[:, 2], [0.5, 0.75, 0.875, 1 - 0.5**15], rtol=1e-5)
 
 
+def test_an_outlook_leaves_room_for_success_and_changes_no_hazard():
+    head, plain = HazardHead((6, 9, 12, 15), 4, outlook=True), HazardHead((6, 9, 12, 15), 4)
+    outputs = 3 * torch.randn(50, head.outputs)
+    ends = head.log_outlook(outputs).exp()
+    torch.testing.assert_close(ends.sum(-1), torch.ones(50))
+    assert ends.shape == (50, 5)
+    torch.testing.assert_close(
+        head.probabilities(outputs), plain.probabilities(outputs[:, : plain.outputs])
+    )
+    assert head.log_outlook(torch.zeros(head.outputs)).exp()[-1] == pytest.approx(0.2)
+
+
 def test_log_probabilities_of_a_horizon_head_are_complements():
     yes, no = HorizonHead(4, 4).log_probabilities(3 * torch.randn(50, 16))
     torch.testing.assert_close(yes.exp() + no.exp(), torch.ones_like(yes))

@@ -3,14 +3,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from salus_core.data.testing import make_steps
 from salus_core.failures import Outcome
 from salus_core.predictors.checkpoint import CheckpointError
 from salus_core.predictors.features import InputError
+from salus_core.predictors.interface import ALARM_TYPES, risk
 from salus_core.predictors.settings import SettingsError, override
 from salus_core.predictors.training.batches import TrainingSet
-from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.calibrating import calibrate
+from salus_core.predictors.training.configuration import CalibrationSettings, RunSettings
 from salus_core.predictors.training.processes import processes
 from salus_core.predictors.training.targets import make_targets
 from salus_core.predictors.training.trainer import make_predictor, validation_figures
@@ -28,6 +31,22 @@ def test_it_knows_which_failure_it_will_be(temporal, steps):
     soon = data.labels[:, 0, :3].any(axis=1)
     right = scores[soon, -1, :3].argmax(1) == data.labels[soon, 0, :3].argmax(1)
     assert right.mean() > 0.7
+
+
+def test_the_alarm_looks_at_the_outlook_where_there_is_one(train, steps):
+    data = steps[2]
+    ahead = make_targets(data).ahead
+    soon, well = (ahead > 5) & (ahead <= 12), data.episodes.succeeded[data.episode]
+    how = {"loss": "survival", "outlook_weight": 0.3}
+    predictor, _ = train("temporal", epochs=8, network={"outlook": True}, training=how)
+    found, score = predictor.forecasts(data)
+    assert roc_auc_score(soon[soon | well], score[soon | well]) > 0.85
+    assert (np.abs(score - risk(found, ALARM_TYPES)) > 0.05).mean() > 0.5
+    calibrate(predictor, data, CalibrationSettings())
+    table = data.episodes
+    edges = predictor.band.edge(data.step)
+    rang = [(score[rows] > edges[rows]).any() for _, rows in data.iterate()]
+    assert np.mean(np.array(rang)[table.succeeded]) < 0.1 < np.mean(np.array(rang)[table.failed])
 
 
 def test_from_shuffled_labels_nothing_is_learned(train):
