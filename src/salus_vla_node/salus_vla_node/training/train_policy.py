@@ -44,7 +44,7 @@ DAGGER_SEED, VALIDATION_SEED = 2_000_000, 3_000_000
 SEEDS_PER_MEMBER = 100_000
 MAX_MEMBERS = (VALIDATION_SEED - DAGGER_SEED) // SEEDS_PER_MEMBER
 ONLY_ENSEMBLE = "ensemble"
-VIEW_DIFFICULTY = "standard"  # of views that teach what is in them, but nothing to do
+VIEW_DIFFICULTY = "seen"  # of views that teach what is in them, but nothing to do
 POINTS_WEIGHT, LAST_POINTS_WEIGHT = 0.3, 0.1  # of the keypoints; in the end they are found
 EASY_SHARE = 0.25  # of the training episodes; the others are of difficulty 'training'
 STACK_SHARE = 0.2  # of the training episodes; in the others the task is drawn as anywhere
@@ -87,7 +87,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--glimpses", type=int, default=24_000, help="single views of scenes, shared"
     )
     parser.add_argument(
-        "--views", type=int, default=14_000, help="views of 'standard' without actions, shared"
+        "--views", type=int, default=14_000, help="views of 'seen' scenes without actions, shared"
     )
     parser.add_argument(
         "--round-glimpses", type=int, default=500, help="further ones of each round"
