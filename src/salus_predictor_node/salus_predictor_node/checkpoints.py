@@ -9,9 +9,10 @@ from salus_msgs.msg import FailureForecast, ForecastInfo, SignalInfo, VlaSignals
 
 from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, HORIZONS_S, FailureType
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
-from salus_core.predictors.interface import risk
+from salus_core.predictors.interface import alarm_score, risk
 from salus_core.predictors.model import NeuralPredictor, Source
 
+_LIKELY = 0.5
 WEIGHTS = Path(__file__).parent / "weights"
 """Checkpoints that ship with this package, one folder each."""
 
@@ -85,7 +86,7 @@ def fill_forecast(
     predictor: NeuralPredictor,
     signals: VlaSignals,
     probabilities: np.ndarray,
-    score: float,
+    outlook: np.ndarray | None = None,
 ) -> None:
     """Put the numbers of a step into its forecast.
 
@@ -94,12 +95,12 @@ def fill_forecast(
         predictor: whose band gives the alarm.
         signals: of the step.
         probabilities: (H, K).
-        score: what the alarm looks at.
+        outlook: (K,) probabilities of the episode's end; None: the predictor does not say.
     """
     forecast.probabilities = array("f", probabilities.ravel().tolist())
     forecast.risk = float(risk(probabilities))
-    forecast.score = score
-    kind = int(np.argmax(probabilities[-1]))
+    forecast.score = float(alarm_score(probabilities, outlook))
+    kind = int(np.argmax(probabilities[-1] if outlook is None else outlook))
     forecast.likeliest_failure = int(FailureType(FAILURE_TYPES[kind]))
     forecast.likeliest_horizon = HORIZONS_S[-1]
     if predictor.band is None:
@@ -107,6 +108,8 @@ def fill_forecast(
     edge = float(predictor.band.edge(signals.step))
     forecast.band = edge if np.isfinite(edge) else float(np.finfo(np.float32).max)
     forecast.alarm = forecast.score > edge
-    passing = np.flatnonzero(probabilities[:, kind] > edge)
+    # The edge of an outlook's band is of the whole episode.
+    threshold = edge if outlook is None else _LIKELY
+    passing = np.flatnonzero(probabilities[:, kind] > threshold)
     if passing.size:
         forecast.likeliest_horizon = HORIZONS_S[passing[0]]

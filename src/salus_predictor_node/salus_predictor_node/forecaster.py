@@ -31,9 +31,9 @@ class Forecaster:
         self._unseen = 0
 
     @property
-    def score(self) -> float:
-        """What the alarm looks at, of the last step."""
-        return self._stream.score
+    def outlook(self) -> np.ndarray | None:
+        """(K,) probabilities of the episode's end, as of the last step; None: not said."""
+        return self._stream.outlook
 
     @property
     def warming_up(self) -> bool:

@@ -256,7 +256,7 @@ class PredictorNode(ManagedNode):
                 throttle_duration_sec=THROTTLE,
             )
             return
-        fill_forecast(forecast, forecaster.predictor, signals, probabilities, forecaster.score)
+        fill_forecast(forecast, forecaster.predictor, signals, probabilities, forecaster.outlook)
         warming_up = forecaster.warming_up
         forecast.status = (
             FailureForecast.STATUS_WARMING_UP if warming_up else FailureForecast.STATUS_OK

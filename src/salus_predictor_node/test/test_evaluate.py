@@ -244,11 +244,14 @@ def test_ablate_trains_each_row_once_and_goes_on_where_it_stopped(source, tmp_pa
     assert "was trained with other settings" in capsys.readouterr().err
 
 
-def test_replay_of_a_run_gives_the_forecasts_of_the_recording(checkpoint, tmp_path, capsys):
-    folder = checkpoint("temporal")
+@pytest.mark.parametrize("outlook", [False, True])
+def test_replay_of_a_run_gives_the_forecasts_of_the_recording(
+    checkpoint, tmp_path, capsys, outlook
+):
+    folder = checkpoint("temporal", network={"outlook": outlook})
     predictor, _ = load_checkpoint(folder)
     data = make_steps(12, seed=11)
-    offline = predictor.scores(data)
+    offline, score = predictor.forecasts(data)
     runs, _ = write_runs(tmp_path, data, offline, predictor.hash)
     output = tmp_path / "replayed"
     arguments = [str(runs), "--checkpoint", str(folder), "--output", str(output), *FAST[2:]]
@@ -260,7 +263,8 @@ def test_replay_of_a_run_gives_the_forecasts_of_the_recording(checkpoint, tmp_pa
         np.testing.assert_allclose(saved["probabilities"], offline, rtol=0, atol=1e-6)
         assert saved["step"].tolist() == data.step.tolist()
         assert saved["episode"][-1] == 12
-        assert saved["alarm"].dtype == bool
+        np.testing.assert_allclose(saved["score"], score, rtol=0, atol=1e-6)
+        assert saved["alarm"].tolist() == (saved["score"] > predictor.band.edge(data.step)).tolist()
     found = read(output / "metrics.json")
     assert list(found["methods"]) == ["temporal", "clock", "random"]
     assert any("'proprioception' needs a training split" in note for note in found["notes"])

@@ -6,7 +6,9 @@ from builtin_interfaces.msg import Time
 from rig import Rig
 from salus_msgs.msg import EpisodeStatus, FailureForecast, SignalInfo
 
+from salus_core.failures import HORIZONS_S
 from salus_core.predictors.checkpoint import load_checkpoint
+from salus_core.predictors.features import StepInputs
 from salus_core.predictors.interface import ALARM_TYPES, risk
 
 pytestmark = pytest.mark.ros
@@ -46,6 +48,17 @@ def play(rig, data, rows, **given):
         rig.until(lambda expected=expected: len(rig.forecasts) == expected)
 
 
+def inputs_of(data, row):
+    return StepInputs(
+        data.signals[row],
+        data.valid[row],
+        data.proprioception[row],
+        data.action[row],
+        data.action_std[row],
+        data.embedding[row].astype(np.float32),
+    )
+
+
 def numbers(forecasts):
     return np.array([forecast.probabilities for forecast in forecasts]).reshape(-1, 4, 4)
 
@@ -73,8 +86,28 @@ def test_live_forecasts_equal_those_of_the_recording(rig, data, folder):
         assert forecast.alarm == (forecast.score > predictor.band.edge(step))
         kind = offline[row, -1].argmax()
         assert forecast.likeliest_failure == kind + 1
-        assert forecast.likeliest_horizon in [np.float32(h) for h in (0.2, 0.3, 0.4, 0.5)]
+        passing = np.flatnonzero(offline[row, :, kind] > predictor.band.edge(step))
+        horizon = HORIZONS_S[passing[0] if passing.size else -1]
+        assert forecast.likeliest_horizon == np.float32(horizon)
     assert forecast.header.stamp == Time(sec=1000 * 8 + 19)
+
+
+def test_an_outlook_is_what_the_alarm_and_the_likeliest_failure_look_at(ros, data, checkpoint):
+    folder = checkpoint(network={"core": "gru", "outlook": True})
+    predictor, _ = load_checkpoint(folder)
+    probabilities, score = predictor.forecasts(data)
+    rig = Rig(checkpoint=str(folder), info_wait=0.0, stale_after=0.0)
+    rows = range(data.rows(0).start, data.rows(0).start + 20)
+    play(rig, data, rows)
+    np.testing.assert_allclose(numbers(rig.forecasts), probabilities[rows], rtol=0, atol=1e-6)
+    stream = predictor.stream()
+    for forecast, row in zip(rig.forecasts, rows, strict=True):
+        stream.update(inputs_of(data, row))
+        assert forecast.score == pytest.approx(score[row], abs=1e-6)
+        assert forecast.alarm == (forecast.score > predictor.band.edge(int(data.step[row])))
+        assert forecast.likeliest_failure == stream.outlook.argmax() + 1
+        assert abs(forecast.score - risk(probabilities[row], ALARM_TYPES)) > 0.01
+    rig.close()
 
 
 def test_the_info_names_the_checkpoint_and_its_guarantee(rig, folder):

@@ -39,10 +39,12 @@ def test_the_way_down_asks_only_if_it_fits_and_is_faster_than_the_way_up():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("difficulty", ["easy", "standard"])  # what is collected
-def test_the_expert_succeeds_in_97_of_100_episodes(world, difficulty):
+@pytest.mark.parametrize(
+    ("difficulty", "share"), [("easy", 0.97), ("standard", 0.97), ("hard", 0.9)]
+)
+def test_the_expert_succeeds_in_most_episodes(world, difficulty, share):
     verdicts = [run(world, 10_000 + seed, difficulty) for seed in range(200)]
-    assert sum(v.failure == FailureType.NONE for v in verdicts) >= 194
+    assert sum(v.failure == FailureType.NONE for v in verdicts) >= share * 200
 
 
 def test_a_slip_makes_the_expert_drop_what_it_would_have_brought_to_the_goal(world):

@@ -253,6 +253,8 @@ class PredictorStream:
 
     Attributes:
         score: what the alarm looks at, of the last step; NaN before the first.
+        outlook: (K,) probabilities that the episode ends by each type, as of the last step; None:
+            the predictor does not say.
     """
 
     def __init__(self, predictor: NeuralPredictor):
@@ -267,6 +269,7 @@ class PredictorStream:
         self._stepper.reset()
         self.steps = 0
         self.score = float("nan")
+        self.outlook: np.ndarray | None = None
 
     @property
     def warming_up(self) -> bool:
@@ -275,11 +278,11 @@ class PredictorStream:
 
     def update(self, step: StepInputs) -> np.ndarray:
         """Probabilities (H, K), or a risk (), of the next step."""
-        found, outlook = self._stepper.advance(*self._features.update(step))
+        found, self.outlook = self._stepper.advance(*self._features.update(step))
         self.steps += 1
         if self._predictor.calibration is not None:
             found = self._predictor.calibration.apply(found)
-        self.score = float(alarm_score(found, outlook) if found.ndim else found)
+        self.score = float(alarm_score(found, self.outlook) if found.ndim else found)
         return found
 
     def skip(self) -> None:

@@ -49,6 +49,12 @@ def test_the_alarm_looks_at_the_outlook_where_there_is_one(train, steps):
     assert np.mean(np.array(rang)[table.succeeded]) < 0.1 < np.mean(np.array(rang)[table.failed])
 
 
+def test_an_outlook_that_is_not_learned_is_refused():
+    given = {"predictor": "temporal", "network": {"outlook": True}}
+    with pytest.raises(SettingsError, match=r"training\.outlook_weight is not positive"):
+        RunSettings.from_mapping({**given, "training": {"outlook_weight": 0.0}})
+
+
 def test_from_shuffled_labels_nothing_is_learned(train):
     data = [make_steps(n, seed=s, shuffled=True) for n, s in ((80, 4), (40, 5))]
     predictor, _ = train("temporal", epochs=3, data=data)

@@ -188,6 +188,11 @@ class RunSettings:
         build(kind.config, settings.network, "network")
         if settings.training.loss == "survival" and not kind.hazards:
             raise SettingsError("training.loss=survival needs a predictor with hazards: temporal")
+        if settings.network.get("outlook") and not settings.training.outlook_weight > 0:
+            raise SettingsError(
+                "network.outlook is true, but training.outlook_weight is not positive: an alarm "
+                "would look at what was never learned"
+            )
         return settings
 
     @property

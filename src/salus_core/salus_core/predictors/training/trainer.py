@@ -268,7 +268,7 @@ class Trainer:
         batch = {name: tensor.to(self._processes.device) for name, tensor in batch.items()}
         output = network(batch["columns"], batch["embedding"])
         loss = self._loss(self.predictor.network, output.outputs, batch)
-        if guess and self.predictor.has_outlook:
+        if self.predictor.has_outlook:
             loss = loss + self._how.outlook_weight * outlook_loss(
                 self.predictor.network, output.outputs, batch
             )
