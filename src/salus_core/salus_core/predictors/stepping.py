@@ -107,7 +107,11 @@ class TemporalStepper:
         self._last = self._pair("last")
         self._projects = "projection.linear.weight" in self._weights
         if self._projects:
-            self._projection = self._pair("projection.linear")
+            held = self._pair("projection.linear")
+            free = [self._pair("projection.free")] if "projection.free.weight" in weights else []
+            # One layer, of the rows of both.
+            layers = zip(held, *free, strict=True)
+            self._projection = tuple(np.concatenate(parts) for parts in layers)
         self._core = (
             _TcnCore(
                 [

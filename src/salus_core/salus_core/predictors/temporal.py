@@ -21,6 +21,7 @@ class TemporalConfig:
     Attributes:
         width: units of every layer.
         projection: numbers that the embedding is brought down to.
+        free: numbers more that are learned where `projection` is held (training.scene_probe).
         core: "tcn", which sees a window and no more, or "gru", which sees the episode so far and
             could count its steps.
         dilations: of the TCN's layers of three steps each; (1, 2, 4) is a window of 15 steps.
@@ -34,6 +35,7 @@ class TemporalConfig:
 
     width: int = 64
     projection: int = 32
+    free: int = 0
     core: str = "tcn"
     dilations: tuple[int, ...] = (1, 2, 4)
     dropout: float = 0.2
@@ -60,9 +62,10 @@ class EmbeddingProjection(nn.Module):
         self._noise = config.embedding_noise
         self.dropout = nn.Dropout(config.embedding_dropout)
         self.linear = nn.Linear(shape.embedding, config.projection)
+        self.free = nn.Linear(shape.embedding, config.free) if config.free else None
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """(B, T, D) or (1, D) -> the same with `projection` numbers."""
+        """(B, T, D) or (1, D) -> the same with `projection` and `free` numbers."""
         if self.training:
             if self._noise > 0:
                 embedding = embedding + self._noise * torch.randn_like(embedding)
@@ -73,7 +76,8 @@ class EmbeddingProjection(nn.Module):
                 keep = (keep >= self._member_dropout).to(embedding.dtype)
                 keep = keep / (1.0 - self._member_dropout)
                 embedding = (embedding.unflatten(-1, (self._members, -1)) * keep).flatten(-2)
-        return self.linear(embedding)
+        held = self.linear(embedding)
+        return held if self.free is None else torch.cat([held, self.free(embedding)], dim=-1)
 
 
 class CausalLayer(nn.Module):
@@ -118,7 +122,7 @@ class Temporal(Network):
         super().__init__()
         self.head = HazardHead(shape.horizon_steps, shape.types, config.outlook)
         self.projection = EmbeddingProjection(shape, config) if shape.embedding else None
-        inputs = shape.columns + (config.projection if shape.embedding else 0)
+        inputs = shape.columns + (config.projection + config.free if shape.embedding else 0)
         self.first = nn.Linear(inputs, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList()
