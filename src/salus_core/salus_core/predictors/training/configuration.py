@@ -88,7 +88,7 @@ class TrainingSettings:
     clip: float = 1.0
     balance: float = 0.0
     auxiliary_weight: float = 0.0
-    outlook_weight: float = 0.02
+    outlook_weight: float = 0.1
     scene_probe: bool = False
     jitter: float = 0.0
     late_start: float = 0.0
