@@ -22,10 +22,7 @@ SMOOTHING = 5.0
 phases at different times, and the largest of a few curves is rough; whatever is made of the first
 half alone keeps the guarantee."""
 
-SHAPES = ("functional", "log_odds", "constant")
-
-_LEAST, _MOST = 1e-4, 1.0 - 1e-9
-"""Probabilities beyond are as good as these."""
+SHAPES = ("functional", "constant")
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,7 @@ class ConformalBand:
         deviations: (n,) ascending, largest (score - mean) / modulation of each episode that the
             quantile was taken from.
         episodes: successful episodes that all of it was made from.
-        shape: "functional"; "log_odds": the same of the scores' log odds, mean, modulation and
-            deviations are of these and edges are probabilities again; or "constant": mean 0,
-            modulation 1.
+        shape: "functional", or "constant": mean 0, modulation 1.
     """
 
     alpha: float
@@ -84,11 +79,7 @@ class ConformalBand:
         """
         index = np.minimum(step, self.steps - 1)
         quantile = self.quantile if alpha is None else self.quantile_at(alpha)
-        edge = self.mean[index] + quantile * self.modulation[index]
-        if self.shape == "log_odds":
-            # An infinite edge stays one that nothing reaches: the odds of 1 alone would not.
-            edge = np.where(edge == np.inf, np.inf, 0.5 + 0.5 * np.tanh(0.5 * edge))
-        return edge
+        return self.mean[index] + quantile * self.modulation[index]
 
     def alarm(self, score: np.ndarray, step: np.ndarray) -> np.ndarray:
         """Whether scores (N,) at steps (N,) lie above the edge, (N,) bool."""
@@ -137,14 +128,11 @@ class ConformalBand:
             alpha: bound on the false-alarm rate per episode, in (0, 1).
             steps: of the longest episode there can be (its limit); None: the longest of these.
             shape: "functional": one half of the episodes gives mean and modulation, the other one
-                the quantile; "log_odds": the same of the log odds of scores that are
-                probabilities, so that a band between 0.01 and 0.1 is as wide as one between 0.9
-                and 0.99; "constant": all give the quantile of their largest score.
+                the quantile; "constant": all give the quantile of their largest score.
             seed: of the halves.
 
         Raises:
-            ValueError: too few episodes for so small an alpha, or a score is not finite or, for
-                "log_odds", no probability.
+            ValueError: too few episodes for so small an alpha, or a score is not finite.
         """
         if not 0.0 < alpha < 1.0:
             raise ValueError(f"alpha must lie between 0 and 1: {alpha}")
@@ -160,11 +148,6 @@ class ConformalBand:
         curves = pad_curves(np.asarray(score, float), start, length, max(longest, steps or 0))
         if not np.isfinite(curves).all():
             raise ValueError("a score of a calibration episode is not finite")
-        if shape == "log_odds":
-            if curves.min() < 0.0 or curves.max() > 1.0:
-                raise ValueError("a band of log odds needs scores that are probabilities")
-            curves = np.clip(curves, _LEAST, _MOST)
-            curves = np.log(curves) - np.log1p(-curves)
         if shape == "constant":
             mean, modulation = np.zeros(curves.shape[1]), np.ones(curves.shape[1])
             second = curves
@@ -202,7 +185,7 @@ def rank(alpha: float, n: int) -> int:
 def fewest_episodes(alpha: float, shape: str = "functional") -> int:
     """Successful episodes without which a band for alpha cannot be made."""
     half = math.ceil(1.0 / alpha - 1e-9) - 1
-    return max(2, half if shape == "constant" else 2 * half)
+    return max(2, 2 * half if shape == "functional" else half)
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,6 @@ class Scored:
     score: np.ndarray
     probabilities: np.ndarray | None = None
 
-    @property
-    def band_shape(self) -> str:
-        """Shape of a band for this score, where nothing else is said: by log odds if it has any."""
-        return "functional" if self.probabilities is None else "log_odds"
-
     def of_target(self, types: Sequence[FailureType], horizon: int) -> np.ndarray:
         """Score for failures of some types within a horizon, (N,).
 

@@ -18,23 +18,15 @@ def curves(random, number, drift=0.0):
     return score[step < length[:, None]], np.cumsum(length) - length, length
 
 
-raw_curves = curves
-
-
 def alarmed(band, score, start, length):
     step = np.arange(len(score)) - np.repeat(start, length)
     return first_alarm(band.alarm(score, step), start, length) >= 0
 
 
-@pytest.mark.parametrize("shape", ["functional", "log_odds", "constant"])
+@pytest.mark.parametrize("shape", ["functional", "constant"])
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
 def test_exchangeable_episodes_alarm_as_often_as_promised(shape, alpha):
     random = np.random.default_rng(1)
-
-    def curves(random, number):
-        score, start, length = raw_curves(random, number)
-        return (1.0 / (1.0 + np.exp(3.0 - score)) if shape == "log_odds" else score), start, length
-
     false, trials, held_out = 0, 300, 20
     for trial in range(trials):
         band = ConformalBand.fit(*curves(random, 60), alpha, steps=60, shape=shape, seed=trial)
@@ -44,21 +36,6 @@ def test_exchangeable_episodes_alarm_as_often_as_promised(shape, alpha):
     deviation = math.sqrt(nominal * (1 - nominal) / trials)  # of a trial's rate, at most
     assert nominal <= alpha
     assert false / (trials * held_out) == pytest.approx(nominal, abs=3.5 * deviation)
-
-
-def test_a_band_of_log_odds_is_the_band_of_the_log_odds():
-    score, start, length = curves(np.random.default_rng(5), 60)
-    odds = score - 3.0
-    probability = 1.0 / (1.0 + np.exp(-odds))
-    plain = ConformalBand.fit(odds, start, length, 0.1)
-    band = ConformalBand.fit(probability, start, length, 0.1, shape="log_odds")
-    step = np.arange(length.max())
-    np.testing.assert_allclose(band.edge(step), 1.0 / (1.0 + np.exp(-plain.edge(step))), rtol=1e-6)
-    again = ConformalBand.from_dict(json.loads(json.dumps(band.to_dict())))
-    np.testing.assert_array_equal(again.edge(step), band.edge(step))
-    assert band.edge(3, alpha=0.001) == math.inf
-    with pytest.raises(ValueError, match="needs scores that are probabilities"):
-        ConformalBand.fit(odds, start, length, 0.1, shape="log_odds")
 
 
 def test_without_the_finite_sample_rank_the_guarantee_would_not_hold():

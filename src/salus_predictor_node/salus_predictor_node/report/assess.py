@@ -42,13 +42,13 @@ class Settings:
         alpha: false-alarm rate per successful episode of alarms.
         replicates: of the bootstrap.
         calibration: of baselines' probabilities.
-        shape: of bands; empty: as fits each method's score.
+        shape: of bands.
     """
 
     alpha: float = 0.05
     replicates: int = 1000
     calibration: str = "platt"
-    shape: str = ""
+    shape: str = "functional"
 
 
 @dataclass
@@ -93,8 +93,8 @@ def assess(
     Raises:
         SourceError: its band is for another false-alarm rate, and there is nothing to make one of.
     """
+    shape = settings.shape if band is None else band.shape
     test = evaluation.scored(detector, parts.test, name)
-    shape = (settings.shape or test.band_shape) if band is None else band.shape
     thresholds, calibrated = None, None
     if parts.validation is not None:
         validation = evaluation.scored(detector, parts.validation)
