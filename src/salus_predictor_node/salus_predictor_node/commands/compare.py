@@ -80,8 +80,8 @@ def compare(options: argparse.Namespace) -> Comparison:
     Raises:
         One of REFUSALS.
     """
-    settings = settings_of(options)
     loaded = [load_checkpoint(path) for path in options.checkpoints]
+    settings = settings_of(options, loaded[0][0])
     names = distinct_names([predictor for predictor, _ in loaded], options.checkpoints)
     chosen = list(BASELINES) if options.baselines == ["all"] else options.baselines
     # Without them no one could tell what the step number or the body alone explain.

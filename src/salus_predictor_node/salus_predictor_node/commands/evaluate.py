@@ -108,7 +108,8 @@ def settings_of(options: argparse.Namespace, predictor: NeuralPredictor | None =
 
     Args:
         options: of `add_figure_options`.
-        predictor: whose band's false-alarm rate is taken where the options name none.
+        predictor: whose band's false-alarm rate is taken where the options name none; baselines
+            get a band of the same shape.
 
     Raises:
         SourceError: an option is out of range.
@@ -121,7 +122,8 @@ def settings_of(options: argparse.Namespace, predictor: NeuralPredictor | None =
         raise SourceError(f"--alpha must lie between 0 and 1, got {alpha}")
     if options.replicates < 2:
         raise SourceError(f"--replicates must be at least 2, got {options.replicates}")
-    return Settings(alpha=alpha, replicates=options.replicates)
+    shape = Settings.shape if band is None else band.shape
+    return Settings(alpha=alpha, replicates=options.replicates, shape=shape)
 
 
 def evaluate(

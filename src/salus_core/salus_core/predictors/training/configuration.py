@@ -124,7 +124,7 @@ class CalibrationSettings:
     Attributes:
         method: one of CALIBRATIONS.
         alpha: false-alarm rate per successful episode that the band guarantees.
-        shape: of the band.
+        shape: of the band, see ConformalBand.
     """
 
     method: str = "platt"
