@@ -160,8 +160,11 @@ def _draw_forecast(axes: Axes, episode: Episode, time: np.ndarray) -> None:
             axes.plot(
                 time, forecast[:, -1, index], color=TYPE_COLOURS[index], label=name, linewidth=1.1
             )
-        axes.legend(fontsize=7, ncols=2, loc="upper left", frameon=False)
-        axes.set_ylim(0, 1)
+        axes.plot(time, episode["forecast_score"], "k:", label="alarm's score", linewidth=1.1)
+        axes.plot(time, episode["forecast_band"], color="#777777", label="band", linewidth=0.8)
+        axes.legend(fontsize=6.5, ncols=3, loc="upper left", frameon=False)
+        axes.set_ylim(0, 1.4)  # the legend is above the curves
+        axes.set_yticks([0.0, 0.5, 1.0])
     else:
         axes.text(0.5, 0.5, "no forecast", transform=axes.transAxes, ha="center", fontsize=8)
         axes.set_yticks([])
