@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-SCHEMA = 1
+SCHEMA = 2
 _PACKAGED = files("salus_sim") / "scene.yaml"
 _SECTIONS = (
     "control",

@@ -29,8 +29,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones(scene, ask, known):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("schema: 2", "schema: 1"),
-        ("schema: 1", "lacks the section"),
+        ("schema: 1", "schema: 2"),
+        ("schema: 2", "lacks the section"),
         ("{", "not valid YAML"),
     ],
 )

@@ -150,7 +150,7 @@ def test_a_study_of_other_weights_or_another_world_is_refused(tmp_path, capsys, 
     assert "a study of other scene (weights.json): choose another" in capsys.readouterr().err
     (tmp_path / "weights.json").write_text('{"hash": "another"}')  # as before there were more
     assert study_policy.main(["--output", str(tmp_path)]) == 1
-    assert "a study of other weights, scene, experts" in capsys.readouterr().err
+    assert "a study of other weights, scene, rules, experts" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -183,7 +183,7 @@ def test_stages_of_another_world_are_not_taken_up(tmp_path, monkeypatch):
         train_policy.main(["--work", str(tmp_path), *TINY])
     del begun["world"]
     path.write_text(json.dumps(begun))
-    with pytest.raises(SystemExit, match="another scene and experts"):
+    with pytest.raises(SystemExit, match="another scene and rules and experts"):
         train_policy._same_options(path, options)
 
 

@@ -36,8 +36,8 @@ def expert_for(scene: Scene, scenario: Scenario, hurries: bool = False) -> Exper
     Args:
         scene: the scene's numbers.
         scenario: the episode's.
-        hurries: holds what is oily deeper and carries it at full pace, sooner. The embedded policy's teacher does not: what
-            sinks fast is a thing that its pupil was not taught.
+        hurries: holds what is oily deeper and carries it at full pace, sooner. The embedded
+            policy's teacher does not: what sinks fast is a thing that its pupil was not taught.
     """
     if scenario.task == PUSH:
         return PushExpert(scene, scenario)

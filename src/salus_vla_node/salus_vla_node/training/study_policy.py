@@ -144,11 +144,11 @@ class Study:
 
 
 def _check_belongs(folder: Path, hashes: dict[str, str]) -> None:
-    """Keep the hashes of weights, scene and experts, or compare them with those kept before."""
+    """Keep the hashes of weights and world, or compare them with those kept before."""
     path = folder / "weights.json"
     found = json.loads(path.read_text()) if path.exists() else hashes
-    names = {"hash": "weights", "scene": "scene", "experts": "experts"}
-    changed = [names[key] for key, value in hashes.items() if found.get(key) != value]
+    names = {"hash": "weights"}
+    changed = [names.get(key, key) for key, value in hashes.items() if found.get(key) != value]
     if changed:
         raise StudyError(
             f"{folder} holds a study of other {', '.join(changed)} ({path.name}): "
