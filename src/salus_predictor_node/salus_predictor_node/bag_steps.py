@@ -27,6 +27,7 @@ class Replayed:
         stamp: (N,) int64 of the observation [ns]; 0 where nothing came.
         number: (N,) int64, the world's number of the episode.
         recorded: (N, H, K) float32 of the predictor at that time, NaN: none.
+        recorded_score: (N,) float32, what its alarm looked at, NaN: none.
         predictor_hashes: of the predictors that made them.
         remarks: what a reader must know about the recording.
     """
@@ -35,6 +36,7 @@ class Replayed:
     stamp: np.ndarray
     number: np.ndarray
     recorded: np.ndarray
+    recorded_score: np.ndarray
     predictor_hashes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -101,6 +103,7 @@ def steps_of_bags(
     }
     stamp = np.zeros(number, np.int64)
     recorded = np.full((number, len(HORIZONS_S), len(FAILURE_TYPES)), np.nan, np.float32)
+    recorded_score = np.full(number, np.nan, np.float32)
     labels = np.zeros(recorded.shape, bool)
     label_valid = np.zeros(recorded.shape[:2], bool)
     for at, episode in zip(start, episodes, strict=True):
@@ -113,6 +116,7 @@ def steps_of_bags(
             forecast = episode.bag.forecasts.get(key)
             if forecast is not None:
                 recorded[row] = np.reshape(forecast.probabilities, recorded.shape[1:])
+                recorded_score[row] = forecast.score
         rows = slice(at, at + episode.length)
         labels[rows], label_valid[rows] = _labels(episode, control_period)
     hashes = {bag.predictor_hash for bag in bags if bag.forecasts}
@@ -134,6 +138,7 @@ def steps_of_bags(
         stamp=stamp,
         number=np.repeat([episode.number for episode in episodes], lengths),
         recorded=recorded,
+        recorded_score=recorded_score,
         predictor_hashes=tuple(sorted(hashes)),
         remarks=tuple(remarks),
     )

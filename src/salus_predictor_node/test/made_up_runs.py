@@ -11,7 +11,7 @@ SPLITS = {"train": (0, 49), "validation": (50, 64), "calibration": (65, 99), "te
 """Seeds of the splits; the seed of an episode is its index."""
 
 
-def write_runs(root, data, forecasts=None, predictor_hash=""):
+def write_runs(root, data, forecasts=None, predictor_hash="", score=None):
     """Write one run below root/runs, and root/splits.yaml; returns both paths."""
     schema = RunSchema(
         control_period=data.control_period,
@@ -30,7 +30,7 @@ def write_runs(root, data, forecasts=None, predictor_hash=""):
     )
     writer = EpisodeWriter(root / "runs", schema)
     for episode, rows in data.iterate():
-        write_episode(writer, data, episode, rows, forecasts, predictor_hash)
+        write_episode(writer, data, episode, rows, forecasts, predictor_hash, score)
     writer.close()
     splits = root / "splits.yaml"
     splits.write_text(
@@ -39,7 +39,7 @@ def write_runs(root, data, forecasts=None, predictor_hash=""):
     return root / "runs", splits
 
 
-def write_episode(writer, data, episode, rows, forecasts, predictor_hash):
+def write_episode(writer, data, episode, rows, forecasts, predictor_hash, score):
     table = data.episodes
     writer.begin_episode(
         EpisodeStart(
@@ -64,6 +64,8 @@ def write_episode(writer, data, episode, rows, forecasts, predictor_hash):
         }
         if forecasts is not None:
             values["forecast"] = np.ravel(forecasts[row])
+        if score is not None:
+            values["forecast_score"] = score[row]
         writer.append(values)
     fault = Fault("arm_force", 30.0, "N", 1, 5)
     writer.commit(

@@ -252,7 +252,7 @@ def test_replay_of_a_run_gives_the_forecasts_of_the_recording(
     predictor, _ = load_checkpoint(folder)
     data = make_steps(12, seed=11)
     offline, score = predictor.forecasts(data)
-    runs, _ = write_runs(tmp_path, data, offline, predictor.hash)
+    runs, _ = write_runs(tmp_path, data, offline, predictor.hash, score)
     output = tmp_path / "replayed"
     arguments = [str(runs), "--checkpoint", str(folder), "--output", str(output), *FAST[2:]]
     assert replay.main(arguments) == 0
@@ -271,6 +271,18 @@ def test_replay_of_a_run_gives_the_forecasts_of_the_recording(
     assert found["alpha"] == predictor.band.alpha
     assert replay.main([*arguments, "--alpha", "0.3"]) == 1
     assert "--alpha 0.3: the checkpoint's band is for 0.1" in capsys.readouterr().err
+
+
+def test_replay_says_where_the_alarms_score_was_another(checkpoint, tmp_path, capsys):
+    folder = checkpoint("temporal", network={"outlook": True})
+    predictor, _ = load_checkpoint(folder)
+    data = make_steps(3, seed=11)
+    offline, score = predictor.forecasts(data)
+    runs, _ = write_runs(tmp_path, data, offline, predictor.hash, score + 0.25)
+    arguments = [str(runs), "--checkpoint", str(folder), "--output", str(tmp_path / "out")]
+    assert replay.main([*arguments, *FAST[2:]]) == 0
+    said = capsys.readouterr().out
+    assert f"is 2.50e-01; {len(data)} differ by more than 1e-6" in said
 
 
 def test_replay_says_that_forecasts_are_another_predictors(checkpoint, tmp_path, capsys):

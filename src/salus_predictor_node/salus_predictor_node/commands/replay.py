@@ -85,7 +85,7 @@ def _replay(options: argparse.Namespace) -> int:
     probabilities, score = streamed.forecasts(recording.data)
     options.output.mkdir(parents=True, exist_ok=True)
     save_forecasts(options.output / FORECASTS, predictor, recording, probabilities, score)
-    agreement = recorded_difference(predictor, recording, probabilities)
+    agreement = recorded_difference(predictor, recording, probabilities, score)
     for sentence in (*recording.remarks, agreement):
         print(sentence)
     table = recording.data.episodes
@@ -191,21 +191,23 @@ def _steps_of_runs(paths: list[Path]) -> Replayed:
         for episode in open_dataset(paths)
     }
     recorded = np.full((len(data), len(HORIZONS_S), len(FAILURE_TYPES)), np.nan, np.float32)
+    recorded_score = np.full(len(data), np.nan, np.float32)
     stamp, number = np.zeros(len(data), np.int64), np.zeros(len(data), np.int64)
     hashes = set()
     for index, rows in data.iterate():
         key = (data.episodes.run[index], int(data.episodes.seed[index]), rows.stop - rows.start)
         episode = known[key]
         recorded[rows] = episode["forecast"].reshape(-1, *recorded.shape[1:])
+        recorded_score[rows] = episode["forecast_score"]
         stamp[rows] = np.nan_to_num(np.rint(episode["timestamp"] * 1e9)).astype(np.int64)
         number[rows] = episode.number
         if episode.predictor_hash:
             hashes.add(episode.predictor_hash)
-    return Replayed(data, stamp, number, recorded, tuple(sorted(hashes)))
+    return Replayed(data, stamp, number, recorded, recorded_score, tuple(sorted(hashes)))
 
 
 def recorded_difference(
-    predictor: NeuralPredictor, recording: Replayed, probabilities: np.ndarray
+    predictor: NeuralPredictor, recording: Replayed, probabilities: np.ndarray, score: np.ndarray
 ) -> str:
     """Say how far the forecasts of the recording are from these."""
     there = np.isfinite(recording.recorded).all(axis=(1, 2))
@@ -216,8 +218,11 @@ def recorded_difference(
     if probabilities.ndim != 3:
         return "This predictor gives no probabilities to compare."
     apart = np.abs(probabilities[there] - recording.recorded[there]).max(axis=(1, 2))
+    alarms = np.nan_to_num(np.abs(score[there] - recording.recorded_score[there]))
+    apart = np.maximum(apart, alarms)
     return (
-        f"Of {there.sum()} forecasts in the recording the largest difference to these is "
+        f"Of {there.sum()} forecasts in the recording the largest difference to these, "
+        f"of probabilities and the alarm's score, is "
         f"{apart.max():.2e}; {(apart > 1e-6).sum()} differ by more than 1e-6."
     )
 
