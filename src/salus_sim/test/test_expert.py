@@ -13,7 +13,7 @@ TASKS = ("put_on", "put_in", "stack", "push")
 
 def run(world, seed, difficulty, profile="none", tasks=()):
     truth = world.reset(seed, difficulty, profile, tasks=tasks)
-    expert = expert_for(world.scene, world.scenario, hurries=True)
+    expert = expert_for(world.scene, world.scenario)
     referee = Referee.of(world.scene, world.scenario)
     verdict = referee.update(truth)
     while verdict is None:

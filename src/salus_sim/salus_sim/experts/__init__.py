@@ -30,7 +30,7 @@ class Expert(Protocol):
         ...
 
 
-def expert_for(scene: Scene, scenario: Scenario, hurries: bool = False) -> Expert:
+def expert_for(scene: Scene, scenario: Scenario, hurries: bool = True) -> Expert:
     """The expert for a scenario's task.
 
     Args:

@@ -33,7 +33,7 @@ _PHASES = ("reach", "grasp", "lift", "carry", "lower", "release", "retreat")
 class PickPlaceExpert:
     """Picks the target and sets it down on the goal, over the obstacle; see `experts.Expert`."""
 
-    def __init__(self, scene: Scene, scenario: Scenario, hurries: bool = False) -> None:
+    def __init__(self, scene: Scene, scenario: Scenario, hurries: bool = True) -> None:
         self._scale = np.array(scene.control["action_scale"])
         self._scenario = scenario
         self._goal = scenario.goal[:2]

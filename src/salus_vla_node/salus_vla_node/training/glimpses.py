@@ -63,7 +63,7 @@ def glimpse(
     if truth is None:
         return None
     scenario, scale = world.scenario, np.array(config.action_scale)
-    expert, reader = expert_for(world.scene, scenario), InputReader(config, world)
+    expert, reader = expert_for(world.scene, scenario, hurries=False), InputReader(config, world)
     for _ in range(_LOOKS):  # its phase follows from the state within so many looks
         action = expert.act(truth)
     images, vector = reader.read(truth)

@@ -105,7 +105,7 @@ def run_episode(
     scenario = world.scenario
     max_steps = scene.control["max_steps"]
     referee = Referee.of(scene, scenario)
-    expert, reader = expert_for(scene, scenario), InputReader(config, world)
+    expert, reader = expert_for(scene, scenario, hurries=False), InputReader(config, world)
     noise = ActionNoise(np.random.default_rng([seed, 3]))
     tokens = tokenize(scenario.instruction, config)
     rows: list[tuple] = []

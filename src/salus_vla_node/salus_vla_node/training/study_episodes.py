@@ -152,7 +152,7 @@ class Stage:
         referee = Referee.of(world.scene, scenario)
         policy = expert = None
         if cell.actor == EXPERT:
-            expert = expert_for(world.scene, scenario, hurries=True)
+            expert = expert_for(world.scene, scenario)
         else:
             policy = self.policy(cell.actor)
             policy.reset()
