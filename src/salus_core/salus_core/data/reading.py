@@ -39,7 +39,7 @@ def read_steps(
 
     Args:
         runs: runs, folders of runs, or glob patterns of either.
-        split: only episodes with its seeds; None: all.
+        split: only episodes with its seeds and of its tasks; None: all.
         chunks: read the action chunks, too.
         scene: read the ground truth, too.
         embedding: read the embeddings.
@@ -64,7 +64,7 @@ def read_steps(
             )
     found: dict[tuple[object, ...], Episode] = {}
     for episode in dataset:
-        inside = split is None or split.first <= episode.seed <= split.last
+        inside = split is None or split.holds(episode.seed, episode.task)
         if not inside or len(episode) == 0:
             continue
         before = found.get(_key(episode))
@@ -75,9 +75,10 @@ def read_steps(
     order = {run: number for number, run in enumerate(dataset.runs)}
     chosen = sorted(found.values(), key=lambda episode: (order[episode.run], episode.start))
     if not chosen:
-        wanted = (
-            f" with seeds {split.first} to {split.last} (split '{split.name}')" if split else ""
-        )
+        wanted = ""
+        if split:
+            of = f" of {', '.join(split.tasks)}" if split.tasks else ""
+            wanted = f"{of} with seeds {split.first} to {split.last} (split '{split.name}')"
         raise DataError(f"{', '.join(str(run.path) for run in dataset.runs)}: no episode{wanted}")
     return _assemble(chosen, chunks, scene, embedding)
 

@@ -24,19 +24,26 @@ class Split:
         first: first seed.
         last: last seed, included.
         runs: folders (or glob patterns) that it is read from; empty: those given by the caller.
+        tasks: only episodes of these, and those whose task is not known; empty: all.
     """
 
     name: str
     first: int
     last: int
     runs: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+    def holds(self, seed: int, task: str) -> bool:
+        """Whether an episode belongs to it."""
+        ours = not self.tasks or not task or task in self.tasks
+        return self.first <= seed <= self.last and ours
 
 
 def load_splits(path: Path | str) -> dict[str, Split]:
     """Read the splits of a YAML file.
 
     An entry below `splits` gives its seeds as `seeds: [first, last]`, or as `first_seed` with a
-    `seeds_per_split` for the file; it may name `runs`.
+    `seeds_per_split` for the file; it may name `runs` and `tasks`.
 
     Raises:
         SplitError: the file is missing or malformed, or two splits share seeds.
@@ -58,14 +65,15 @@ def load_splits(path: Path | str) -> dict[str, Split]:
 
 
 def require_disjoint(splits: Mapping[str, Split]) -> None:
-    """Check that no seed belongs to two splits.
+    """Check that no seed belongs to two splits, unless they are of different tasks.
 
     Raises:
         SplitError: one does.
     """
     ordered = sorted(splits.values(), key=lambda split: split.first)
-    for one, other in itertools.pairwise(ordered):
-        if other.first <= one.last:
+    for one, other in itertools.combinations(ordered, 2):
+        apart = one.tasks and other.tasks and not set(one.tasks) & set(other.tasks)
+        if other.first <= one.last and not apart:
             raise SplitError(
                 f"splits '{one.name}' and '{other.name}' share seeds "
                 f"{other.first} to {min(one.last, other.last)}"
@@ -91,8 +99,12 @@ def _split(path: str, name: str, entry: Any, size: Any) -> Split:
         )
     if last < first:
         raise SplitError(f"{path}: split '{name}' ends at seed {last}, before its first {first}")
+    tasks = entry.get("tasks", ())
+    if not (isinstance(tasks, list | tuple) and all(isinstance(task, str) for task in tasks)):
+        raise SplitError(f"{path}: 'tasks' of split '{name}' must be a list, got {tasks!r}")
     runs = entry.get("runs", ())
-    return Split(name, first, last, (runs,) if isinstance(runs, str) else tuple(runs))
+    runs = (runs,) if isinstance(runs, str) else tuple(runs)
+    return Split(name, first, last, runs, tuple(tasks))
 
 
 def _is_seed(value: Any) -> bool:

@@ -129,6 +129,11 @@ def test_splits_pick_episodes_by_seed_and_say_when_none_is_left(root):
     assert read_steps(root, Split("train", 11, 12)).episodes.seed.tolist() == [11, 12]
     with pytest.raises(DataError, match=r"no episode with seeds 90 to 99 \(split 'test'\)"):
         read_steps(root, Split("test", 90, 99))
+    stacks = Split("train", 11, 12, tasks=("stack",))
+    with pytest.raises(DataError, match=r"no episode of stack with seeds 11 to 12"):
+        read_steps(root, stacks)
+    pushes = Split("train", 10, 12, tasks=("push",))  # the first one's task is not known
+    assert read_steps(root, pushes).episodes.seed.tolist() == [10, 11, 12]
 
 
 def test_a_run_given_twice_is_read_once(root):

@@ -7,6 +7,13 @@ from salus_core.data import SplitError, load_splits
     ("text", "message"),
     [
         ("splits: {a: {seeds: [0, 9]}, b: {seeds: [5, 12]}}", "'a' and 'b' share seeds 5 to 9"),
+        (
+            "splits: {a: {seeds: [0, 9], tasks: [push, a]}, b: {seeds: [5, 12], tasks: [push]}}",
+            "share seeds 5 to 9",
+        ),
+        ("splits: {a: {seeds: [0, 9], tasks: [push]}, b: {seeds: [5, 12]}}", "share seeds 5 to 9"),
+        ("splits: {a: {seeds: [0, 99]}, b: {seeds: [5, 9]}, c: {seeds: [20, 30]}}", "'a' and 'b'"),
+        ("splits: {a: {seeds: [0, 9], tasks: push}}", "'tasks' of split 'a' must be a list"),
         ("splits: {a: {seeds: [0]}}", "'seeds' of split 'a' must be"),
         ("splits: {a: {first_seed: 3}}", "split 'a' needs"),
         ("splits: {a: {seeds: [9, 3]}}", "before its first"),
@@ -30,3 +37,14 @@ def test_both_ways_to_give_seeds_mean_the_same(tmp_path):
     assert (splits["a"].first, splits["a"].last) == (100, 199)
     assert splits["b"].runs == ("x/*",)
     assert (splits["a"].first, splits["a"].last) == (100, 199)
+
+
+def test_splits_of_different_tasks_may_share_seeds(tmp_path):
+    path = tmp_path / "splits.yaml"
+    path.write_text(
+        "splits: {a: {seeds: [0, 9], tasks: [put_on, push]}, b: {seeds: [0, 9], tasks: [stack]}}\n"
+    )
+    one, other = load_splits(path).values()
+    assert [one.holds(9, task) for task in ("push", "stack", "")] == [True, False, True]
+    assert [other.holds(9, task) for task in ("push", "stack")] == [False, True]
+    assert not one.holds(10, "push")
