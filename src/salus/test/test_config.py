@@ -7,6 +7,8 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
+from salus_core.data import load_splits
+
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 ROOT = Path(__file__).resolve().parents[3]
 PARAMETERS = runpy.run_path(str(ROOT / "tools/docs/parameters.py"))
@@ -14,7 +16,7 @@ declared = PARAMETERS["of_node"]
 
 
 def entries():
-    for file in sorted(set(CONFIG.glob("*.yaml")) - {CONFIG / "dataset.yaml"}):
+    for file in sorted(set(CONFIG.glob("*.yaml")) - set(CONFIG.glob("dataset*.yaml"))):
         for key, content in yaml.safe_load(file.read_text()).items():
             for name, value in content["ros__parameters"].items():
                 yield pytest.param(key, name, value, id=f"{file.stem}-{key}-{name}")
@@ -27,6 +29,18 @@ def test_a_key_of_a_parameter_file_is_a_parameter_and_its_value_fits(key, name, 
     known = declared(node)
     assert name in known
     assert known[name].problem(value) == ""
+
+
+@pytest.mark.parametrize("file", sorted(CONFIG.glob("dataset*.yaml")), ids=lambda file: file.stem)
+def test_tables_of_splits_hold_the_standard_seeds(file):
+    splits = load_splits(file)
+    standard = load_splits(CONFIG / "dataset.yaml")
+    for name in ("train", "validation", "calibration", "test"):
+        assert (splits[name].first, splits[name].last) == (
+            standard[name].first,
+            standard[name].last,
+        )
+    assert not set(splits["heldout_task"].tasks) & set(splits["train"].tasks)
 
 
 @pytest.mark.parametrize("node", PARAMETERS["NODES"])
