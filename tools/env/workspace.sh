@@ -94,6 +94,8 @@ build() {
       rm -rf "${root:?}/install/$package" "${root:?}/build/$package"
     fi
   done
+  # Links to sources that have been renamed or removed would stop the build.
+  [[ ! -d "$root/build" ]] || find "$root/build" -xtype l -delete
   say "Building the workspace: up to two minutes the first time (log/build.log)"
   (
     cd "$work"
