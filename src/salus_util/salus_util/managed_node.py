@@ -6,6 +6,7 @@ A subclass of ManagedNode writes four plain methods, `configure`, `activate`, `d
 """
 
 import contextlib
+import faulthandler
 import functools
 import signal
 import socket
@@ -40,13 +41,17 @@ try:
 except ImportError:  # rclpy before 7.1.5
     from rclpy.executors import SingleThreadedExecutor as Executor
 
-SPIN_PERIOD = 60.0
-"""Longest wait of the executor [s].
+SPIN_PERIOD = 5.0
+"""Longest wait of the executor [s]: a wake-up that gets lost costs no more than that, while launch
+kills a node that has not ended 30 s after it was told to.
 
 EventsExecutor must not wait for ever: where its library was built without pthread_cond_clockwait,
 as rclpy's wheels were, that deadline overflows, and the wait becomes a loop that hardly ever lets
 go of the lock that whoever stops it needs.
 """
+
+END_TIME = 15.0
+"""A node that takes longer to end says on stderr where its threads are [s]."""
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -277,9 +282,11 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
     finally:
         # A second Ctrl-C must not cut off what is being released (a recorder's last commit).
         _on_stop(signal.SIG_IGN)
+        faulthandler.dump_traceback_later(END_TIME, file=sys.__stderr__)
         if isinstance(node, ManagedNode):
             node.close()
         rclpy.try_shutdown()
+        faulthandler.cancel_dump_traceback_later()
     return getattr(node, "exit_code", 0)
 
 
