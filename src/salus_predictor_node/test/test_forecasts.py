@@ -48,17 +48,6 @@ def play(rig, data, rows, **given):
         rig.until(lambda expected=expected: len(rig.forecasts) == expected)
 
 
-def inputs_of(data, row):
-    return StepInputs(
-        data.signals[row],
-        data.valid[row],
-        data.proprioception[row],
-        data.action[row],
-        data.action_std[row],
-        data.embedding[row].astype(np.float32),
-    )
-
-
 def numbers(forecasts):
     return np.array([forecast.probabilities for forecast in forecasts]).reshape(-1, 4, 4)
 
@@ -102,7 +91,7 @@ def test_an_outlook_is_what_the_alarm_and_the_likeliest_failure_look_at(ros, dat
     np.testing.assert_allclose(numbers(rig.forecasts), probabilities[rows], rtol=0, atol=1e-6)
     stream = predictor.stream()
     for forecast, row in zip(rig.forecasts, rows, strict=True):
-        stream.update(inputs_of(data, row))
+        stream.update(StepInputs.of(data, row))
         assert forecast.score == pytest.approx(score[row], abs=1e-6)
         assert forecast.alarm == (forecast.score > predictor.band.edge(int(data.step[row])))
         assert forecast.likeliest_failure == stream.outlook.argmax() + 1

@@ -59,6 +59,18 @@ class StepInputs:
     action_std: np.ndarray
     embedding: np.ndarray
 
+    @classmethod
+    def of(cls, data: StepData, row: int) -> StepInputs:
+        """A recorded step."""
+        return cls(
+            data.signals[row],
+            data.valid[row],
+            data.proprioception[row],
+            data.action[row],
+            data.action_std[row],
+            data.embedding[row],
+        )
+
 
 @dataclass(frozen=True)
 class InputLayout:

@@ -10,17 +10,6 @@ from salus_core.predictors.features import StepInputs
 from salus_core.predictors.model import MismatchError
 
 
-def inputs_of(data, row):
-    return StepInputs(
-        data.signals[row],
-        data.valid[row],
-        data.proprioception[row],
-        data.action[row],
-        data.action_std[row],
-        data.embedding[row].astype(np.float32),
-    )
-
-
 @pytest.fixture(scope="session")
 def saved(temporal, tmp_path_factory):
     return save_checkpoint(temporal, tmp_path_factory.mktemp("saved"), {"metrics": {"a": 1}})
@@ -58,7 +47,7 @@ def test_step_by_step_gives_the_same_numbers_as_all_at_once(name, train, saved, 
         stream.reset()
         for row in range(rows.start, rows.stop):
             np.testing.assert_allclose(
-                stream.update(inputs_of(data, row)), offline[row], rtol=0, atol=1e-6
+                stream.update(StepInputs.of(data, row)), offline[row], rtol=0, atol=1e-6
             )
             assert stream.score == pytest.approx(score[row], rel=0, abs=1e-6)
 
@@ -71,7 +60,7 @@ def test_a_skipped_step_is_one_of_which_nothing_is_known(saved, steps):
     data.valid[20] = False
     stream = predictor.stream()
     for row in range(30):
-        found = stream.skip() if row == 20 else stream.update(inputs_of(data, row))
+        found = stream.skip() if row == 20 else stream.update(StepInputs.of(data, row))
     np.testing.assert_allclose(found, predictor.scores(data)[29], atol=1e-6)
     assert not stream.warming_up
 

@@ -137,18 +137,7 @@ class StreamedPredictor:
         for _, rows in data.iterate():
             stream.reset()
             for row in range(rows.start, rows.stop):
-                found.append(
-                    stream.update(
-                        StepInputs(
-                            signals=data.signals[row],
-                            valid=data.valid[row],
-                            proprioception=data.proprioception[row],
-                            action=data.action[row],
-                            action_std=data.action_std[row],
-                            embedding=data.embedding[row],
-                        )
-                    )
-                )
+                found.append(stream.update(StepInputs.of(data, row)))
                 scores.append(stream.score)
         self._known = (data, (np.array(found, np.float32), np.array(scores, np.float32)))
         return self._known[1]
@@ -218,7 +207,8 @@ def recorded_difference(
     if probabilities.ndim != 3:
         return "This predictor gives no probabilities to compare."
     apart = np.abs(probabilities[there] - recording.recorded[there]).max(axis=(1, 2))
-    alarms = np.nan_to_num(np.abs(score[there] - recording.recorded_score[there]))
+    # A forecast without its score is not the same.
+    alarms = np.nan_to_num(np.abs(score[there] - recording.recorded_score[there]), nan=np.inf)
     apart = np.maximum(apart, alarms)
     return (
         f"Of {there.sum()} forecasts in the recording the largest difference to these, "

@@ -63,7 +63,7 @@ class Study:
         self.ensemble = backend_class("embedded").load(checkpoint, LoadOptions(threads=1))
         self.info = self.ensemble.info
         (folder / "probe").mkdir(parents=True, exist_ok=True)
-        _check_belongs(folder, {"hash": self.info.weights_hash, **world_hashes()})
+        _check_belongs(folder, {"weights": self.info.weights_hash, **world_hashes()})
         self.checkpoints = {ENSEMBLE: checkpoint, **self._members()}
         self._log = folder / "episodes.jsonl"
         self.results = self._read()
@@ -147,8 +147,7 @@ def _check_belongs(folder: Path, hashes: dict[str, str]) -> None:
     """Keep the hashes of weights and world, or compare them with those kept before."""
     path = folder / "weights.json"
     found = json.loads(path.read_text()) if path.exists() else hashes
-    names = {"hash": "weights"}
-    changed = [names.get(key, key) for key, value in hashes.items() if found.get(key) != value]
+    changed = [key for key, value in hashes.items() if found.get(key) != value]
     if changed:
         raise StudyError(
             f"{folder} holds a study of other {', '.join(changed)} ({path.name}): "
