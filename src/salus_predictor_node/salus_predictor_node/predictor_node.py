@@ -34,8 +34,8 @@ from salus_util.validity import InvalidInputError
 THROTTLE = 2.0
 """Least time between two log messages of the same kind [s]."""
 
-_PENDING = 8
-"""Signals that may wait for the body's state."""
+_PENDING = RELIABLE.depth
+"""Signals that may wait for the body's state: as many as a subscription keeps."""
 
 
 class PredictorNode(ManagedNode):

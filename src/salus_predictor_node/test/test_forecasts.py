@@ -81,6 +81,16 @@ def test_live_forecasts_equal_those_of_the_recording(rig, data, folder):
     assert forecast.header.stamp == Time(sec=1000 * 8 + 19)
 
 
+def test_what_came_while_the_process_had_to_wait_is_answered_later(rig, data):
+    """A world in lockstep does not wait for the predictor; its machine may be busy."""
+    rows = range(data.rows(0).start, data.rows(0).start + 40)
+    for row in rows:
+        rig.send_step(data, row)  # nobody spins
+    rig.until(lambda: len(rig.forecasts) == 40)
+    assert [forecast.step for forecast in rig.forecasts] == [*range(40)]
+    assert {forecast.status for forecast in rig.forecasts} == {OK, WARMING_UP}
+
+
 def test_an_outlook_is_what_the_alarm_and_the_likeliest_failure_look_at(ros, data, checkpoint):
     folder = checkpoint(network={"core": "gru", "outlook": True})
     predictor, _ = load_checkpoint(folder)

@@ -69,7 +69,7 @@ class Rig:
             )
         )
 
-    def state(self, episode, step, **values):
+    def state(self, episode, step, settle=True, **values):
         self.states.publish(
             WorldState(
                 header=Header(stamp=Time(sec=100 * episode + step)),
@@ -81,7 +81,8 @@ class Rig:
                 **{"gripper_command": 1.0, **values},
             )
         )
-        self.settle()
+        if settle:
+            self.settle()
 
 
 @pytest.fixture
@@ -153,6 +154,16 @@ def test_a_reset_of_a_running_episode_aborts_it(rig):
     states = [(status.episode, status.state) for status in rig.statuses]
     assert states[0] == (1, EpisodeStatus.STATE_RUNNING)
     assert states[-1] == (2, EpisodeStatus.STATE_RUNNING)
+
+
+def test_states_that_came_while_the_process_had_to_wait_are_judged(rig):
+    rig.setup(1, max_steps=60)
+    rig.until(lambda: rig.statuses)
+    for step in range(61):
+        rig.state(1, step, settle=False)  # nobody spins
+    rig.until(lambda: rig.events)
+    assert (rig.events[0].failure, rig.events[0].onset_step) == (EpisodeStatus.FAILURE_TIMEOUT, 60)
+    assert rig.referee._diagnostics.drops == 0
 
 
 def test_a_timeout_comes_at_the_last_step(rig):
