@@ -282,7 +282,7 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
     finally:
         # A second Ctrl-C must not cut off what is being released (a recorder's last commit).
         _on_stop(signal.SIG_IGN)
-        faulthandler.dump_traceback_later(END_TIME, file=sys.__stderr__)
+        _watch_end()
         if isinstance(node, ManagedNode):
             node.close()
         rclpy.try_shutdown()
@@ -314,6 +314,11 @@ def _spin(node: Node, interrupt: "_Interrupt") -> None:
                     executor.spin_until_future_complete(stopped, SPIN_PERIOD)
     finally:
         executor.shutdown()
+
+
+def _watch_end() -> None:
+    """Have the threads' stacks written if it takes too long from here."""
+    faulthandler.dump_traceback_later(END_TIME, file=sys.__stderr__)
 
 
 def _on_stop(handler: Any) -> None:
@@ -348,6 +353,7 @@ def _stop_signals_end(stopped: Future) -> Iterator[None]:
 
     def relay() -> None:
         if reader.recv(1) and not stopped.done():
+            _watch_end()
             stopped.set_result(None)
 
     thread = threading.Thread(target=relay, daemon=True)

@@ -369,3 +369,29 @@ sys.exit(run(Talker))
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
+
+
+def test_a_node_that_takes_long_to_stop_says_what_it_is_about():
+    code = """
+import os, signal, sys, time
+from rclpy.node import Node
+from salus_util import managed_node
+
+managed_node.END_TIME = 0.5
+
+class Busy(Node):
+    def __init__(self):
+        super().__init__('busy')
+        self.create_timer(0.1, self.dawdle)
+
+    def dawdle(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1.5)
+
+sys.exit(managed_node.run(Busy))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    assert "in dawdle" in done.stderr
