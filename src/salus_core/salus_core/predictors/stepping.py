@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -151,6 +152,27 @@ class TemporalStepper:
             success = np.exp(-max(outputs[hazards:].max(), 0.0))
             outlook = (ends / (ends.sum() + success)).astype(np.float32)
         return Step(found, outlook)
+
+
+class MeanStepper:
+    """The mean of several steppers of one kind: an ensemble."""
+
+    def __init__(self, steppers: Sequence[Stepper]):
+        self._steppers = steppers
+
+    def reset(self) -> None:
+        """See Stepper."""
+        for stepper in self._steppers:
+            stepper.reset()
+
+    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> Step:
+        """See Stepper."""
+        steps = [stepper.advance(columns, embedding) for stepper in self._steppers]
+        outlooks = [step.outlook for step in steps if step.outlook is not None]
+        return Step(
+            np.mean([step.found for step in steps], axis=0),
+            np.mean(outlooks, axis=0) if outlooks else None,
+        )
 
 
 class _TcnCore:

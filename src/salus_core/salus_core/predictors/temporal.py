@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from salus_core.predictors.ensemble import Ensemble
 from salus_core.predictors.heads import HazardHead
 from salus_core.predictors.network import Network, NetworkShape, Output
 
@@ -31,6 +32,8 @@ class TemporalConfig:
         embedding_noise: standard deviation of noise on the normalised embedding in training.
         outlook: also say by which type the episode will fail, whenever that is; the alarm looks
             at that then, instead of at failures within the longest horizon.
+        networks: so many are trained side by side, each from weights of its own, and the mean of
+            their probabilities counts (Lakshminarayanan et al. 2017).
     """
 
     width: int = 64
@@ -43,8 +46,11 @@ class TemporalConfig:
     member_dropout: float = 0.2
     embedding_noise: float = 0.2
     outlook: bool = False
+    networks: int = 1
 
     def __post_init__(self) -> None:
+        if self.networks < 1:
+            raise ValueError(f"networks must be at least 1, got {self.networks}")
         if self.core not in ("tcn", "gru"):
             raise ValueError(f"core must be 'tcn' or 'gru', got {self.core!r}")
         if self.core == "tcn" and not self.dilations:
@@ -142,14 +148,14 @@ class Temporal(Network):
 
     def forward(self, columns: Tensor, embedding: Tensor) -> Output:
         """See Network."""
-        encoded = self._encode(columns, embedding)
-        hidden = encoded
+        hidden = self._encode(columns, embedding)
         for layer in self.layers:
             hidden = layer(hidden)
         if self.gru is not None:
             hidden = self.gru(hidden)[0]
-        outputs = self.last(self.norm(self.dropout(hidden)))
-        return Output(outputs, None if self.scene is None else self.scene(encoded))
+        hidden = self.norm(self.dropout(hidden))
+        # From the memory, not from the step: how fast something sinks shows over several.
+        return Output(self.last(hidden), None if self.scene is None else self.scene(hidden))
 
     def start(self) -> Any:
         """See Network."""
@@ -172,3 +178,10 @@ class Temporal(Network):
         if self.projection is not None:
             columns = torch.cat([columns, self.projection(embedding)], dim=-1)
         return self.dropout(torch.relu(self.first(columns)))
+
+
+def make_temporal(shape: NetworkShape, config: TemporalConfig) -> Network:
+    """One network, or an ensemble of them."""
+    if config.networks == 1:
+        return Temporal(shape, config)
+    return Ensemble([Temporal(shape, config) for _ in range(config.networks)])

@@ -25,6 +25,7 @@ def test_what_is_loaded_gives_the_same_forecasts(temporal, saved, steps):
 
 NETWORKS = {"gru": {"core": "gru"}, "outlook": {"core": "gru", "outlook": True}}
 NETWORKS |= {"tcn_outlook": {"outlook": True}, "free": {"core": "gru", "free": 3}}
+NETWORKS |= {"ensemble": {"networks": 2}, "gru_ensemble": {"networks": 3, **NETWORKS["outlook"]}}
 
 
 @pytest.mark.parametrize("name", ["temporal", *NETWORKS, "mlp", "mvp", "safe_mlp", "safe_lstm"])

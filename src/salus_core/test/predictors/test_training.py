@@ -49,6 +49,43 @@ def test_the_alarm_looks_at_the_outlook_where_there_is_one(train, steps):
     assert np.mean(np.array(rang)[table.succeeded]) < 0.1 < np.mean(np.array(rang)[table.failed])
 
 
+def test_each_network_of_an_ensemble_learns_by_its_own_mistakes(train, steps):
+    """The gradient of one does not depend on what the others say."""
+    small = [part.select(np.arange(8)) for part in steps[:2]]
+    _, trainer = train("temporal", 1, small, network={"networks": 2, "dropout": 0.0})
+    ensemble = trainer.predictor.network.requires_grad_(True)
+    batch = trainer._sets[0].batch(np.arange(8), None, np.random.default_rng(0))
+
+    def gradient():
+        ensemble.zero_grad()
+        trainer._loss_of(ensemble, batch).backward()
+        return ensemble.networks[0].last.weight.grad.clone()
+
+    before = gradient()
+    with torch.no_grad():
+        ensemble.networks[1].last.bias.add_(1.0)
+    assert before.abs().max() > 0
+    torch.testing.assert_close(gradient(), before)
+
+
+def test_a_scene_is_guessed_from_what_was_seen_before(train, steps):
+    """What a latent said five steps ago, which only a memory can tell."""
+
+    def with_scene(data):
+        scene = np.full((len(data), 1), np.nan, np.float32)
+        for _, rows in data.iterate():
+            scene[rows.start + 5 : rows.stop, 0] = data.embedding[rows.start : rows.stop - 5, 3]
+        return dataclasses.replace(data, scene=scene)
+
+    data = [with_scene(part) for part in steps[:2]]
+    how = {"auxiliary_weight": 1.0}
+    predictor, trainer = train("temporal", 12, data, network={"core": "gru"}, training=how)
+    batch = trainer._sets[1].batch(np.arange(30), None, np.random.default_rng(0))
+    guess = predictor.network(batch["columns"], batch["embedding"]).scene
+    known = batch["present"][..., None] & torch.isfinite(batch["scene"])
+    assert np.corrcoef(guess[known], batch["scene"][known])[0, 1] > 0.4
+
+
 def test_an_outlook_that_is_not_learned_is_refused():
     given = {"predictor": "temporal", "network": {"outlook": True}}
     with pytest.raises(SettingsError, match=r"training\.outlook_weight is not positive"):

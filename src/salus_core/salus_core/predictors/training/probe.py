@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -53,14 +55,18 @@ def fit_probe(
 
 
 def hold_projection(
-    linear: torch.nn.Linear, embedding: np.ndarray, scene: np.ndarray, normaliser: Normaliser
+    layers: Sequence[torch.nn.Linear],
+    embedding: np.ndarray,
+    scene: np.ndarray,
+    normaliser: Normaliser,
 ) -> None:
-    """Set a layer to `fit_probe` and keep training from changing it."""
+    """Set layers to `fit_probe` and keep training from changing them."""
     weight, bias = fit_probe(embedding, scene, normaliser)
-    with torch.no_grad():
-        linear.weight.copy_(torch.from_numpy(weight))
-        linear.bias.copy_(torch.from_numpy(bias))
-    linear.requires_grad_(False)
+    for linear in layers:
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weight))
+            linear.bias.copy_(torch.from_numpy(bias))
+        linear.requires_grad_(False)
 
 
 def _alike(known: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:

@@ -21,6 +21,7 @@ from salus_core.predictors.checkpoint import (
     save_checkpoint,
     write_json,
 )
+from salus_core.predictors.ensemble import networks_of
 from salus_core.predictors.features import InputError, InputLayout, Normaliser, raw_columns
 from salus_core.predictors.interface import ALARM_TYPES, FAILURE_TYPES, risk
 from salus_core.predictors.model import NeuralPredictor, Source
@@ -136,10 +137,8 @@ class Trainer:
         self.predictor.require_match(Source.of(validation))
         scaled = self._scaled_scenes(train, validation)
         if self._how.scene_probe:
-            projection = self.predictor.network.projection
-            hold_projection(
-                projection.linear, train.embedding, scaled[0], self.predictor.normaliser
-            )
+            layers = [net.projection.linear for net in networks_of(self.predictor.network)]
+            hold_projection(layers, train.embedding, scaled[0], self.predictor.normaliser)
         self._sets = (
             TrainingSet(self.predictor, train, scaled[0]),
             TrainingSet(self.predictor, validation, scaled[1]),
@@ -251,7 +250,8 @@ class Trainer:
             scaler.scale(loss).backward()
             if self._how.clip > 0:
                 scaler.unscale_(optimiser)
-                torch.nn.utils.clip_grad_norm_(network.parameters(), self._how.clip)
+                for part in networks_of(self.predictor.network):
+                    torch.nn.utils.clip_grad_norm_(part.parameters(), self._how.clip)
             scaler.step(optimiser)
             scaler.update()
             total += float(loss.detach())
@@ -267,14 +267,16 @@ class Trainer:
     ) -> torch.Tensor:
         batch = {name: tensor.to(self._processes.device) for name, tensor in batch.items()}
         output = network(batch["columns"], batch["embedding"])
-        loss = self._loss(self.predictor.network, output.outputs, batch)
-        if self.predictor.has_outlook:
-            loss = loss + self._how.outlook_weight * outlook_loss(
-                self.predictor.network, output.outputs, batch
-            )
-        if guess and output.scene is not None and "scene" in batch:
-            loss = loss + self._how.auxiliary_weight * scene_loss(output.scene, batch)
-        return loss
+        losses = []
+        for part, own in self.predictor.network.split(output):
+            loss = self._loss(part, own.outputs, batch)
+            if self.predictor.has_outlook:
+                loss = loss + self._how.outlook_weight * outlook_loss(part, own.outputs, batch)
+            if guess and own.scene is not None and "scene" in batch:
+                loss = loss + self._how.auxiliary_weight * scene_loss(own.scene, batch)
+            losses.append(loss)
+        # Of an ensemble the sum, so that each is updated as if it were alone.
+        return torch.stack(losses).sum()
 
     def _validate(self) -> dict[str, float]:
         network = self.predictor.network.eval()
