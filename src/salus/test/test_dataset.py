@@ -32,25 +32,28 @@ def seeds_in(output):
 
 def test_no_seed_is_in_two_splits_nor_used_by_other_commands():
     splits = load_splits()
-    assert set(splits) == {
-        *("train", "validation", "calibration", "test", "heldout_fault", "heldout_task")
-    }
+    assert set(splits) == {"train", "validation", "calibration", "test", "heldout_fault"}
     taken = sorted([split.seeds for split in splits.values()] + list(OTHERS), key=min)
     assert all(one.stop <= other.start for one, other in itertools.pairwise(taken))
 
 
 def test_what_is_held_out_occurs_in_no_other_split():
     splits = load_splits()
-    fault, task = splits.pop("heldout_fault"), splits.pop("heldout_task")
-    (held_out,) = task.tasks
+    fault = splits.pop("heldout_fault")
     scene = dataset.load_scene()
-    for split in (*splits.values(), fault):
-        assert split.tasks
-        assert held_out not in split.tasks
-    for split in (*splits.values(), task):
+    for split in splits.values():
         assert fault.profile not in scene.profile(split.profile)
     assert scene.profile(fault.profile) == {fault.profile: 1.0}
-    assert set(splits["train"].tasks) | {held_out} == set(scene.tasks)
+
+
+def test_training_has_more_slips_and_else_what_is_tested():
+    splits, scene = load_splits(), dataset.load_scene()
+    taught = scene.profile(splits["train"].profile)
+    for name in ("validation", "calibration", "test"):
+        tested = scene.profile(splits[name].profile)
+        more = tested | {"object_slip": 3 * tested["object_slip"]}
+        assert taught == pytest.approx(more)
+        assert splits[name].tasks == splits["train"].tasks == ()
 
 
 @pytest.mark.parametrize(
