@@ -15,7 +15,6 @@ from salus_core.calibration.probabilities import ProbabilityCalibration
 from salus_core.data.step_data import StepData
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 from salus_core.labels import horizon_steps
-from salus_core.predictors.ensemble import networks_of
 from salus_core.predictors.features import (
     FeatureStream,
     InputLayout,
@@ -27,7 +26,6 @@ from salus_core.predictors.interface import alarm_score
 from salus_core.predictors.network import Network, NetworkShape
 from salus_core.predictors.registry import kind_of
 from salus_core.predictors.stepping import (
-    MeanStepper,
     Stepper,
     TemporalStepper,
     TorchStepper,
@@ -304,18 +302,14 @@ class PredictorStream:
 
     def _make_stepper(self) -> Stepper:
         predictor = self._predictor
-        if not isinstance(predictor.config, TemporalConfig):
-            return TorchStepper(predictor.network)
-        steppers = [
-            TemporalStepper(
-                network.state_dict(),
+        if isinstance(predictor.config, TemporalConfig):
+            return TemporalStepper(
+                predictor.network.state_dict(),
                 predictor.config.dilations if predictor.config.core == "tcn" else (),
                 predictor.shape.horizon_steps,
                 predictor.shape.types,
             )
-            for network in networks_of(predictor.network)
-        ]
-        return steppers[0] if len(steppers) == 1 else MeanStepper(steppers)
+        return TorchStepper(predictor.network)
 
 
 def _batches(data: StepData, by_episode: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:

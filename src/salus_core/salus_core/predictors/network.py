@@ -72,10 +72,6 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
-    def split(self, output: Output) -> list[tuple[Network, Output]]:
-        """The networks that learn apart from each other, each with its part of an output."""
-        return [(self, output)]
-
     def start(self) -> Any:
         """State at the beginning of an episode."""
         return None

@@ -10,7 +10,7 @@ from salus_core.predictors.mlp import Mlp, MlpConfig, MlpLargeConfig
 from salus_core.predictors.mvp import Mvp, MvpConfig
 from salus_core.predictors.network import Network, NetworkShape
 from salus_core.predictors.safe import SafeConfig, SafeLstm, SafeMlp
-from salus_core.predictors.temporal import TemporalConfig, make_temporal
+from salus_core.predictors.temporal import Temporal, TemporalConfig
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ KINDS: dict[str, Kind] = {
     "mlp": Kind(Mlp, MlpConfig, ("signals",), "bce", _STEPS),
     "mlp_large": Kind(Mlp, MlpLargeConfig, ("signals",), "bce", _STEPS),
     "temporal": Kind(
-        make_temporal,
+        Temporal,
         TemporalConfig,
         ("signals", "valid", "proprioception", "action", "action_std", "embedding"),
         "survival",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -106,13 +105,19 @@ class TemporalStepper:
         self._shape = (horizon_steps[-1], types)
         self._first, self._norm = self._pair("first"), self._pair("norm")
         self._last = self._pair("last")
-        self._projects = "projection.linear.weight" in self._weights
-        if self._projects:
-            held = self._pair("projection.linear")
-            free = [self._pair("projection.free")] if "projection.free.weight" in weights else []
-            # One layer, of the rows of both.
-            layers = zip(held, *free, strict=True)
-            self._projection = tuple(np.concatenate(parts) for parts in layers)
+        # The layers that read the embedding are computed as one, of the rows of all.
+        reading = [
+            self._pair(f"projection.{name}")
+            for name in ("hidden", "linear", "free")
+            if f"projection.{name}.weight" in weights
+        ]
+        self._hidden = 0
+        if "projection.hidden.weight" in weights:
+            self._hidden = len(reading[0][1])
+            self._linear = reading.pop(1)
+        self._reading: _Layer | None = None
+        if reading:
+            self._reading = tuple(np.concatenate(parts) for parts in zip(*reading, strict=True))
         self._core = (
             _TcnCore(
                 [
@@ -135,9 +140,12 @@ class TemporalStepper:
     def advance(self, columns: np.ndarray, embedding: np.ndarray) -> Step:
         """See Stepper."""
         inputs = columns[0].astype(np.float64)
-        if self._projects:
-            projected = _linear(embedding[0].astype(np.float64), self._projection)
-            inputs = np.concatenate([inputs, projected])
+        if self._reading is not None:
+            read = _linear(embedding[0].astype(np.float64), self._reading)
+            if self._hidden:
+                projected = _linear(np.maximum(read[: self._hidden], 0.0), self._linear)
+                read = np.concatenate([projected, read[self._hidden :]])
+            inputs = np.concatenate([inputs, read])
         hidden = self._core.advance(np.maximum(_linear(inputs, self._first), 0.0))
         outputs = _linear(_normalised(hidden, self._norm), self._last)
         hazards = self._shape[0] * self._shape[1]
@@ -152,27 +160,6 @@ class TemporalStepper:
             success = np.exp(-max(outputs[hazards:].max(), 0.0))
             outlook = (ends / (ends.sum() + success)).astype(np.float32)
         return Step(found, outlook)
-
-
-class MeanStepper:
-    """The mean of several steppers of one kind: an ensemble."""
-
-    def __init__(self, steppers: Sequence[Stepper]):
-        self._steppers = steppers
-
-    def reset(self) -> None:
-        """See Stepper."""
-        for stepper in self._steppers:
-            stepper.reset()
-
-    def advance(self, columns: np.ndarray, embedding: np.ndarray) -> Step:
-        """See Stepper."""
-        steps = [stepper.advance(columns, embedding) for stepper in self._steppers]
-        outlooks = [step.outlook for step in steps if step.outlook is not None]
-        return Step(
-            np.mean([step.found for step in steps], axis=0),
-            np.mean(outlooks, axis=0) if outlooks else None,
-        )
 
 
 class _TcnCore:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salus_core.predictors.ensemble import Ensemble
 from salus_core.predictors.heads import HazardHead
 from salus_core.predictors.network import Network, NetworkShape, Output
 
@@ -22,6 +21,7 @@ class TemporalConfig:
     Attributes:
         width: units of every layer.
         projection: numbers that the embedding is brought down to.
+        projection_width: units of a hidden layer on the way there; 0: none.
         free: numbers more that are learned where `projection` is held (training.scene_probe).
         core: "tcn", which sees a window and no more, or "gru", which sees the episode so far and
             could count its steps.
@@ -32,12 +32,11 @@ class TemporalConfig:
         embedding_noise: standard deviation of noise on the normalised embedding in training.
         outlook: also say by which type the episode will fail, whenever that is; the alarm looks
             at that then, instead of at failures within the longest horizon.
-        networks: so many are trained side by side, each from weights of its own, and the mean of
-            their probabilities counts (Lakshminarayanan et al. 2017).
     """
 
     width: int = 64
     projection: int = 32
+    projection_width: int = 0
     free: int = 0
     core: str = "tcn"
     dilations: tuple[int, ...] = (1, 2, 4)
@@ -46,11 +45,8 @@ class TemporalConfig:
     member_dropout: float = 0.2
     embedding_noise: float = 0.2
     outlook: bool = False
-    networks: int = 1
 
     def __post_init__(self) -> None:
-        if self.networks < 1:
-            raise ValueError(f"networks must be at least 1, got {self.networks}")
         if self.core not in ("tcn", "gru"):
             raise ValueError(f"core must be 'tcn' or 'gru', got {self.core!r}")
         if self.core == "tcn" and not self.dilations:
@@ -67,7 +63,9 @@ class EmbeddingProjection(nn.Module):
         self._member_dropout = config.member_dropout if divisible else 0.0
         self._noise = config.embedding_noise
         self.dropout = nn.Dropout(config.embedding_dropout)
-        self.linear = nn.Linear(shape.embedding, config.projection)
+        width = config.projection_width
+        self.hidden = nn.Linear(shape.embedding, width) if width else None
+        self.linear = nn.Linear(width or shape.embedding, config.projection)
         self.free = nn.Linear(shape.embedding, config.free) if config.free else None
 
     def forward(self, embedding: Tensor) -> Tensor:
@@ -82,8 +80,14 @@ class EmbeddingProjection(nn.Module):
                 keep = (keep >= self._member_dropout).to(embedding.dtype)
                 keep = keep / (1.0 - self._member_dropout)
                 embedding = (embedding.unflatten(-1, (self._members, -1)) * keep).flatten(-2)
-        held = self.linear(embedding)
-        return held if self.free is None else torch.cat([held, self.free(embedding)], dim=-1)
+        found = self.project(embedding)
+        return found if self.free is None else torch.cat([found, self.free(embedding)], dim=-1)
+
+    def project(self, embedding: Tensor) -> Tensor:
+        """(..., D) -> (..., projection)."""
+        if self.hidden is not None:
+            embedding = torch.relu(self.hidden(embedding))
+        return self.linear(embedding)
 
 
 class CausalLayer(nn.Module):
@@ -178,10 +182,3 @@ class Temporal(Network):
         if self.projection is not None:
             columns = torch.cat([columns, self.projection(embedding)], dim=-1)
         return self.dropout(torch.relu(self.first(columns)))
-
-
-def make_temporal(shape: NetworkShape, config: TemporalConfig) -> Network:
-    """One network, or an ensemble of them."""
-    if config.networks == 1:
-        return Temporal(shape, config)
-    return Ensemble([Temporal(shape, config) for _ in range(config.networks)])

@@ -25,7 +25,10 @@ def test_what_is_loaded_gives_the_same_forecasts(temporal, saved, steps):
 
 NETWORKS = {"gru": {"core": "gru"}, "outlook": {"core": "gru", "outlook": True}}
 NETWORKS |= {"tcn_outlook": {"outlook": True}, "free": {"core": "gru", "free": 3}}
-NETWORKS |= {"ensemble": {"networks": 2}, "gru_ensemble": {"networks": 3, **NETWORKS["outlook"]}}
+NETWORKS |= {
+    "hidden": {"core": "gru", "free": 3, "projection_width": 12},
+    "tcn_hidden": {"projection_width": 12},
+}
 
 
 @pytest.mark.parametrize("name", ["temporal", *NETWORKS, "mlp", "mvp", "safe_mlp", "safe_lstm"])

@@ -98,21 +98,6 @@ def test_a_tcn_forgets_what_lies_before_its_window():
     np.testing.assert_array_equal(before[15], after[15])
 
 
-def test_an_ensemble_is_the_mean_of_networks_that_differ():
-    predictor = fresh("temporal", network={"networks": 3, "core": "gru", "outlook": True})
-    probabilities, score = predictor.forecasts(DATA)
-    ensemble = predictor.network
-    parts = []
-    for network in ensemble.networks:
-        predictor.network = network
-        parts.append(predictor.forecasts(DATA))
-    apart = np.abs(parts[0][0] - parts[1][0]).max()
-    assert apart > 1e-5
-    np.testing.assert_allclose(np.mean([p for p, _ in parts], axis=0), probabilities, atol=1e-6)
-    np.testing.assert_allclose(np.mean([s for _, s in parts], axis=0), score, atol=1e-6)
-    assert predictor.parameters * 3 == sum(p.numel() for p in ensemble.parameters())
-
-
 def test_signals_that_are_left_out_make_no_difference():
     predictor = fresh("mlp", signals=["action_magnitude"])
     changed = make_steps(8)

@@ -49,25 +49,6 @@ def test_the_alarm_looks_at_the_outlook_where_there_is_one(train, steps):
     assert np.mean(np.array(rang)[table.succeeded]) < 0.1 < np.mean(np.array(rang)[table.failed])
 
 
-def test_each_network_of_an_ensemble_learns_by_its_own_mistakes(train, steps):
-    """The gradient of one does not depend on what the others say."""
-    small = [part.select(np.arange(8)) for part in steps[:2]]
-    _, trainer = train("temporal", 1, small, network={"networks": 2, "dropout": 0.0})
-    ensemble = trainer.predictor.network.requires_grad_(True)
-    batch = trainer._sets[0].batch(np.arange(8), None, np.random.default_rng(0))
-
-    def gradient():
-        ensemble.zero_grad()
-        trainer._loss_of(ensemble, batch).backward()
-        return ensemble.networks[0].last.weight.grad.clone()
-
-    before = gradient()
-    with torch.no_grad():
-        ensemble.networks[1].last.bias.add_(1.0)
-    assert before.abs().max() > 0
-    torch.testing.assert_close(gradient(), before)
-
-
 def test_a_scene_is_guessed_from_what_was_seen_before(train, steps):
     """What a latent said five steps ago, which only a memory can tell."""
 
@@ -129,11 +110,14 @@ def test_other_losses_and_all_augmentations_work_with_hazards(train, steps, loss
     assert trainer.history[-1]["train_loss"] < trainer.history[0]["train_loss"]
 
 
-def test_a_resumed_run_ends_as_one_that_was_not_interrupted(train, steps, tmp_path):
-    small = [part.select(np.arange(24)) for part in steps[:2]]
-    whole, _ = train("temporal", epochs=4, data=small, output=tmp_path / "whole")
-    train("temporal", epochs=2, data=small, output=tmp_path / "parts")
-    resumed, trainer = train("temporal", 4, small, resume=True, output=tmp_path / "parts")
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(average, train, steps, tmp_path):
+    small, how = [part.select(np.arange(24)) for part in steps[:2]], {"average": average}
+    whole, _ = train("temporal", 4, small, output=tmp_path / "whole", training=how)
+    train("temporal", 2, small, output=tmp_path / "parts", training=how)
+    resumed, trainer = train(
+        "temporal", 4, small, resume=True, output=tmp_path / "parts", training=how
+    )
     assert [figures["epoch"] for figures in trainer.history] == [0, 1, 2, 3]
     np.testing.assert_allclose(
         resumed.raw_scores(small[1]), whole.raw_scores(small[1]), rtol=1e-4, atol=1e-7
@@ -282,7 +266,8 @@ def test_a_scene_that_was_not_read_is_not_dropped_in_silence(train, steps):
             train("temporal", 1, (data, steps[1]), training={"auxiliary_weight": 0.1})
 
 
-def test_a_probe_reads_the_scene_off_the_latent_and_training_leaves_it(train, steps):
+@pytest.mark.parametrize("width", [0, 64])
+def test_a_probe_reads_the_scene_off_the_latent_and_training_leaves_it(width, train, steps):
     def with_scene(data):
         latent = data.embedding.astype(np.float32)
         scene = np.stack([latent[:, 0] - 2.0 * latent[:, 1] + 5.0, latent[:, 2]], axis=1)
@@ -291,16 +276,16 @@ def test_a_probe_reads_the_scene_off_the_latent_and_training_leaves_it(train, st
         return dataclasses.replace(data, scene=np.concatenate([scene, never], axis=1))
 
     data = [with_scene(part) for part in steps[:2]]
-    predictor, _ = train("temporal", 2, data, training={"scene_probe": True})
+    network = {"projection_width": width}
+    predictor, _ = train("temporal", 2, data, network=network, training={"scene_probe": True})
     assert predictor.config.projection == 3
-    probe = predictor.network.projection.linear
     latent = predictor.normaliser.embedding(data[1].embedding)
-    read = latent @ probe.weight.numpy().T.astype(np.float32) + probe.bias.numpy()
+    read = predictor.network.projection.project(torch.from_numpy(latent)).numpy()
     for column in (0, 1):
         known = np.isfinite(data[1].scene[:, column])
         true = data[1].scene[known, column]
-        assert np.corrcoef(read[known, column], true)[0, 1] > 0.99
-        assert read[known, column].std() == pytest.approx(1.0, abs=0.2)
+        assert np.corrcoef(read[known, column], true)[0, 1] > (0.8 if width else 0.99)
+        assert read[known, column].std() == pytest.approx(1.0, abs=0.4 if width else 0.2)
     np.testing.assert_array_equal(read[:, 2], 0.0)
 
 

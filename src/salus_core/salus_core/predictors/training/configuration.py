@@ -56,6 +56,8 @@ class TrainingSettings:
         monitor: figure by which the best epoch is chosen: "loss" or "average_precision" (any
             failure but timeout within the longest horizon), of the validation split.
         clip: largest norm of a gradient; 0: not clipped.
+        average: decay per update of a moving average of the weights, which is what is validated and
+            kept; 0: the weights as they are.
         balance: share of failed episodes (of steps before a failure) in the batches; 0: as they
             come.
         auxiliary_weight: of the guess of the ground truth, for networks that make one; 0: none.
@@ -86,6 +88,7 @@ class TrainingSettings:
     stop_patience: int = 15
     monitor: str = "loss"
     clip: float = 1.0
+    average: float = 0.0
     balance: float = 0.0
     auxiliary_weight: float = 0.0
     outlook_weight: float = 0.1
@@ -107,7 +110,7 @@ class TrainingSettings:
         for name in ("batch", "epochs", "threads", "rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("balance", "jitter", "late_start", "signal_dropout"):
+        for name in ("average", "balance", "jitter", "late_start", "signal_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
 

@@ -15,10 +15,25 @@ from salus_core.predictors.checkpoint import CheckpointError, write_json
 
 _TENSORS = "training_state.safetensors"
 _NUMBERS = "training_state.json"
+_LEARNER = "training_weights.safetensors"
 
 
-def save_state(folder: Path, optimiser: torch.optim.Optimizer, numbers: dict[str, Any]) -> None:
-    """Write the optimiser's tensors and further numbers into a checkpoint's folder."""
+def save_state(
+    folder: Path,
+    optimiser: torch.optim.Optimizer,
+    numbers: dict[str, Any],
+    learner: torch.nn.Module | None,
+) -> None:
+    """Write the optimiser's tensors and further numbers into a checkpoint's folder.
+
+    Args:
+        folder: of a checkpoint.
+        optimiser: whose state is written.
+        numbers: JSON values.
+        learner: whose weights the optimiser changes, if they are not the checkpoint's.
+    """
+    if learner is not None:
+        save_file(learner.state_dict(), folder / _LEARNER)
     state = optimiser.state_dict()
     tensors = {
         f"{index}.{name}": value.detach().cpu().contiguous()
@@ -56,6 +71,18 @@ def load_numbers(folder: Path) -> dict[str, Any]:
         return json.loads((folder / _NUMBERS).read_text())
     except OSError as error:
         raise CheckpointError(f"{folder} holds no state to resume from: {error}") from error
+
+
+def load_learner(folder: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of the learner that `save_state` was given.
+
+    Raises:
+        CheckpointError: there are none in the folder.
+    """
+    try:
+        return load_file(folder / _LEARNER)
+    except OSError as error:
+        raise CheckpointError(f"{folder} holds no weights to go on from: {error}") from error
 
 
 def load_optimiser(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
 import torch
+from torch import nn
 
 from salus_core.predictors.features import Normaliser
+from salus_core.predictors.temporal import EmbeddingProjection
 
 PENALTY = 0.01
 """Of the ridge regression, per step, in units of a normalised number of the latent."""
 
 _BLOCK = 8192
+
+_NOISE, _DROPOUT = 0.5, 0.3
+"""Of a probe with a hidden layer: with these it reads episodes that it has not seen nearly as well
+as those that it was fitted on, so what is trained on its numbers may rely on them."""
+
+_RATE, _DECAY, _BATCH, _PASSES, _LEAST_UPDATES = 1e-3, 1e-2, 512, 5, 1000
 
 
 def fit_probe(
@@ -54,19 +62,71 @@ def fit_probe(
     return weight, bias
 
 
-def hold_projection(
-    layers: Sequence[torch.nn.Linear],
+def fit_layers(
+    hidden: nn.Linear,
+    linear: nn.Linear,
     embedding: np.ndarray,
     scene: np.ndarray,
     normaliser: Normaliser,
+    device: torch.device,
 ) -> None:
-    """Set layers to `fit_probe` and keep training from changing them."""
-    weight, bias = fit_probe(embedding, scene, normaliser)
-    for linear in layers:
+    """The same with a hidden layer, by Adam with noise and dropout, on as many steps as come.
+
+    Args:
+        hidden: set in place, from what it is.
+        linear: the same.
+        embedding: see `fit_probe`.
+        scene: see `fit_probe`.
+        normaliser: see `fit_probe`.
+        device: to compute on.
+    """
+    network = nn.Sequential(hidden, nn.ReLU(), nn.Dropout(_DROPOUT), linear).to(device).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+    batches = math.ceil(len(embedding) / _BATCH)
+    passes = max(_PASSES, math.ceil(_LEAST_UPDATES / batches))
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, passes * batches)
+    for _ in range(passes):
+        for rows in torch.randperm(len(embedding)).split(_BATCH):
+            inputs = torch.from_numpy(normaliser.embedding(embedding[rows])).to(device)
+            true = torch.from_numpy(scene[rows]).to(device)
+            guess = network(inputs + _NOISE * torch.randn_like(inputs))
+            known = torch.isfinite(true)
+            error = ((guess - torch.nan_to_num(true)) ** 2 * known).sum() / known.sum().clamp(min=1)
+            optimiser.zero_grad(set_to_none=True)
+            error.backward()
+            optimiser.step()
+            schedule.step()
+    network.cpu()
+    never = torch.from_numpy(~np.isfinite(scene).any(0))
+    with torch.no_grad():
+        linear.weight[never], linear.bias[never] = 0.0, 0.0
+
+
+def hold_projection(
+    projection: EmbeddingProjection,
+    embedding: np.ndarray,
+    scene: np.ndarray,
+    normaliser: Normaliser,
+    device: torch.device,
+) -> None:
+    """Set a projection to what a probe of the scene is, and keep training from changing it.
+
+    Args:
+        projection: with or without a hidden layer.
+        embedding: see `fit_probe`.
+        scene: see `fit_probe`.
+        normaliser: see `fit_probe`.
+        device: to compute on.
+    """
+    if projection.hidden is None:
+        fitted = fit_probe(embedding, scene, normaliser)
         with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight))
-            linear.bias.copy_(torch.from_numpy(bias))
-        linear.requires_grad_(False)
+            for parameter, found in zip(projection.linear.parameters(), fitted, strict=True):
+                parameter.copy_(torch.from_numpy(found))
+    else:
+        fit_layers(projection.hidden, projection.linear, embedding, scene, normaliser, device)
+        projection.hidden.requires_grad_(False)
+    projection.linear.requires_grad_(False)
 
 
 def _alike(known: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:

@@ -21,16 +21,17 @@ from salus_core.predictors.checkpoint import (
     save_checkpoint,
     write_json,
 )
-from salus_core.predictors.ensemble import networks_of
 from salus_core.predictors.features import InputError, InputLayout, Normaliser, raw_columns
 from salus_core.predictors.interface import ALARM_TYPES, FAILURE_TYPES, risk
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.temporal import TemporalConfig
+from salus_core.predictors.training.averaging import Averaging
 from salus_core.predictors.training.batches import TrainingSet
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.identity import made_of
 from salus_core.predictors.training.losses import make_loss, outlook_loss, scene_loss
 from salus_core.predictors.training.optimiser_state import (
+    load_learner,
     load_numbers,
     load_optimiser,
     put_in_place,
@@ -137,8 +138,13 @@ class Trainer:
         self.predictor.require_match(Source.of(validation))
         scaled = self._scaled_scenes(train, validation)
         if self._how.scene_probe:
-            layers = [net.projection.linear for net in networks_of(self.predictor.network)]
-            hold_projection(layers, train.embedding, scaled[0], self.predictor.normaliser)
+            hold_projection(
+                self.predictor.network.projection,
+                train.embedding,
+                scaled[0],
+                self.predictor.normaliser,
+                processes.device,
+            )
         self._sets = (
             TrainingSet(self.predictor, train, scaled[0]),
             TrainingSet(self.predictor, validation, scaled[1]),
@@ -161,15 +167,14 @@ class Trainer:
             CheckpointError: see `require_resumable`.
         """
         how, device = self._how, self._processes.device
-        network = self.predictor.network
+        self._averaging = Averaging(self.predictor.network.to(device), how.average)
+        self.predictor.network = self._averaging.kept
         if resume:
-            self.require_resumable()
-            last, _ = load_checkpoint(self._output / LAST)
-            network.load_state_dict(last.network.state_dict())
-        network.to(device)
-        wrapped = self._processes.wrap(network)
+            self._load_weights()
+        learner = self._averaging.learner
+        wrapped = self._processes.wrap(learner)
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=how.rate, weight_decay=how.weight_decay
+            learner.parameters(), lr=how.rate, weight_decay=how.weight_decay
         )
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimiser, factor=how.plateau_factor, patience=how.plateau_patience
@@ -196,6 +201,14 @@ class Trainer:
             best, _ = load_checkpoint(self._output / BEST)
             self.predictor.network.load_state_dict(best.network.state_dict())
         return self.predictor
+
+    def _load_weights(self) -> None:
+        self.require_resumable()
+        last, _ = load_checkpoint(self._output / LAST)
+        self._averaging.kept.load_state_dict(last.network.state_dict())
+        if self._averaging.apart is not None:
+            self._averaging.learner.load_state_dict(load_learner(self._output / LAST))
+        self._averaging.resume()
 
     def require_resumable(self) -> None:
         """Check that there is a run to go on with, and that it is this one.
@@ -250,10 +263,10 @@ class Trainer:
             scaler.scale(loss).backward()
             if self._how.clip > 0:
                 scaler.unscale_(optimiser)
-                for part in networks_of(self.predictor.network):
-                    torch.nn.utils.clip_grad_norm_(part.parameters(), self._how.clip)
+                torch.nn.utils.clip_grad_norm_(network.parameters(), self._how.clip)
             scaler.step(optimiser)
             scaler.update()
+            self._averaging.update()
             total += float(loss.detach())
             self._progress((number + 1) / len(batches), total / (number + 1))
         if not math.isfinite(total):
@@ -267,16 +280,14 @@ class Trainer:
     ) -> torch.Tensor:
         batch = {name: tensor.to(self._processes.device) for name, tensor in batch.items()}
         output = network(batch["columns"], batch["embedding"])
-        losses = []
-        for part, own in self.predictor.network.split(output):
-            loss = self._loss(part, own.outputs, batch)
-            if self.predictor.has_outlook:
-                loss = loss + self._how.outlook_weight * outlook_loss(part, own.outputs, batch)
-            if guess and own.scene is not None and "scene" in batch:
-                loss = loss + self._how.auxiliary_weight * scene_loss(own.scene, batch)
-            losses.append(loss)
-        # Of an ensemble the sum, so that each is updated as if it were alone.
-        return torch.stack(losses).sum()
+        loss = self._loss(self.predictor.network, output.outputs, batch)
+        if self.predictor.has_outlook:
+            loss = loss + self._how.outlook_weight * outlook_loss(
+                self.predictor.network, output.outputs, batch
+            )
+        if guess and output.scene is not None and "scene" in batch:
+            loss = loss + self._how.auxiliary_weight * scene_loss(output.scene, batch)
+        return loss
 
     def _validate(self) -> dict[str, float]:
         network = self.predictor.network.eval()
@@ -327,7 +338,7 @@ class Trainer:
             "made_of": self._made_of,
         }
         part = save_checkpoint(self.predictor, self._output / f".{LAST}.part", about)
-        save_state(part, optimiser, numbers)
+        save_state(part, optimiser, numbers, self._averaging.apart)
         put_in_place(part, self._output / LAST)
         write_json(self._output / "metrics.json", self.history)
         self._record(figures)
