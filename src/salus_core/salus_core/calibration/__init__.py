@@ -8,7 +8,7 @@ from salus_core.calibration.band import (
     fewest_episodes,
 )
 from salus_core.calibration.drift import DriftMonitor, DriftReference
-from salus_core.calibration.halves import calibration_halves
+from salus_core.calibration.halves import band_part, calibration_halves
 from salus_core.calibration.probabilities import (
     CALIBRATIONS,
     IsotonicCalibration,
@@ -28,6 +28,7 @@ __all__ = [
     "IsotonicCalibration",
     "ProbabilityCalibration",
     "ScalingCalibration",
+    "band_part",
     "calibration_from_dict",
     "calibration_halves",
     "false_alarm_rate",

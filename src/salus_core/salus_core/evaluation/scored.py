@@ -88,6 +88,8 @@ class CalibratedBaseline:
         data: first half of the calibration split.
     """
 
+    calibrates_score = True
+
     def __init__(self, baseline: object, method: str, data: StepData):
         self.name: str = baseline.name
         self._baseline = baseline

@@ -161,6 +161,11 @@ class NeuralPredictor:
         return getattr(self.network.head, "has_outlook", False)
 
     @property
+    def calibrates_score(self) -> bool:
+        """What its alarm looks at goes through the calibration of its probabilities."""
+        return self.gives_forecasts and not self.has_outlook
+
+    @property
     def parameters(self) -> int:
         """Number of trained numbers."""
         return sum(parameter.numel() for parameter in self.network.parameters())

@@ -1,8 +1,10 @@
 """Which calibration episodes are for what."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
-from salus_core.calibration import calibration_halves
+from salus_core.calibration import band_part, calibration_halves
 from salus_core.data.testing import make_steps
 
 
@@ -26,3 +28,11 @@ def test_an_episode_more_moves_no_other_to_the_other_half():
         without = np.setdiff1d(np.arange(40), np.flatnonzero(kept)[-1])
         for whole, part in zip(halves(data), halves(data.select(without)), strict=True):
             assert part <= whole
+
+
+def test_the_band_is_made_from_all_episodes_that_its_score_was_not_fitted_on():
+    data = make_steps(40, failing=0.4)
+    fitted, free = (SimpleNamespace(calibrates_score=value) for value in (True, False))
+    assert set(band_part(fitted, data).episodes.seed) == halves(data)[1]
+    for detector in (free, object()):
+        assert len(band_part(detector, data).episodes) == 40

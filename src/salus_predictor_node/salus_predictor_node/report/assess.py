@@ -10,7 +10,7 @@ import numpy as np
 
 from salus_core import evaluation
 from salus_core.baselines import Baseline, BaselineError
-from salus_core.calibration import ConformalBand, calibration_halves
+from salus_core.calibration import ConformalBand, band_part, calibration_halves
 from salus_core.data import StepData
 from salus_core.evaluation import MAIN_TARGET, TIMEOUTS, Scored, Thresholds
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S
@@ -87,7 +87,7 @@ def assess(
         parts: of the evaluation.
         settings: of figures.
         pairs: (target, horizon index) of steps' figures.
-        band: its own; None: made from the second half of the calibration part.
+        band: its own; None: made from the calibration part, see `band_part`.
         name: in tables; empty: the detector's own.
 
     Raises:
@@ -99,12 +99,12 @@ def assess(
     if parts.validation is not None:
         validation = evaluation.scored(detector, parts.validation)
         thresholds = evaluation.validation_thresholds(validation, parts.validation, pairs)
-    half: StepData | None = None
+    banded: StepData | None = None
     if parts.calibration is not None:
-        _, half = calibration_halves(parts.calibration)
-        calibrated = evaluation.scored(detector, half)
+        banded = band_part(detector, parts.calibration)
+        calibrated = evaluation.scored(detector, banded)
         if band is None or band.alpha != settings.alpha:
-            band = evaluation.fit_band(calibrated, half, settings.alpha, shape)
+            band = evaluation.fit_band(calibrated, banded, settings.alpha, shape)
     elif band is not None and band.alpha != settings.alpha:
         raise SourceError(
             f"--alpha {settings.alpha}: the checkpoint's band is for {band.alpha}, and another one "
@@ -116,7 +116,7 @@ def assess(
     if calibrated is not None:
         bootstrap = EpisodeBootstrap(len(parts.test.episodes), settings.replicates)
         result.figures["alphas"] = evaluation.alpha_figures(
-            test, parts.test, calibrated, half, bootstrap, shape
+            test, parts.test, calibrated, banded, bootstrap, shape
         )
     result.figures["held_out"] = {}
     for part, data in parts.held_out.items():

@@ -8,7 +8,7 @@ import numpy as np
 
 from salus_core.calibration.band import ConformalBand, fewest_episodes
 from salus_core.calibration.drift import DriftReference
-from salus_core.calibration.halves import calibration_halves
+from salus_core.calibration.halves import band_part, calibration_halves
 from salus_core.calibration.probabilities import fit_calibration
 from salus_core.data.reading import DataError
 from salus_core.data.step_data import EpisodeTable, StepData
@@ -31,11 +31,11 @@ def require_calibratable(
     if not predictor.gives_forecasts:
         return
     wanted = fewest_episodes(settings.alpha, settings.shape)
-    there = int(_good(calibration_halves(data)[1].episodes).sum())
+    there = int(_good(band_part(predictor, data).episodes).sum())
     if there < wanted:
         raise DataError(
             f"a false-alarm rate of {settings.alpha} needs {wanted} successful calibration "
-            f"episodes in the half that the band is made from, there are {there}: collect more, "
+            f"episodes to make the band from, there are {there}: collect more, "
             "allow a larger calibration.alpha, or leave calibration out with data.calibration="
         )
 
@@ -43,10 +43,11 @@ def require_calibratable(
 def calibrate(
     predictor: NeuralPredictor, data: StepData, settings: CalibrationSettings
 ) -> dict[str, Any]:
-    """Give a predictor its calibration and band, from disjoint halves, and its drift reference.
+    """Give a predictor its calibration, its band, and its drift reference.
 
-    The band needs episodes that nothing else was fitted on; so the probabilities are calibrated on
-    every second episode and the band is made from the others.
+    The band needs episodes that nothing of the alarm's score was fitted on. The probabilities are
+    calibrated on every second episode; where the score is one of them, the band is made from the
+    others, else from all (`band_part`).
 
     Args:
         predictor: gets all three.
@@ -59,14 +60,15 @@ def calibrate(
     Raises:
         ValueError: too few successful episodes for so small a false-alarm rate.
     """
-    first, second = calibration_halves(data)
+    first, _ = calibration_halves(data)
     predictor.calibration = fit_calibration(
         settings.method, predictor.raw_scores(first), first.labels, first.label_valid
     )
-    table = second.episodes
+    banded = band_part(predictor, data)
+    table = banded.episodes
     good = _good(table)
     predictor.band = ConformalBand.fit(
-        predictor.forecasts(second)[1],
+        predictor.forecasts(banded)[1],
         table.start[good],
         table.length[good],
         settings.alpha,
