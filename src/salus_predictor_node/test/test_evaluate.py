@@ -15,7 +15,7 @@ from salus_core.evaluation.privileged import with_true_scene
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_predictor_node.commands import ablate, compare, evaluate, replay
 from salus_predictor_node.report.assess import Settings
-from salus_predictor_node.report.sources import Parts
+from salus_predictor_node.report.sources import Parts, overlaps
 from salus_predictor_node.report.variants import SIGNAL_GROUPS, variants
 
 FAST = ["--alpha", "0.3", "--replicates", "20"]
@@ -89,6 +89,17 @@ def test_episodes_that_a_checkpoint_was_made_from_are_called_out(folder, source,
         said = read(tmp_path / f"{name}.json")["warnings"][0]
         assert "test part have seeds from 30 to 129, those of the calibration part" in said
         assert f"WARNING: {said}" in capsys.readouterr().err
+
+
+def test_episodes_of_a_task_that_a_checkpoint_has_not_seen_are_not_called_out():
+    data = make_steps(30)
+    tasks = np.array(["stack"] * 10 + ["push"] * 20, object)
+    data = dataclasses.replace(data, episodes=dataclasses.replace(data.episodes, task=tasks))
+    for known, shared in ((["put_on"], 0), (["push", "put_on"], 20)):
+        manifest = {"data": {"train": {"seeds": [0, 29], "tasks": known}}}
+        said = overlaps(manifest, Parts(test=data), "it")
+        assert len(said) == (shared > 0)
+        assert not shared or said[0].startswith(f"{shared} of 30 episodes")
 
 
 class Oracle:

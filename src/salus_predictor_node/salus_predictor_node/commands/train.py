@@ -180,6 +180,7 @@ def describe(data: StepData) -> dict[str, Any]:
         "succeeded": int(table.succeeded.sum()),
         "failures": counts,
         "seeds": [int(table.seed.min()), int(table.seed.max())],
+        "tasks": sorted(set(table.task.tolist())),
         "runs": sorted(set(table.run.tolist())),
         "policies": [list(policy) for policy in data.policies],
     }

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from salus_core.data import DataError, SplitError, StepData, load_splits, read_steps
 
 HELD_OUT = ("heldout_fault", "heldout_task")
@@ -93,9 +95,11 @@ def overlaps(manifest: Mapping[str, Any], parts: Parts, name: str) -> list[str]:
     said = []
     for part, data in (("test", parts.test), *parts.held_out.items()):
         for role in ROLES:
-            first, last = made_from.get(role, {}).get("seeds", (0, -1))
-            seeds = data.episodes.seed
-            shared = int(((seeds >= first) & (seeds <= last)).sum())
+            used = made_from.get(role, {})
+            first, last = used.get("seeds", (0, -1))
+            seeds, tasks = data.episodes.seed, data.episodes.task
+            known = np.isin(tasks.astype(str), used.get("tasks", tasks.astype(str)))
+            shared = int(((seeds >= first) & (seeds <= last) & known).sum())
             if shared:
                 said.append(
                     f"{shared} of {len(seeds)} episodes of the {part} part have seeds from {first} "
