@@ -10,9 +10,9 @@ RELIABLE = QoSProfile(
 )
 """Steps, states, signals, forecasts, commands, events.
 
-A world in lockstep waits for the policy, not for who only listens, and makes some fifty steps while
-a busy machine lets a process wait for half a second: with a depth of 10 these were lost. At 30 Hz
-it is the 3 s after which DDS repeats what got lost on the way.
+A world in lockstep waits for the policy, not for who only listens: with a depth of 10, a predictor
+that was stopped for 0.3 s had lost steps; with 100, none after 0.6 s. At 30 Hz it is the 3 s after
+which DDS repeats what got lost on the way.
 """
 
 LATCHED = QoSProfile(

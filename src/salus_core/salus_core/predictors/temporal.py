@@ -152,14 +152,14 @@ class Temporal(Network):
 
     def forward(self, columns: Tensor, embedding: Tensor) -> Output:
         """See Network."""
-        hidden = self._encode(columns, embedding)
+        encoded = self._encode(columns, embedding)
+        hidden = encoded
         for layer in self.layers:
             hidden = layer(hidden)
         if self.gru is not None:
             hidden = self.gru(hidden)[0]
-        hidden = self.norm(self.dropout(hidden))
-        # From the memory, not from the step: how fast something sinks shows over several.
-        return Output(self.last(hidden), None if self.scene is None else self.scene(hidden))
+        outputs = self.last(self.norm(self.dropout(hidden)))
+        return Output(outputs, None if self.scene is None else self.scene(encoded))
 
     def start(self) -> Any:
         """See Network."""

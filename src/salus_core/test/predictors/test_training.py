@@ -11,6 +11,7 @@ from salus_core.predictors.checkpoint import CheckpointError
 from salus_core.predictors.features import InputError
 from salus_core.predictors.interface import ALARM_TYPES, risk
 from salus_core.predictors.settings import SettingsError, override
+from salus_core.predictors.training.averaging import Averaging
 from salus_core.predictors.training.batches import TrainingSet
 from salus_core.predictors.training.calibrating import calibrate
 from salus_core.predictors.training.configuration import CalibrationSettings, RunSettings
@@ -47,24 +48,6 @@ def test_the_alarm_looks_at_the_outlook_where_there_is_one(train, steps):
     edges = predictor.band.edge(data.step)
     rang = [(score[rows] > edges[rows]).any() for _, rows in data.iterate()]
     assert np.mean(np.array(rang)[table.succeeded]) < 0.1 < np.mean(np.array(rang)[table.failed])
-
-
-def test_a_scene_is_guessed_from_what_was_seen_before(train, steps):
-    """What a latent said five steps ago, which only a memory can tell."""
-
-    def with_scene(data):
-        scene = np.full((len(data), 1), np.nan, np.float32)
-        for _, rows in data.iterate():
-            scene[rows.start + 5 : rows.stop, 0] = data.embedding[rows.start : rows.stop - 5, 3]
-        return dataclasses.replace(data, scene=scene)
-
-    data = [with_scene(part) for part in steps[:2]]
-    how = {"auxiliary_weight": 1.0}
-    predictor, trainer = train("temporal", 12, data, network={"core": "gru"}, training=how)
-    batch = trainer._sets[1].batch(np.arange(30), None, np.random.default_rng(0))
-    guess = predictor.network(batch["columns"], batch["embedding"]).scene
-    known = batch["present"][..., None] & torch.isfinite(batch["scene"])
-    assert np.corrcoef(guess[known], batch["scene"][known])[0, 1] > 0.4
 
 
 def test_an_outlook_that_is_not_learned_is_refused():
@@ -108,6 +91,19 @@ def test_other_losses_and_all_augmentations_work_with_hazards(train, steps, loss
     }
     _, trainer = train("temporal", epochs=3, data=small, training=how)
     assert trainer.history[-1]["train_loss"] < trainer.history[0]["train_loss"]
+
+
+def test_what_is_kept_is_the_moving_average_of_what_is_trained():
+    averaging = Averaging(torch.nn.Linear(1, 1, bias=False), 0.9)
+    expected = None
+    for value in (1.0, 2.0, 5.0):
+        torch.nn.init.constant_(averaging.learner.weight, value)
+        averaging.update()
+        expected = value if expected is None else 0.9 * expected + 0.1 * value
+        assert averaging.kept.weight.item() == pytest.approx(expected)
+    assert averaging.learner.weight.item() == 5.0
+    alone = Averaging(torch.nn.Linear(1, 1), 0.0)
+    assert alone.kept is alone.learner
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])

@@ -62,8 +62,8 @@ class TrainingSettings:
             come.
         auxiliary_weight: of the guess of the ground truth, for networks that make one; 0: none.
         outlook_weight: of the outlook's cross-entropy, for networks that have one.
-        scene_probe: bring the latent down to what a ridge regression on the training steps reads of
-            the scene off it, and hold that; otherwise that projection is learned with the rest.
+        scene_probe: bring the latent down to what a regression on the training steps reads of the
+            scene off it, and hold that; otherwise that projection is learned with the rest.
             The number of its outputs is then that of the scene's columns.
         jitter: share of steps that are skipped or shown twice.
         late_start: share of episodes that are shown from a random step on.

@@ -62,24 +62,15 @@ def fit_probe(
     return weight, bias
 
 
-def fit_layers(
-    hidden: nn.Linear,
-    linear: nn.Linear,
+def _fit_layers(
+    projection: EmbeddingProjection,
     embedding: np.ndarray,
     scene: np.ndarray,
     normaliser: Normaliser,
     device: torch.device,
 ) -> None:
-    """The same with a hidden layer, by Adam with noise and dropout, on as many steps as come.
-
-    Args:
-        hidden: set in place, from what it is.
-        linear: the same.
-        embedding: see `fit_probe`.
-        scene: see `fit_probe`.
-        normaliser: see `fit_probe`.
-        device: to compute on.
-    """
+    """As `hold_projection`, by Adam with noise and dropout, from what the layers are."""
+    hidden, linear = projection.hidden, projection.linear
     network = nn.Sequential(hidden, nn.ReLU(), nn.Dropout(_DROPOUT), linear).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
     batches = math.ceil(len(embedding) / _BATCH)
@@ -124,7 +115,7 @@ def hold_projection(
             for parameter, found in zip(projection.linear.parameters(), fitted, strict=True):
                 parameter.copy_(torch.from_numpy(found))
     else:
-        fit_layers(projection.hidden, projection.linear, embedding, scene, normaliser, device)
+        _fit_layers(projection, embedding, scene, normaliser, device)
         projection.hidden.requires_grad_(False)
     projection.linear.requires_grad_(False)
 
