@@ -51,7 +51,8 @@ go of the lock that whoever stops it needs.
 """
 
 END_TIME = 15.0
-"""A node that takes longer to end says on stderr where its threads are [s]."""
+"""A node that takes longer to end, or so much longer than SPIN_PERIOD to come back from callbacks,
+says on stderr where its threads are [s]."""
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -282,7 +283,7 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
     finally:
         # A second Ctrl-C must not cut off what is being released (a recorder's last commit).
         _on_stop(signal.SIG_IGN)
-        _watch_end()
+        _watch(END_TIME)
         if isinstance(node, ManagedNode):
             node.close()
         rclpy.try_shutdown()
@@ -311,14 +312,19 @@ def _spin(node: Node, interrupt: "_Interrupt") -> None:
         elif started:
             with _stop_signals_end(stopped):
                 while not stopped.done() and node.context.ok():
+                    # Whoever holds the interpreter's lock now keeps a stop from being noticed.
+                    _watch(SPIN_PERIOD + END_TIME)
                     executor.spin_until_future_complete(stopped, SPIN_PERIOD)
     finally:
         executor.shutdown()
 
 
-def _watch_end() -> None:
-    """Have the threads' stacks written if it takes too long from here."""
-    faulthandler.dump_traceback_later(END_TIME, file=sys.__stderr__)
+def _watch(seconds: float) -> None:
+    """Have the threads' stacks written if it takes longer from here to the next call.
+
+    They are written without the interpreter's lock, so also where a thread waits for ever with it.
+    """
+    faulthandler.dump_traceback_later(seconds, file=sys.__stderr__)
 
 
 def _on_stop(handler: Any) -> None:
@@ -353,7 +359,7 @@ def _stop_signals_end(stopped: Future) -> Iterator[None]:
 
     def relay() -> None:
         if reader.recv(1) and not stopped.done():
-            _watch_end()
+            _watch(END_TIME)
             stopped.set_result(None)
 
     thread = threading.Thread(target=relay, daemon=True)

@@ -395,3 +395,29 @@ sys.exit(managed_node.run(Busy))
     )
     assert done.returncode == 0
     assert "in dawdle" in done.stderr
+
+
+def test_a_callback_that_holds_the_interpreter_is_named_although_no_stop_can_be_noticed():
+    code = """
+import ctypes, os, signal, sys
+from rclpy.node import Node
+from salus_util import managed_node
+
+managed_node.END_TIME, managed_node.SPIN_PERIOD = 0.5, 0.2
+
+class Stuck(Node):
+    def __init__(self):
+        super().__init__('stuck')
+        self.create_timer(0.1, self.cling)
+
+    def cling(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        ctypes.PyDLL(None).sleep(2)  # with the interpreter's lock
+
+sys.exit(managed_node.run(Stuck))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    assert "in cling" in done.stderr
