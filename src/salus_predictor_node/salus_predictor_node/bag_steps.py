@@ -13,9 +13,8 @@ from salus_core.failures import FAILURE_TYPES, HORIZONS_S, FailureType, Outcome
 from salus_core.labels import failure_labels
 from salus_core.signals import SIGNAL_NAMES
 from salus_predictor_node.bag_messages import BagError, BagMessages, Key, nanoseconds
+from salus_predictor_node.body_values import body_values
 from salus_predictor_node.step_values import step_values
-
-_POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
 
 
 @dataclass(frozen=True)
@@ -218,16 +217,7 @@ class _Body:
                 return None
             found.append(messages[nearest])
         joints, pose = found
-        position, turn = pose.pose.position, pose.pose.orientation
-        numbers = (position.x, position.y, position.z, turn.x, turn.y, turn.z, turn.w)
-        known = {f"tool.{axis}": value for axis, value in zip(_POSE, numbers, strict=True)}
-        for quantity in ("position", "velocity"):
-            values = getattr(joints, quantity)
-            known |= {
-                f"{quantity}.{name}": value
-                for name, value in zip(joints.name, values, strict=False)
-            }
-        values = np.array([known.get(name, np.nan) for name in self._names], np.float32)
+        values = body_values(joints, pose, self._names)
         needed = [not name.startswith("velocity.") for name in self._names]
         return values if np.isfinite(values[needed]).all() else None
 

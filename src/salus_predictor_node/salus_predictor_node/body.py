@@ -8,11 +8,11 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState
 
+from salus_predictor_node.body_values import POSE, body_values
 from salus_util.stepsync import nanoseconds
 from salus_util.validity import require_joint_state, require_pose
 
 JOINT_STATES, TOOL_POSE = "joint_states", "tool_pose"
-_POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
 
 
 class BodyBuffer:
@@ -32,7 +32,7 @@ class BodyBuffer:
         for name in self.names:
             kind, _, rest = name.partition(".")
             if kind not in ("position", "velocity", "tool") or (
-                kind == "tool" and rest not in _POSE
+                kind == "tool" and rest not in POSE
             ):
                 raise ValueError(f"the checkpoint reads '{name}', which no message has")
         self._joints = list(
@@ -88,17 +88,4 @@ class BodyBuffer:
         """
         require_joint_state(joints, JOINT_STATES, self._joints)
         require_pose(pose.pose, TOOL_POSE)
-        position, turn = pose.pose.position, pose.pose.orientation
-        known = {
-            f"tool.{axis}": value
-            for axis, value in zip(
-                _POSE,
-                (position.x, position.y, position.z, turn.x, turn.y, turn.z, turn.w),
-                strict=True,
-            )
-        }
-        for quantity in ("position", "velocity"):
-            values = getattr(joints, quantity)
-            for name, value in zip(joints.name, values, strict=False):
-                known[f"{quantity}.{name}"] = value
-        return np.array([known.get(name, np.nan) for name in self.names], np.float32)
+        return body_values(joints, pose, self.names)

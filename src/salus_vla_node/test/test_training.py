@@ -10,7 +10,7 @@ from salus_vla_node.backends.embedded.config import SCENE_POINTS, EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import EmbeddedEnsemble
 from salus_vla_node.backends.embedded.inputs import camera_view, view_points
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
-from salus_vla_node.training import train_policy
+from salus_vla_node.training import lessons, train_policy
 from salus_vla_node.training.frames import Frames, chunks_of
 from salus_vla_node.training.glimpses import glimpse
 from salus_vla_node.training.scene_values import scene_points, scene_values
@@ -208,7 +208,7 @@ def test_members_that_cannot_be_are_refused_at_once(tmp_path, capsys, arguments,
 
 def test_every_member_has_seeds_of_its_own():
     most = train_policy.parse(["--members", "10", "--only", "9"])
-    last = train_policy.DAGGER_SEED + train_policy.SEEDS_PER_MEMBER * most.members
+    last = lessons.DAGGER_SEED + lessons.SEEDS_PER_MEMBER * most.members
     assert last <= train_policy.VALIDATION_SEED
     assert train_policy.parse(["--only", "ensemble"]).only == "ensemble"
 

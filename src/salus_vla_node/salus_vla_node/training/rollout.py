@@ -10,8 +10,15 @@ from salus_core.failures import FailureType
 from salus_sim.experts import expert_for
 from salus_sim.referee import Referee, Verdict
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
+from salus_vla_node.backends.base import sampling_key
 from salus_vla_node.backends.embedded.config import JOINTS, EmbeddedConfig
-from salus_vla_node.backends.embedded.inputs import camera_view, proprioception_vector, tokenize
+from salus_vla_node.backends.embedded.ensemble import EmbeddedEnsemble
+from salus_vla_node.backends.embedded.inputs import (
+    camera_view,
+    executable_action,
+    proprioception_vector,
+    tokenize,
+)
 from salus_vla_node.training.frames import Frames, chunks_of
 from salus_vla_node.training.scene_values import fallen, scene_points, scene_values
 
@@ -153,3 +160,18 @@ def run_episode(
         np.zeros(count, dtype=np.int64),
     )
     return frames, verdict
+
+
+def actor(ensemble: EmbeddedEnsemble):
+    """The ensemble's executed action as a function for `run_episode`."""
+    config, key = ensemble.config, 0
+
+    def act(images: np.ndarray, vector: np.ndarray, tokens: np.ndarray, step: int) -> np.ndarray:
+        nonlocal key
+        views = dict(zip(config.cameras, images, strict=True))
+        if step == 0:
+            key = sampling_key(views, vector)
+        output = ensemble.act(views, vector, tokens)
+        return executable_action(output.means[:, 0], output.stds[:, 0], key, step, config)
+
+    return act

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import time
 from pathlib import Path
 
@@ -21,33 +20,36 @@ from tqdm import tqdm
 from salus_core.failures import FailureType
 from salus_core.signals import fit_latent_statistics
 from salus_sim.scene import load_scene
-from salus_sim.tasks import STACK
 from salus_sim.world.mujoco_world import MujocoWorld
-from salus_vla_node.backends.base import sampling_key
 from salus_vla_node.backends.embedded.config import EmbeddedConfig
 from salus_vla_node.backends.embedded.ensemble import (
     STATISTICS_FILE,
     EmbeddedEnsemble,
     save_ensemble,
 )
-from salus_vla_node.backends.embedded.inputs import executable_action
 from salus_vla_node.backends.embedded.network import EmbeddedNetwork
 from salus_vla_node.training.frames import Frames
-from salus_vla_node.training.glimpses import glimpse
+from salus_vla_node.training.lessons import (
+    DAGGER_SEED,
+    DEMO_SEED,
+    GLIMPSE_SEED,
+    SEEDS_PER_MEMBER,
+    VIEW_SEED,
+    collect_demos,
+    collect_glimpses,
+    dagger_round,
+)
 from salus_vla_node.training.report_figure import draw_report
-from salus_vla_node.training.rollout import run_episode
+from salus_vla_node.training.rollout import actor, run_episode
 from salus_vla_node.training.trainer import train_stage
 from salus_vla_node.training.world_hashes import world_hashes
 
-DEMO_SEED, GLIMPSE_SEED, VIEW_SEED = 1_000_000, 1_500_000, 1_700_000
-DAGGER_SEED, VALIDATION_SEED = 2_000_000, 3_000_000
-SEEDS_PER_MEMBER = 100_000
+VALIDATION_SEED = 3_000_000
 MAX_MEMBERS = (VALIDATION_SEED - DAGGER_SEED) // SEEDS_PER_MEMBER
 ONLY_ENSEMBLE = "ensemble"
+LAST, REPORT = "last", "report.json"  # the last stage; of every stage
 VIEW_DIFFICULTY = "seen"  # of views that teach what is in them, but nothing to do
 POINTS_WEIGHT, LAST_POINTS_WEIGHT = 0.3, 0.1  # of the keypoints; in the end they are found
-EASY_SHARE = 0.25  # of the training episodes; the others are of difficulty 'training'
-STACK_SHARE = 0.2  # of the training episodes; in the others the task is drawn as anywhere
 ROLLOUT_TEMPERATURE = 0.5  # members wander a little in DAgger rounds, so that they show more states
 
 
@@ -141,64 +143,12 @@ def _same_options(path: Path, options: argparse.Namespace) -> None:
         )
 
 
-def _difficulty(seed: int) -> str:
-    return "easy" if np.random.default_rng([seed, 4]).uniform() < EASY_SHARE else "training"
-
-
-def _tasks(seed: int) -> tuple[str, ...]:
-    """Stacking is rare and the hardest: more of it in training."""
-    return (STACK,) if np.random.default_rng([seed, 6]).uniform() < STACK_SHARE else ()
-
-
-def collect_demos(world: MujocoWorld, work: Path, episodes: int) -> Frames:
-    """The expert's successful episodes with bursts of noise, shared by all members."""
-    path = work / "demos.npz"
-    if path.exists():
-        return Frames.load(path)
-    parts = []
-    for seed in tqdm(range(DEMO_SEED, DEMO_SEED + episodes), "demonstrations", unit="ep"):
-        frames, verdict = run_episode(
-            world, EmbeddedConfig(), seed, _difficulty(seed), None, tasks=_tasks(seed)
-        )
-        if verdict.failure == FailureType.NONE:
-            parts.append(frames)
-    return _keep(Frames.join(parts), path)
-
-
-def collect_glimpses(
-    world: MujocoWorld, path: Path, first_seed: int, count: int, difficulty: str = ""
-) -> Frames:
-    """Single views of scenes; see `training.glimpses`.
-
-    With a difficulty they have no actions; else they have, and are of the training's difficulties.
-    """
-    if path.exists():
-        return Frames.load(path)
-    seeds = tqdm(range(first_seed, first_seed + count), path.stem, unit="view", mininterval=5)
-    views = (
-        glimpse(
-            world,
-            EmbeddedConfig(),
-            seed,
-            difficulty or _difficulty(seed),
-            not difficulty,
-            _tasks(seed),
-        )
-        for seed in seeds
-    )
-    return _keep(Frames.join([view for view in views if view is not None]), path)
-
-
-def _keep(frames: Frames, path: Path) -> Frames:
-    """Write frames so that the file is either whole or not there."""
-    part = path.with_name(f"part-{os.getpid()}-{path.name}")
-    frames.save(part)
-    part.rename(path)
-    return frames
-
-
 def train_member(
-    world: MujocoWorld, work: Path, shared: Frames, member: int, options: argparse.Namespace
+    world: MujocoWorld,
+    work: Path,
+    shared: Frames,
+    member: int,
+    options: argparse.Namespace,
 ) -> None:
     """All stages of one member; finished stages are read back instead of run again.
 
@@ -217,92 +167,75 @@ def train_member(
     parts = [shared]
     stages = [("clone", cloning, options.rate)]
     stages += [(f"round_{i + 1}", per_round, 0.6 * options.rate) for i in range(options.rounds)]
-    stages += [("last", last, 0.8 * options.rate)]
+    stages += [(LAST, last, 0.8 * options.rate)]
     for number, (name, updates, rate) in enumerate(stages):
-        done = folder / name
-        data = folder / f"{name}.npz"
-        rollouts: dict[str, int] = {}
         if name.startswith("round"):
-            parts.append(_dagger_round(world, data, network, member, number, options))
-            rollouts = json.loads(data.with_suffix(".json").read_text())
-        if (done / "report.json").exists():
-            network = EmbeddedNetwork.from_pretrained(done)
-            continue
-        start = time.process_time()
-        frames = Frames.join(parts) if len(parts) > 1 else shared
-        with tqdm(total=updates, desc=f"member {member} {name}", unit="up", mininterval=5) as bar:
-
-            def progress(update: int, loss: float, bar=bar) -> None:
-                bar.update()
-                if update % 50 == 0:
-                    bar.set_postfix(loss=f"{loss:.3f}")
-
-            result = train_stage(
-                network,
-                frames,
-                updates,
-                options.batch,
-                rate,
-                1000 * member + number,
-                progress,
-                LAST_POINTS_WEIGHT if name == "last" else POINTS_WEIGHT,
+            parts.append(
+                dagger_round(
+                    world,
+                    folder,
+                    name,
+                    network,
+                    member,
+                    number,
+                    options.round_episodes,
+                    options.round_glimpses,
+                )
             )
-        outcomes: dict[str, int] = {}
-        if name == "last":
-            acting = EmbeddedEnsemble(network, torch.device("cpu"), torch.float32)
-            _, outcomes = evaluate(world, acting, "training", options.evaluate)
-        network.save_pretrained(done)
-        report = {
-            "frames": len(frames),
-            "updates": updates,
-            **vars(result),
-            "rollouts_before": rollouts,
-            "validation": outcomes,
-            "cpu_seconds": time.process_time() - start,
-        }
-        (done / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-        tqdm.write(f"member {member} {name}: {json.dumps(report)}")
+        if (folder / name / REPORT).exists():
+            network = EmbeddedNetwork.from_pretrained(folder / name)
+        else:
+            frames = Frames.join(parts) if len(parts) > 1 else shared
+            run_stage(world, folder, name, network, frames, updates, rate, member, number, options)
 
 
-def _dagger_round(
+def run_stage(
     world: MujocoWorld,
-    path: Path,
+    folder: Path,
+    name: str,
     network: EmbeddedNetwork,
+    frames: Frames,
+    updates: int,
+    rate: float,
     member: int,
     number: int,
     options: argparse.Namespace,
-) -> Frames:
-    if path.exists():
-        return Frames.load(path)
-    first = DAGGER_SEED + SEEDS_PER_MEMBER * member + 10_000 * number
-    act = actor(EmbeddedEnsemble(network, torch.device("cpu"), torch.float32))
-    parts, outcomes = [], {}
-    seeds = range(first, first + options.round_episodes)
-    for seed in tqdm(seeds, f"member {member} round {number}", unit="ep", mininterval=5):
-        frames, verdict = run_episode(
-            world, network.config, seed, _difficulty(seed), act, tasks=_tasks(seed)
+) -> None:
+    """Train a member for one stage, in place, and keep it with a report in `folder`."""
+    start = time.process_time()
+    with tqdm(total=updates, desc=f"member {member} {name}", unit="up", mininterval=5) as bar:
+
+        def progress(update: int, loss: float) -> None:
+            bar.update()
+            if update % 50 == 0:
+                bar.set_postfix(loss=f"{loss:.3f}")
+
+        result = train_stage(
+            network,
+            frames,
+            updates,
+            options.batch,
+            rate,
+            1000 * member + number,
+            progress,
+            LAST_POINTS_WEIGHT if name == LAST else POINTS_WEIGHT,
         )
-        outcomes[verdict.failure.name] = outcomes.get(verdict.failure.name, 0) + 1
-        parts.append(frames)
-    views = path.with_name(path.name.replace("round", "glimpses"))
-    parts.append(collect_glimpses(world, views, first + 500, options.round_glimpses))
-    path.with_suffix(".json").write_text(json.dumps(outcomes) + "\n")
-    return _keep(Frames.join(parts), path)
-
-
-def actor(ensemble: EmbeddedEnsemble):
-    """The ensemble's executed action as a function for `run_episode`."""
-    config, key = ensemble.config, 0
-
-    def act(images: np.ndarray, vector: np.ndarray, tokens: np.ndarray, step: int) -> np.ndarray:
-        nonlocal key
-        views = dict(zip(config.cameras, images, strict=True))
-        if step == 0:
-            key = sampling_key(views, vector)
-        output = ensemble.act(views, vector, tokens)
-        return executable_action(output.means[:, 0], output.stds[:, 0], key, step, config)
-
-    return act
+    outcomes: dict[str, int] = {}
+    if name == LAST:
+        acting = EmbeddedEnsemble(network, torch.device("cpu"), torch.float32)
+        _, outcomes = evaluate(world, acting, "training", options.evaluate)
+    network.save_pretrained(folder / name)
+    rollouts = folder / f"{name}.json"
+    report = {
+        "frames": len(frames),
+        "updates": updates,
+        **vars(result),
+        "rollouts_before": json.loads(rollouts.read_text()) if rollouts.exists() else {},
+        "validation": outcomes,
+        "cpu_seconds": time.process_time() - start,
+    }
+    (folder / name / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    tqdm.write(f"member {member} {name}: {json.dumps(report)}")
 
 
 def evaluate(
@@ -326,13 +259,18 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
     output = work / "ensemble"
     output.mkdir(exist_ok=True)
     names = [f"member_{i}" for i in range(options.members)]
-    networks = [EmbeddedNetwork.from_pretrained(work / name / "last") for name in names]
+    networks = [EmbeddedNetwork.from_pretrained(work / name / LAST) for name in names]
     for name, network in zip(names, networks, strict=True):
         network.config = dataclasses.replace(network.config, action_temperature=0.0)
         network.save_pretrained(output / name)
     save_ensemble(names, output)
     ensemble = EmbeddedEnsemble.from_pretrained(output)
-    rounds = [Frames.load(p) for name in names for p in sorted((work / name).glob("round_*.npz"))]
+    rounds = [
+        Frames.load(path)
+        for name in names
+        for path in sorted((work / name).glob("*.npz"))
+        if not path.name.startswith("glimpses")
+    ]
     frames = Frames.join([shared, *rounds])
     rows = np.random.default_rng(0).choice(len(frames), min(len(frames), 20_000), replace=False)
     latents = []
@@ -355,7 +293,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
         "members": {
             name: {
                 stage.parent.name: json.loads(stage.read_text())
-                for stage in sorted((work / name).glob("*/report.json"))
+                for stage in sorted((work / name).glob(f"*/{REPORT}"))
             }
             for name in names
         },
