@@ -8,7 +8,8 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState
 
-from salus_predictor_node.body_values import POSE, body_values
+from salus_core.episode_store.schema import POSE_NAMES
+from salus_predictor_node.body_values import body_values
 from salus_util.stepsync import nanoseconds
 from salus_util.validity import require_joint_state, require_pose
 
@@ -32,7 +33,7 @@ class BodyBuffer:
         for name in self.names:
             kind, _, rest = name.partition(".")
             if kind not in ("position", "velocity", "tool") or (
-                kind == "tool" and rest not in POSE
+                kind == "tool" and rest not in POSE_NAMES
             ):
                 raise ValueError(f"the checkpoint reads '{name}', which no message has")
         self._joints = list(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
+from salus_core.episode_store.schema import POSE_NAMES
 
 
 def body_values(joints: Any, pose: Any, names: Sequence[str]) -> np.ndarray:
@@ -23,7 +23,7 @@ def body_values(joints: Any, pose: Any, names: Sequence[str]) -> np.ndarray:
     """
     position, turn = pose.pose.position, pose.pose.orientation
     numbers = (position.x, position.y, position.z, turn.x, turn.y, turn.z, turn.w)
-    known = {f"tool.{axis}": value for axis, value in zip(POSE, numbers, strict=True)}
+    known = {f"tool.{axis}": value for axis, value in zip(POSE_NAMES, numbers, strict=True)}
     for quantity in ("position", "velocity"):
         values = getattr(joints, quantity)  # velocities may be absent
         known |= {

@@ -174,6 +174,12 @@ def executor_name(request):
     return request.param
 
 
+def run_code(code, timeout=60):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
 def example(mode, *arguments, executor="usual"):
     return subprocess.Popen(
         [sys.executable, *EXECUTORS[executor], "--ros-args", "-p", f"mode:={mode}", *arguments],
@@ -317,9 +323,7 @@ class Once(Node):
 
 sys.exit(run(Once))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
-    )
+    done = run_code(code, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -339,9 +343,7 @@ class Converting(Node):
 
 sys.exit(run(Converting))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_code(code)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -390,9 +392,7 @@ class Busy(Node):
 
 sys.exit(managed_node.run(Busy))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_code(code)
     assert done.returncode == 0
     assert "in dawdle" in done.stderr
 
@@ -416,8 +416,6 @@ class Stuck(Node):
 
 sys.exit(managed_node.run(Stuck))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_code(code)
     assert done.returncode == 0
     assert "in cling" in done.stderr

@@ -47,7 +47,8 @@ from salus_vla_node.training.world_hashes import world_hashes
 VALIDATION_SEED = 3_000_000
 MAX_MEMBERS = (VALIDATION_SEED - DAGGER_SEED) // SEEDS_PER_MEMBER
 ONLY_ENSEMBLE = "ensemble"
-LAST, REPORT = "last", "report.json"  # the last stage; of every stage
+LAST = "last"  # stage
+REPORT = "report.json"  # in the folder of every stage that is done
 VIEW_DIFFICULTY = "seen"  # of views that teach what is in them, but nothing to do
 POINTS_WEIGHT, LAST_POINTS_WEIGHT = 0.3, 0.1  # of the keypoints; in the end they are found
 ROLLOUT_TEMPERATURE = 0.5  # members wander a little in DAgger rounds, so that they show more states
@@ -265,12 +266,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
         network.save_pretrained(output / name)
     save_ensemble(names, output)
     ensemble = EmbeddedEnsemble.from_pretrained(output)
-    rounds = [
-        Frames.load(path)
-        for name in names
-        for path in sorted((work / name).glob("*.npz"))
-        if not path.name.startswith("glimpses")
-    ]
+    rounds = [Frames.load(p) for name in names for p in sorted((work / name).glob("round_*.npz"))]
     frames = Frames.join([shared, *rounds])
     rows = np.random.default_rng(0).choice(len(frames), min(len(frames), 20_000), replace=False)
     latents = []
