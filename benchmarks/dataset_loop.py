@@ -14,9 +14,9 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-from salus.dataset_episode import EpisodeCollector
-from salus.dataset_settings import Settings
 from salus_core.episode_store import EpisodeWriter
+from salus_studies.collection.episode import EpisodeCollector
+from salus_studies.collection.settings import Settings
 
 SEEDS = (100_000, 100_001, 100_002)
 

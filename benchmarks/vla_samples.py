@@ -26,9 +26,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=20)
     given = parser.parse_args()
 
-    from salus_vla_node.backends.base import LoadOptions
-    from salus_vla_node.backends.smolvla.backend import SmolVlaBackend
-    from salus_vla_node.backends.smolvla.sampler import denoise, encode
+    from salus_policies.backends.base import LoadOptions
+    from salus_policies.backends.smolvla.backend import SmolVlaBackend
+    from salus_policies.backends.smolvla.sampler import denoise, encode
 
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = given.checkpoint

@@ -15,10 +15,17 @@ setup(
         (f"share/{package_name}/config", glob("config/*.yaml") + glob("config/*.urdf")),
     ],
     install_requires=["setuptools"],
-    zip_safe=True,
+    zip_safe=False,
+    url="https://salus.invalid",
+    author="SALUS maintainers",
+    author_email="maintainers@salus.invalid",
     maintainer="SALUS maintainers",
     maintainer_email="maintainers@salus.invalid",
-    description="Bring-up of SALUS: launch files, parameters, data sets, system tests.",
+    description="Bring-up of SALUS: launch files, parameters, system tests.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["dataset = salus.dataset:main"]},
+    entry_points={
+        "console_scripts": [
+            "dataset = salus_studies.collection.dataset:main",
+        ],
+    },
 )

@@ -11,15 +11,19 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
     ],
     install_requires=["setuptools"],
-    zip_safe=True,
+    python_requires=">=3.11",
+    zip_safe=False,
+    url="https://salus.invalid",
+    author="SALUS maintainers",
+    author_email="maintainers@salus.invalid",
     maintainer="SALUS maintainers",
     maintainer_email="maintainers@salus.invalid",
-    description="Records episodes to Zarr, and shows what was recorded.",
+    description="Records episodes to Zarr.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
             "recorder_node = salus_recorder.recorder_node:main",
-            "inspect = salus_recorder.inspect:main",
-        ]
+            "inspect = salus_core.commands.inspect:main",
+        ],
     },
 )

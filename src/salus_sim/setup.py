@@ -7,26 +7,32 @@ setup(
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
     package_data={
-        package_name: ["scene.yaml", "interface.yaml"],
-        f"{package_name}.isaac": ["*.json"],
+        "salus_sim": ["scene.yaml"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
-    install_requires=["setuptools", "mujoco", "numpy", "PyYAML"],
+    install_requires=[
+        "mujoco",
+        "numpy",
+        "PyYAML",
+        "salus_core",
+    ],
+    python_requires=">=3.11",
     zip_safe=False,
+    url="https://salus.invalid",
+    author="SALUS maintainers",
+    author_email="maintainers@salus.invalid",
     maintainer="SALUS maintainers",
     maintainer_email="maintainers@salus.invalid",
-    description="The embedded world, its referee and the node that runs episodes.",
+    description="The embedded environment (MuJoCo), its outcome detector, its episode runner.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
             "world_node = salus_sim.nodes.world_node:main",
             "referee_node = salus_sim.nodes.referee_node:main",
             "episode_runner = salus_sim.nodes.episode_runner:main",
-            "isaac_world = salus_sim.isaac.main:main",
-            "check_isaac_graph = salus_sim.isaac.check_main:main",
         ],
     },
 )

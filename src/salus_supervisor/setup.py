@@ -11,10 +11,18 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
     ],
     install_requires=["setuptools"],
-    zip_safe=True,
+    python_requires=">=3.11",
+    zip_safe=False,
+    url="https://salus.invalid",
+    author="SALUS maintainers",
+    author_email="maintainers@salus.invalid",
     maintainer="SALUS maintainers",
     maintainer_email="maintainers@salus.invalid",
     description="Decides what is executed of what a VLA policy proposes.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["supervisor_node = salus_supervisor.supervisor_node:main"]},
+    entry_points={
+        "console_scripts": [
+            "supervisor_node = salus_supervisor.supervisor_node:main",
+        ],
+    },
 )

@@ -3,8 +3,8 @@
 import importlib
 from pathlib import Path
 
-from salus_util.managed_node import ManagedParameters
-from salus_util.parameters import Spec, names, specs
+from salus_ros.managed_node import ManagedParameters
+from salus_ros.parameters import Spec, names, specs
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs/parameters.md"
 

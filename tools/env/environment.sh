@@ -1,4 +1,4 @@
-# Environment of everything that ./salus runs. What the user has set wins. Sourced by bash.
+# Environment of everything that ./salus.sh runs. What the user has set wins. Sourced by bash.
 
 # Discovery on this machine only: other people's robots on the same network are not ours to drive.
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"

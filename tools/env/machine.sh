@@ -1,4 +1,4 @@
-# Finds an interpreter, and what the machine must give besides it. Sourced by ../../salus.
+# Finds an interpreter, and what the machine must give besides it. Sourced by ../../salus.sh.
 
 # Sets the variables probe_version, probe_header, ... for an interpreter.
 probe() {
@@ -86,7 +86,7 @@ require_machine() {
   fi
   if [[ "${SALUS_APT:-yes}" == no ]] || ! type -P apt-get >/dev/null ||
     { ((${#sudo[@]})) && ! sudo -n true 2>/dev/null; }; then
-    stop "This machine lacks:" "${reasons[@]}" "Install it, and start ./salus again:" \
+    stop "This machine lacks:" "${reasons[@]}" "Install it, and start ./salus.sh again:" \
       "  sudo apt-get install $names"
   fi
   say "Installing what this machine lacks with apt-get (log/apt.log):" "${reasons[@]}"

@@ -1,4 +1,4 @@
-"""Says what an interpreter and its machine offer, as lines of `key=value` for ./salus."""
+"""Says what an interpreter and its machine offer, as lines of `key=value` for ./salus.sh."""
 
 import ctypes
 import glob

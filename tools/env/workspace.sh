@@ -1,4 +1,4 @@
-# Makes .venv and builds the workspace, each only when something has changed. Sourced by ../../salus.
+# Makes .venv and builds the workspace, each only when something has changed. Sourced by ../../salus.sh.
 
 # A stamp is a hash in a file, written after the work is done and removed before it begins: what was
 # interrupted has no stamp, and is resumed.
@@ -135,7 +135,7 @@ prepare() {
   fi
   exec {lock}>"$root/log/salus.lock"
   if ! flock -n "$lock"; then
-    say "Another ./salus is preparing the workspace: waiting for it"
+    say "Another ./salus.sh is preparing the workspace: waiting for it"
     flock "$lock"
     exec {lock}>&-
     prepare

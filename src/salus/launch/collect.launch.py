@@ -23,7 +23,6 @@ from salus.launch_common import (
     switch,
     typed,
 )
-from salus_sim.isaac import preflight
 
 ARGUMENTS = [
     argument("episodes", "3", "Episodes to collect."),
@@ -60,6 +59,8 @@ ARGUMENTS = [
 def check_simulator(context) -> None:
     """Refuse Isaac Sim where it cannot start, with what to install."""
     if context.perform_substitution(LaunchConfiguration("simulator")) == "isaac":
+        from salus_isaac import preflight  # only here: who drives MuJoCo needs no bridge
+
         problems = preflight.missing()
         if problems:
             raise LaunchError(preflight.report(problems))
@@ -92,7 +93,7 @@ def generate_launch_description() -> LaunchDescription:
     nodes = [
         node("salus_sim", "world_node", "world", world, condition=simulator_is("mujoco")),
         node(
-            "salus_sim",
+            "salus_isaac",
             "isaac_world",
             "world",
             world,

@@ -19,13 +19,13 @@ from rclpy.qos import qos_profile_sensor_data
 from salus_msgs.msg import ActionCommand, FailureForecast, SignalInfo, VlaSignals
 from sensor_msgs.msg import Image, JointState
 
-from salus_util import qos
+from salus_ros import qos
 
 pytestmark = pytest.mark.ros
 
 JOINTS = ["shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3"]
 HEIGHT, WIDTH = 24, 32
-POLICIES = Path(__file__).resolve().parents[2] / "salus_vla_node/test"
+POLICIES = Path(__file__).resolve().parents[2] / "salus_policies/test"
 PARAMETERS = {
     "/**/vla": {
         "step_source": "images",

@@ -10,7 +10,7 @@ from salus_core.episode_store import open_run
 
 pytestmark = pytest.mark.ros
 
-POLICIES = Path(__file__).resolve().parents[2] / "salus_vla_node/test"
+POLICIES = Path(__file__).resolve().parents[2] / "salus_policies/test"
 
 
 @pytest.fixture

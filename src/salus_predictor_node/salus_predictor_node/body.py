@@ -8,10 +8,10 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState
 
+from salus_core.bags.body_values import body_values
 from salus_core.episode_store.schema import POSE_NAMES
-from salus_predictor_node.body_values import body_values
-from salus_util.stepsync import nanoseconds
-from salus_util.validity import require_joint_state, require_pose
+from salus_ros.stepsync import nanoseconds
+from salus_ros.validity import require_joint_state, require_pose
 
 JOINT_STATES, TOOL_POSE = "joint_states", "tool_pose"
 

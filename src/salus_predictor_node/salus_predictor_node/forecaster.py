@@ -3,10 +3,10 @@
 import numpy as np
 from salus_msgs.msg import VlaSignals
 
+from salus_core.bags.step_values import step_values
 from salus_core.calibration import DriftMonitor
 from salus_core.predictors.features import StepInputs
 from salus_core.predictors.model import NeuralPredictor, PredictorStream
-from salus_predictor_node.step_values import step_values
 
 
 class UnusableSignalsError(ValueError):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from salus_util.managed_node import ManagedParameters
-from salus_util.parameters import parameter
+from salus_ros.managed_node import ManagedParameters
+from salus_ros.parameters import parameter
 
 
 @dataclass

@@ -26,10 +26,10 @@ from salus_predictor_node.checkpoints import (
 )
 from salus_predictor_node.forecaster import Forecaster, UnusableSignalsError
 from salus_predictor_node.parameters import PredictorParameters
-from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
-from salus_util.qos import LATCHED, RELIABLE
-from salus_util.stepsync import nanoseconds
-from salus_util.validity import InvalidInputError
+from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
+from salus_ros.qos import LATCHED, RELIABLE
+from salus_ros.stepsync import nanoseconds
+from salus_ros.validity import InvalidInputError
 
 THROTTLE = 2.0
 """Least time between two log messages of the same kind [s]."""

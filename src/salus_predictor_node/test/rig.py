@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from salus_core.signals import SIGNAL_NAMES, pack_validity
 from salus_predictor_node.predictor_node import PredictorNode
-from salus_util.qos import LATCHED, RELIABLE
+from salus_ros.qos import LATCHED, RELIABLE
 
 
 class Rig:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
+from salus_core.bags.messages import BagError, read_bag
+from salus_core.bags.steps import steps_of_bags
+from salus_core.commands.replay import StreamedPredictor, main, read_recordings
 from salus_core.predictors.checkpoint import load_checkpoint
-from salus_predictor_node.bag_messages import BagError, read_bag
-from salus_predictor_node.bag_steps import steps_of_bags
-from salus_predictor_node.commands.replay import StreamedPredictor, main, read_recordings
 
 golden = pytest.importorskip("golden")
 

@@ -8,7 +8,7 @@ from rig import Rig
 from salus_msgs.msg import EpisodeStatus, FailureForecast, ForecastInfo
 
 from salus_predictor_node import checkpoints
-from salus_util.qos import LATCHED
+from salus_ros.qos import LATCHED
 
 pytestmark = pytest.mark.ros
 

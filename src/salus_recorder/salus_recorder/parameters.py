@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from salus_core.episode_store import JOINT_NAMES
-from salus_util.managed_node import ManagedParameters
-from salus_util.parameters import parameter
-from salus_util.qos import RELIABILITIES
+from salus_ros.managed_node import ManagedParameters
+from salus_ros.parameters import parameter
+from salus_ros.qos import RELIABILITIES
 
 REQUIRABLE = ("joint_states", "tool_pose", "world_state", "vla_signals", "command")
 """Topics, besides step and the cameras, that `required` may name."""

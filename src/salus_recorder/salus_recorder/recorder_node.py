@@ -38,11 +38,11 @@ from salus_recorder.assembler import EpisodeAssembler, StepMessages
 from salus_recorder.parameters import RecorderParameters
 from salus_recorder.recording import Committed, Recording
 from salus_recorder.rows import IMAGE, make_end, make_schema, make_start
-from salus_util import qos
-from salus_util.images import ImageError, to_array
-from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
-from salus_util.stepsync import nanoseconds
-from salus_util.validity import InvalidInputError, require_finite, require_joint_state, require_pose
+from salus_ros import qos
+from salus_ros.images import ImageError, to_array
+from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
+from salus_ros.stepsync import nanoseconds
+from salus_ros.validity import InvalidInputError, require_finite, require_joint_state, require_pose
 
 OPTIONAL = ("failure_forecast", "intervention")
 TICK_PERIOD = 0.05

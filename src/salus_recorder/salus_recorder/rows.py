@@ -20,8 +20,8 @@ from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, Ru
 from salus_core.failures import HORIZONS_S, FailureType, Outcome
 from salus_core.signals import SIGNAL_NAMES, unpack_validity
 from salus_recorder.assembler import StepMessages
-from salus_util.images import to_array
-from salus_util.validity import InvalidInputError, require_finite
+from salus_ros.images import to_array
+from salus_ros.validity import InvalidInputError, require_finite
 
 IMAGE = "image/"
 """Prefix of the topics of images within the recorder: image/front."""

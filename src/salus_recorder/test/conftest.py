@@ -34,8 +34,8 @@ from std_srvs.srv import Trigger
 
 from salus_core.episode_store import ACTION_NAMES, ACTION_UNITS, JOINT_NAMES
 from salus_core.signals import SIGNAL_NAMES
-from salus_util import qos
-from salus_util.images import to_message
+from salus_ros import qos
+from salus_ros.images import to_message
 
 HEIGHT, WIDTH = 24, 32
 CAMERAS = ("front", "wrist")

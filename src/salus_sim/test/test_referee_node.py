@@ -9,8 +9,8 @@ from rclpy.node import Node
 from salus_msgs.msg import EpisodeSetup, EpisodeStatus, FailureEvent, Fault, WorldState
 from std_msgs.msg import Header
 
+from salus_ros import qos
 from salus_sim.nodes.referee_node import RefereeNode
-from salus_util import qos
 
 pytestmark = pytest.mark.ros
 

@@ -11,11 +11,11 @@ from salus_msgs.msg import ActionCommand, EpisodeSetup, EpisodeStatus, Step, Wor
 from salus_msgs.srv import ResetEpisode
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
+from salus_ros import qos
+from salus_ros.parameters import ParameterError
 from salus_sim.nodes.world_node import WorldNode
 from salus_sim.scenario import sample_scenario
 from salus_sim.scene import load_scene
-from salus_util import qos
-from salus_util.parameters import ParameterError
 
 pytestmark = pytest.mark.ros
 

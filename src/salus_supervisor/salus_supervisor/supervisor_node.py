@@ -7,10 +7,10 @@ from typing import Any
 
 from salus_msgs.msg import ActionCommand, EpisodeStatus, FailureForecast, Intervention, VlaSignals
 
+from salus_ros.managed_node import ManagedNode, ManagedParameters, run, when_active
+from salus_ros.parameters import parameter
+from salus_ros.qos import LATCHED, RELIABLE
 from salus_supervisor.guard import OPEN, check
-from salus_util.managed_node import ManagedNode, ManagedParameters, run, when_active
-from salus_util.parameters import parameter
-from salus_util.qos import LATCHED, RELIABLE
 
 
 @dataclass

@@ -9,8 +9,8 @@ from rclpy.parameter import Parameter
 from salus_msgs.msg import ActionCommand, EpisodeStatus, Intervention, VlaSignals
 from std_msgs.msg import Header
 
+from salus_ros.qos import LATCHED, RELIABLE
 from salus_supervisor.supervisor_node import SupervisorNode
-from salus_util.qos import LATCHED, RELIABLE
 
 pytestmark = pytest.mark.ros
 

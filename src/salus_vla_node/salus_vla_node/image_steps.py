@@ -5,7 +5,7 @@ from typing import Any
 
 from salus_msgs.msg import Step
 
-from salus_util.stepsync import Observation, nanoseconds
+from salus_ros.stepsync import Observation, nanoseconds
 
 
 class ImageStepSync:

@@ -9,10 +9,10 @@ from geometry_msgs.msg import PoseStamped
 from salus_msgs.msg import Step
 from sensor_msgs.msg import JointState
 
-from salus_util.images import to_array
-from salus_util.validity import require_joint_state, require_pose
-from salus_vla_node.backends.base import Observation
-from salus_vla_node.policy import MonitoredPolicy
+from salus_policies.backends.base import Observation
+from salus_policies.policy import MonitoredPolicy
+from salus_ros.images import to_array
+from salus_ros.validity import require_joint_state, require_pose
 
 JOINT_STATES = "joint_states"
 TOOL_POSE = "tool_pose"

@@ -16,7 +16,7 @@ from salus_core.signals import (
     pack_validity,
     schema_hash,
 )
-from salus_vla_node.backends.base import PolicyInfo, PolicyOutput
+from salus_policies.backends.base import PolicyInfo, PolicyOutput
 
 
 def _float32_sequence(values: np.ndarray | None) -> array:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from salus_util.managed_node import ManagedParameters
-from salus_util.parameters import parameter
-from salus_util.qos import RELIABILITIES
-from salus_vla_node.backends.base import DEVICES, PRECISIONS
+from salus_policies.backends.base import DEVICES, PRECISIONS
+from salus_ros.managed_node import ManagedParameters
+from salus_ros.parameters import parameter
+from salus_ros.qos import RELIABILITIES
 
 PANDA_JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
 PANDA_FINGERS = ["panda_finger_joint1", "panda_finger_joint2"]

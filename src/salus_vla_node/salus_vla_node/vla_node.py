@@ -13,20 +13,20 @@ from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSi
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import Image, JointState
 
-from salus_util import qos
-from salus_util.images import ImageError
-from salus_util.managed_node import ConfigureError, ManagedNode, run, when_active
-from salus_util.stepsync import Observation as StampedMessages
-from salus_util.stepsync import StepSync
-from salus_util.validity import InvalidInputError
-from salus_vla_node.backends.base import BackendError, LoadOptions, PolicyOutputError
+from salus_policies.backends.base import BackendError, LoadOptions, PolicyOutputError
+from salus_policies.policy import MonitoredPolicy
+from salus_policies.robot import RobotDescription, read_urdf
+from salus_ros import qos
+from salus_ros.images import ImageError
+from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
+from salus_ros.stepsync import Observation as StampedMessages
+from salus_ros.stepsync import StepSync
+from salus_ros.validity import InvalidInputError
 from salus_vla_node.commands import CommandHistory
 from salus_vla_node.image_steps import ImageStepSync
 from salus_vla_node.inputs import JOINT_STATES, TOOL_POSE, Job, build_observation, camera_topics
 from salus_vla_node.messages import info_message, signals_message
 from salus_vla_node.parameters import VlaParameters
-from salus_vla_node.policy import MonitoredPolicy
-from salus_vla_node.robot import RobotDescription, read_urdf
 from salus_vla_node.worker import Worker
 
 THROTTLE = 2.0

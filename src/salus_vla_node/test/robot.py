@@ -7,8 +7,8 @@ from rclpy.node import Node
 from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
 from sensor_msgs.msg import Image, JointState
 
-from salus_util import qos
-from salus_util.images import to_message
+from salus_ros import qos
+from salus_ros.images import to_message
 
 ARM = [f"panda_joint{i}" for i in range(1, 8)]
 FINGERS = ["panda_finger_joint1", "panda_finger_joint2"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_backend
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from robot import ARM, FINGERS, REST
@@ -424,7 +425,9 @@ def test_without_autostart_a_bad_checkpoint_leaves_the_node_unconfigured(make_no
 def test_the_process_exits_with_1_when_the_checkpoint_is_missing():
     code = "import sys; from salus_vla_node.vla_node import main; sys.exit(main())"
     given = ["-p", "backend:='tiny_backend:TinyBackend'", "-p", "checkpoint:=/nowhere/policy"]
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(
+        [str(Path(tiny_backend.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "--ros-args", *given],
         capture_output=True,

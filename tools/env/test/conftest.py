@@ -25,7 +25,7 @@ class Checkout:
         self.root = folder / "a check out"  # a space, since people have them
         (self.root / "tools/ros2/bin").mkdir(parents=True)
         shutil.copytree(ROOT / "tools/env", self.root / "tools/env")
-        for name in ("salus", "colcon.meta"):
+        for name in ("salus.sh", "colcon.meta"):
             shutil.copy2(ROOT / name, self.root / name)
         for name in ("requirements", "requirements-ros", "constraints"):
             (self.root / f"tools/env/{name}.txt").write_text("# nothing\n")
@@ -78,7 +78,7 @@ class Checkout:
 
     def start(self, *arguments, cwd=None, **changes):
         return subprocess.Popen(
-            [self.root / "salus", *arguments],
+            [self.root / "salus.sh", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -109,7 +109,7 @@ def checkout(tmp_path):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A checkout in which `./salus setup` has been run once."""
+    """A checkout in which `./salus.sh setup` has been run once."""
     checkout = Checkout(tmp_path_factory.mktemp("prepared"))
     code, output = checkout.salus("setup")
     assert code == 0, output

@@ -13,12 +13,15 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = [
     "salus",
     "salus_core",
+    "salus_isaac",
     "salus_msgs",
+    "salus_policies",
     "salus_predictor_node",
     "salus_recorder",
+    "salus_ros",
     "salus_sim",
+    "salus_studies",
     "salus_supervisor",
-    "salus_util",
     "salus_vla_node",
 ]
 

@@ -123,7 +123,7 @@ def test_of_two_runs_at_once_one_waits(prepared):
     runs = [prepared.start("setup") for _ in range(2)]
     outputs = sorted(run.communicate(timeout=60.0)[0] for run in runs)
     assert [run.returncode for run in runs] == [0, 0]
-    assert outputs[0] == "Another ./salus is preparing the workspace: waiting for it\nReady.\n"
+    assert outputs[0] == "Another ./salus.sh is preparing the workspace: waiting for it\nReady.\n"
     assert prepared.count("builds") == builds + 1
 
 
@@ -189,7 +189,7 @@ def test_it_works_through_a_link_from_anywhere(prepared, tmp_path):
 
 
 def test_a_sourced_distribution_is_used(checkout, tmp_path, colcon):
-    """Only what ./salus looks at of a distribution is made up here."""
+    """Only what ./salus.sh looks at of a distribution is made up here."""
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules/colcon.py").write_text(colcon)
     distribution = {

@@ -17,9 +17,9 @@ from salus_msgs.msg import EpisodeSetup, EpisodeStatus, RecorderStatus, WorldSta
 from salus_msgs.srv import ResetEpisode
 
 from salus_core.failures import FailureType
-from salus_util import qos
-from salus_util.managed_node import run
-from salus_util.parameters import declare, parameter
+from salus_ros import qos
+from salus_ros.managed_node import run
+from salus_ros.parameters import declare, parameter
 
 
 @dataclass

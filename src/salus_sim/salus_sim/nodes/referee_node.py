@@ -11,13 +11,13 @@ from salus_msgs.msg import EpisodeSetup, EpisodeStatus, FailureEvent, WorldState
 from std_msgs.msg import Header
 
 from salus_core.failures import FailureType
+from salus_ros import qos
+from salus_ros.diagnostics import Diagnostics, DiagnosticsParameters
+from salus_ros.managed_node import run
+from salus_ros.parameters import ParameterError, declare, parameter
 from salus_sim.nodes.referee_messages import make_referee, truth_of
 from salus_sim.referee import Referee, Verdict
 from salus_sim.scene import SceneError, load_scene
-from salus_util import qos
-from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
-from salus_util.managed_node import run
-from salus_util.parameters import ParameterError, declare, parameter
 
 MAX_WAITING = 50  # states kept while the setup of their episode has not come
 

@@ -23,6 +23,11 @@ from salus_msgs.srv import ResetEpisode
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 
+from salus_ros import qos
+from salus_ros.diagnostics import Diagnostics, DiagnosticsParameters
+from salus_ros.images import to_message
+from salus_ros.managed_node import run
+from salus_ros.parameters import ParameterError, declare, parameter
 from salus_sim.nodes.world_messages import (
     BASE_FRAME,
     camera_info_message,
@@ -36,11 +41,6 @@ from salus_sim.scenario import sample_scenario
 from salus_sim.scene import Scene, SceneError, load_scene
 from salus_sim.tasks import WORDINGS
 from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
-from salus_util import qos
-from salus_util.diagnostics import Diagnostics, DiagnosticsParameters
-from salus_util.images import to_message
-from salus_util.managed_node import run
-from salus_util.parameters import ParameterError, declare, parameter
 
 OF_RCLPY = ("/rosout", "/parameter_events")  # topics
 MATCH_TIMEOUT, MATCH_STABLE = 10.0, 0.5  # [s]

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# The entry script: makes the environment, builds the workspace, runs a verb. See ./salus.sh --help.
+set -euo pipefail
+
+root="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+python="" flavour="" work="$root"
+
+say() { printf '%s\n' "$@" >&2; }
+
+stop() {
+  say "$@"
+  exit 1
+}
+
+stop_with_log() {
+  say "salus: $1. The last lines of $2:"
+  tail -n 20 "$2" | sed 's/^/  | /' >&2
+  exit 1
+}
+
+usage() {
+  cat <<'TEXT'
+usage: ./salus.sh VERB ...
+
+  collect [name:=value ...]  collect labelled episodes (3 by default) into ./runs; the arguments are
+                             those of collect.launch.py, which './salus.sh collect --show-args' lists
+  dataset --episodes N ...   collect a data set of episodes without a ROS graph, in processes of their
+                             own, resumable; 'dataset --help' lists the options
+  test [pytest arguments]    check the style and run the tests, without those marked as slow
+  ros2 ...                   any ros2 command inside the environment
+  shell                      a shell inside the environment
+  setup                      only make the environment and build
+
+The first run makes .venv, installs what the machine lacks (it says what and why) and builds; later
+runs start at once. Where a ROS 2 distribution is sourced, its packages are used. Variables:
+  SALUS_APT=no      never install Debian packages, only say which are missing
+  PIP_..., such as PIP_EXTRA_INDEX_URL: pip's own, for instance to choose a build of torch
+TEXT
+}
+
+# Interpreter lines of scripts cannot hold a space: a workspace at such a path is used through a link.
+avoid_special_path() {
+  [[ "$root" == *[!A-Za-z0-9._/+@~-]* ]] || return 0
+  local links="${XDG_CACHE_HOME:-$HOME/.cache}/salus"
+  if [[ "$links" == *[!A-Za-z0-9._/+@~-]* ]]; then
+    links="/tmp/salus-$EUID"
+    mkdir -p -m 700 "$links"
+    # Others may write to /tmp: what they put there must not be run.
+    [[ -O "$links" && ! -L "$links" ]] || stop "$links is not a folder of yours: remove it"
+  fi
+  work="$links/$(printf '%s' "$root" | cksum | cut -d' ' -f1)"
+  mkdir -p "$links"
+  [[ "$(readlink "$work")" == "$root" ]] || ln -sfn "$root" "$work"
+}
+
+source_workspace() {
+  set +u
+  # shellcheck disable=SC1091
+  source "$work/install/local_setup.bash"
+  set -u
+}
+
+collect() {
+  local argument episodes=("episodes:=3") output=("output:=$root/runs")
+  for argument in "$@"; do
+    case "$argument" in
+      episodes:=*) episodes=() ;;
+      output:=*) output=() ;;
+    esac
+  done
+  if ((${#output[@]})); then
+    mkdir -p "$root/runs"
+    touch "$root/runs/COLCON_IGNORE"
+  fi
+  # By its path: upstream's ros2, started in this folder, takes the name salus for this script.
+  exec ros2 launch "$work/install/salus/share/salus/launch/collect.launch.py" \
+    "${episodes[@]}" "${output[@]}" "$@"
+}
+
+dataset() {
+  local argument previous="" name="dataset" output=()
+  for argument in "$@"; do
+    [[ "$previous" != --split ]] || name="$argument"
+    case "$argument" in
+      --split=*) name="${argument#*=}" ;;
+      --output | --output=*) output=(given) ;;
+    esac
+    previous="$argument"
+  done
+  ((${#output[@]})) || set -- --output "$root/runs/$name" "$@"
+  exec ros2 run salus dataset "$@"
+}
+
+run_tests() {
+  local argument paths=("$root"/src/*/test "$root"/tools/*/test) marks=(-m "not slow")
+  for argument in "$@"; do
+    [[ ! -e "${argument%%::*}" ]] || paths=()
+    [[ "$argument" != -m* ]] || marks=()
+  done
+  (cd "$root" && ruff check --quiet . && ruff format --check --quiet .) ||
+    stop "salus test: ruff has found the faults above; 'ruff format' repairs the layout"
+  exec python -m pytest --rootdir "$root" -c "$root/pyproject.toml" "${marks[@]}" "${paths[@]}" "$@"
+}
+
+# shellcheck source=tools/env/machine.sh
+source "$root/tools/env/machine.sh"
+# shellcheck source=tools/env/workspace.sh
+source "$root/tools/env/workspace.sh"
+
+verb="${1:-}"
+case "$verb" in
+  collect | dataset | test | ros2 | shell | setup) shift ;;
+  -h | --help | help) usage && exit 0 ;;
+  *)
+    [[ -z "$verb" ]] || say "salus: unknown verb '$verb'"
+    usage >&2
+    exit 2
+    ;;
+esac
+
+avoid_special_path
+prepare
+source_workspace
+# shellcheck source=tools/env/environment.sh
+source "$root/tools/env/environment.sh"
+case "$verb" in
+  collect) collect "$@" ;;
+  dataset) dataset "$@" ;;
+  test) run_tests "$@" ;;
+  ros2) exec ros2 "$@" ;;
+  shell)
+    say "SALUS's environment; 'exit' leaves it"
+    exec "${SHELL:-bash}" "$@"
+    ;;
+  setup) say "Ready." ;;
+esac

@@ -1,0 +1,1 @@
+"""Recorded ROS 2 bags as steps: read without ROS."""

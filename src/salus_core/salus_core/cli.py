@@ -1,0 +1,57 @@
+"""The command `salus`: one word for everything that runs without a ROS graph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+GROUP = "salus.commands"
+"""Entry points of this group are commands; each package of SALUS registers its own."""
+
+
+def commands() -> dict[str, metadata.EntryPoint]:
+    """The commands of the packages that are installed, by name."""
+    found = sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name)
+    return {point.name: point for point in found}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the command and its arguments; None: those of the process.
+
+    Returns:
+        The exit code: 0, what the command returns, or 2 for a usage error.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    known = commands()
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(_usage(known))
+        return 0 if given else 2
+    name, arguments = given[0].replace("-", "_"), given[1:]
+    if name not in known:
+        print(f"salus: there is no command '{given[0]}'\n{_usage(known)}", file=sys.stderr)
+        return 2
+    try:
+        run = known[name].load()
+    except ModuleNotFoundError as error:
+        print(f"salus {name}: needs the Python package '{error.name}': {_REMEDY}", file=sys.stderr)
+        return 1
+    return int(run(arguments) or 0)
+
+
+_REMEDY = "pip install 'salus_core[predictors,bags]' installs what the commands of the core need"
+
+
+def _usage(known: dict[str, metadata.EntryPoint]) -> str:
+    names = "\n".join(f"  {name}" for name in known)
+    return (
+        "usage: salus COMMAND ...\n\ncommands of the installed packages "
+        f"('salus COMMAND --help' describes each):\n{names}"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

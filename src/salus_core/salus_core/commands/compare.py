@@ -1,0 +1,136 @@
+"""ros2 run salus_predictor_node compare: predictors and baselines in one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from salus_core.baselines import BASELINES, make_baselines
+from salus_core.commands.evaluate import (
+    ALWAYS,
+    REFUSALS,
+    add_figure_options,
+    settings_of,
+)
+from salus_core.commands.train import describe
+from salus_core.predictors.checkpoint import load_checkpoint
+from salus_core.predictors.model import NeuralPredictor
+from salus_core.report.assess import MAIN_PAIRS, assess, fitted_baselines
+from salus_core.report.comparison import Comparison
+from salus_core.report.sources import (
+    SourceError,
+    add_source_options,
+    data_settings,
+    overlaps,
+    read_parts,
+)
+
+NAME = "comparison"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parser().parse_args(argv)
+    try:
+        comparison = compare(options)
+        print(comparison.write(options.output, NAME))
+    except REFUSALS as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 1
+    for sentence in comparison.warnings():
+        print(f"WARNING: {sentence}", file=sys.stderr)
+    print(f"{options.output}/{NAME}.md, {NAME}.json")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="compare",
+        description="Predictors and baselines on the same episodes; see docs/evaluation.md. All "
+        "are compared with the first checkpoint, whose splits are read unless others are given.",
+    )
+    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
+    parser.add_argument(
+        "--baselines",
+        nargs="*",
+        default=["all"],
+        metavar="NAME",
+        help=f"all (the default), or some of: {', '.join(BASELINES)}; always: {', '.join(ALWAYS)}",
+    )
+    add_source_options(parser)
+    add_figure_options(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("comparison"),
+        metavar="DIR",
+        help="folder of the tables; default: comparison",
+    )
+    return parser
+
+
+def compare(options: argparse.Namespace) -> Comparison:
+    """Assess all methods.
+
+    Raises:
+        One of REFUSALS.
+    """
+    loaded = [load_checkpoint(path) for path in options.checkpoints]
+    settings = settings_of(options, loaded[0][0])
+    names = distinct_names([predictor for predictor, _ in loaded], options.checkpoints)
+    chosen = list(BASELINES) if options.baselines == ["all"] else options.baselines
+    # Without them no one could tell what the step number or the body alone explain.
+    chosen = [*chosen, *(name for name in ALWAYS if name not in chosen)]
+    try:
+        baselines = make_baselines(chosen)
+    except ValueError as error:
+        raise SourceError(f"--baselines: {error}") from error
+    chunks = any(baseline.needs_chunks for baseline in baselines)
+    parts = read_parts(options, data_settings(loaded[0][1]), chunks=chunks)
+    methods = []
+    with tqdm(total=len(loaded) + len(baselines), unit="method", mininterval=1.0) as bar:
+        for (predictor, _), name in zip(loaded, names, strict=True):
+            methods.append(assess(predictor, parts, settings, MAIN_PAIRS, predictor.band, name))
+            bar.update()
+        remarks = []
+        for baseline in baselines:
+            fitted, left_out = fitted_baselines([baseline], parts, settings)
+            remarks += left_out
+            methods += [assess(one, parts, settings) for one in fitted]
+            bar.update()
+    return Comparison(
+        title="Comparison of predictors and baselines",
+        about={
+            "checkpoints": ", ".join(str(path) for path in options.checkpoints),
+            "split": options.split,
+            "alpha": settings.alpha,
+            "replicates": settings.replicates,
+        },
+        parts=parts,
+        described={name: describe(data) for name, data in parts.items()},
+        methods=methods,
+        remarks=remarks,
+        cautions=[
+            sentence
+            for (_, manifest), name in zip(loaded, names, strict=True)
+            for sentence in overlaps(manifest, parts, f"'{name}'")
+        ],
+    )
+
+
+def distinct_names(predictors: Sequence[NeuralPredictor], folders: Sequence[Path]) -> list[str]:
+    """Names of the predictors' kinds; of two of a kind with the folder."""
+    kinds = Counter(predictor.name for predictor in predictors)
+    return [
+        predictor.name if kinds[predictor.name] == 1 else f"{predictor.name} ({folder})"
+        for predictor, folder in zip(predictors, folders, strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,219 @@
+"""All figures of one method on the parts of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from salus_core import evaluation
+from salus_core.baselines import Baseline, BaselineError
+from salus_core.calibration import ConformalBand, band_part, calibration_halves
+from salus_core.data import StepData
+from salus_core.evaluation import MAIN_TARGET, TIMEOUTS, Scored, Thresholds
+from salus_core.failures import FAILURE_NAMES, HORIZONS_S
+from salus_core.metrics import EpisodeBootstrap, Estimate, difference, estimate
+from salus_core.predictors.interface import Detector, Predictor
+from salus_core.report.sources import Parts, SourceError
+
+LONGEST = len(HORIZONS_S) - 1
+
+HORIZON_PAIRS: tuple[tuple[str, int], ...] = tuple(
+    (MAIN_TARGET, horizon) for horizon in range(len(HORIZONS_S))
+)
+"""(target, horizon index) of all horizons of the main target."""
+
+TYPE_PAIRS: tuple[tuple[str, int], ...] = tuple(
+    (target, LONGEST) for target in (MAIN_TARGET, *FAILURE_NAMES, "any")
+)
+"""(target, horizon index) of all targets within the longest horizon."""
+
+MAIN_PAIRS: tuple[tuple[str, int], ...] = (*HORIZON_PAIRS, *TYPE_PAIRS[1:])
+"""(target, horizon index) of methods beside the one that is evaluated."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How figures are made.
+
+    Attributes:
+        alpha: false-alarm rate per successful episode of alarms.
+        replicates: of the bootstrap.
+        calibration: of baselines' probabilities.
+        shape: of bands.
+    """
+
+    alpha: float = 0.05
+    replicates: int = 1000
+    calibration: str = "platt"
+    shape: str = "functional"
+
+
+@dataclass
+class Assessed:
+    """One method's figures.
+
+    Attributes:
+        name: of the method.
+        scores: of the test steps.
+        band: of its alarm; None: too few calibration episodes.
+        alarm: (N,) bool of the test steps; None: without a band.
+        thresholds: from the validation split; None: there is none.
+        figures: nested by kind, group, ...; leaves are numbers and Estimates.
+    """
+
+    name: str
+    scores: Scored
+    band: ConformalBand | None
+    alarm: np.ndarray | None
+    thresholds: Thresholds | None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def assess(
+    detector: Detector | Predictor,
+    parts: Parts,
+    settings: Settings,
+    pairs: Sequence[tuple[str, int]] = MAIN_PAIRS,
+    band: ConformalBand | None = None,
+    name: str = "",
+) -> Assessed:
+    """Score all parts and compute every figure.
+
+    Args:
+        detector: fitted.
+        parts: of the evaluation.
+        settings: of figures.
+        pairs: (target, horizon index) of steps' figures.
+        band: its own; None: made from the calibration part, see `band_part`.
+        name: in tables; empty: the detector's own.
+
+    Raises:
+        SourceError: its band is for another false-alarm rate, and there is nothing to make one of.
+    """
+    shape = settings.shape if band is None else band.shape
+    test = evaluation.scored(detector, parts.test, name)
+    thresholds, calibrated = None, None
+    if parts.validation is not None:
+        validation = evaluation.scored(detector, parts.validation)
+        thresholds = evaluation.validation_thresholds(validation, parts.validation, pairs)
+    banded: StepData | None = None
+    if parts.calibration is not None:
+        banded = band_part(detector, parts.calibration)
+        calibrated = evaluation.scored(detector, banded)
+        if band is None or band.alpha != settings.alpha:
+            band = evaluation.fit_band(calibrated, banded, settings.alpha, shape)
+    elif band is not None and band.alpha != settings.alpha:
+        raise SourceError(
+            f"--alpha {settings.alpha}: the checkpoint's band is for {band.alpha}, and another one "
+            "needs calibration episodes: give --runs"
+        )
+    alarm = None if band is None else band.alarm(test.score, parts.test.step)
+    result = Assessed(test.name, test, band, alarm, thresholds)
+    result.figures = _figures(test, parts.test, alarm, thresholds, pairs, settings.replicates)
+    if calibrated is not None:
+        bootstrap = EpisodeBootstrap(len(parts.test.episodes), settings.replicates)
+        result.figures["alphas"] = evaluation.alpha_figures(
+            test, parts.test, calibrated, banded, bootstrap, shape
+        )
+    result.figures["held_out"] = {}
+    for part, data in parts.held_out.items():
+        apart = evaluation.scored(detector, data)
+        sounded = None if band is None else band.alarm(apart.score, data.step)
+        figures = _figures(apart, data, sounded, thresholds, pairs, settings.replicates)
+        figures["loss"] = _loss(result.figures, figures)
+        result.figures["held_out"][part] = figures
+    return result
+
+
+def _figures(
+    method: Scored,
+    data: StepData,
+    alarm: np.ndarray | None,
+    thresholds: Thresholds | None,
+    pairs: Sequence[tuple[str, int]],
+    replicates: int,
+) -> dict[str, Any]:
+    bootstrap = EpisodeBootstrap(len(data.episodes), replicates)
+    figures: dict[str, Any] = {"steps": {}, "episodes": {}, "alarm": {}}
+    for group, chosen in evaluation.groups_of(data).items():
+        if not chosen.any():
+            continue
+        figures["steps"][group] = evaluation.step_figures(
+            method, data, chosen, bootstrap, thresholds, pairs
+        )
+        for timeout in TIMEOUTS:
+            counted = timeout == "with_timeout"
+            figures["episodes"].setdefault(timeout, {})[group] = evaluation.episode_figures(
+                method, data, chosen, counted, bootstrap
+            )
+            if alarm is not None:
+                figures["alarm"].setdefault(timeout, {})[group] = evaluation.alarm_figures(
+                    alarm, data, chosen, counted, bootstrap
+                )
+    return figures
+
+
+def _loss(seen: Mapping[str, Any], unseen: Mapping[str, Any]) -> dict[str, Estimate]:
+    """AUROC that is lost on held-out data; two data sets, so the replicates are independent."""
+    lost = {}
+    for pair, figures in unseen["steps"]["all"].items():
+        ours, theirs = seen["steps"]["all"].get(pair, {}).get("auroc"), figures.get("auroc")
+        if ours is not None and theirs is not None:
+            lost[pair] = estimate(ours.value - theirs.value, ours.replicates - theirs.replicates)
+    return lost
+
+
+def fitted_baselines(
+    baselines: Iterable[Baseline], parts: Parts, settings: Settings
+) -> tuple[list[Detector | Predictor], list[str]]:
+    """Fit baselines on the training part.
+
+    Returns:
+        Those that could be fitted, those with probabilities calibrated; and why others could not.
+    """
+    fitted: list[Detector | Predictor] = []
+    left_out = []
+    for baseline in baselines:
+        try:
+            if parts.train is not None:
+                baseline.fit(parts.train)
+            elif type(baseline).fit is not Baseline.fit:
+                raise BaselineError(f"baseline '{baseline.name}' needs a training split")
+            if baseline.needs_chunks and parts.test.chunk is None:
+                raise BaselineError(
+                    f"baseline '{baseline.name}' needs action chunks: none are there"
+                )
+        except BaselineError as error:
+            left_out.append(str(error))
+            continue
+        if hasattr(baseline, "probabilities") and parts.calibration is not None:
+            half, _ = calibration_halves(parts.calibration)
+            fitted.append(evaluation.CalibratedBaseline(baseline, settings.calibration, half))
+        else:
+            fitted.append(baseline)
+    return fitted, left_out
+
+
+COMPARED = ("auroc", "average_precision")
+
+
+def step_differences(
+    first: Assessed, second: Assessed, group: str = "all", pair: tuple[str, int] | None = None
+) -> dict[str, Estimate]:
+    """First minus second, paired, of the figures in COMPARED; both on the same test data."""
+    pair = pair or (MAIN_TARGET, LONGEST)
+    ours, theirs = (one.figures["steps"].get(group, {}).get(pair, {}) for one in (first, second))
+    return {
+        name: difference(ours[name], theirs[name])
+        for name in COMPARED
+        if name in ours and name in theirs
+    }
+
+
+def episode_difference(first: Assessed, second: Assessed, timeout: str) -> Estimate | None:
+    """First minus second of the ROC-AUC at T_min, paired; None: not defined."""
+    ours, theirs = (one.figures["episodes"][timeout]["all"].get("auroc") for one in (first, second))
+    return None if ours is None or theirs is None else difference(ours, theirs)

@@ -1,0 +1,221 @@
+"""Markdown tables of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from salus_core.evaluation import MAIN_TARGET, TIMEOUTS
+from salus_core.failures import FAILURE_NAMES, HORIZONS_S
+from salus_core.metrics import Estimate
+from salus_core.report.assess import LONGEST, Assessed
+
+TARGET_WORDS = {
+    "any_but_timeout": "any but timeout",
+    "any": "any",
+    **{name: name for name in FAILURE_NAMES},
+}
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A figure with its interval in brackets; a dash where it is not defined."""
+    if isinstance(value, Estimate):
+        if np.isnan(value.value):
+            return "–"
+        text = f"{value.value:.{digits}f}"
+        if np.isnan(value.low):
+            return text
+        return f"{text} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return "–"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def signed(value: Estimate | None) -> str:
+    """A difference with its interval."""
+    if value is None or np.isnan(value.value):
+        return "–"
+    text = f"{value.value:+.3f}"
+    return text if np.isnan(value.low) else f"{text} [{value.low:+.3f}, {value.high:+.3f}]"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column to the left, the others to the right."""
+    lines = [
+        "| " + " | ".join(header) + " |",
+        "|" + "|".join(["---"] + ["---:"] * (len(header) - 1)) + "|",
+    ]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def data_table(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """Counts of each part, of `describe`."""
+    header = ["part", "episodes", "steps", "succeeded", *FAILURE_NAMES, "seeds"]
+    return table(
+        header,
+        (
+            [
+                name,
+                *(str(counts[key]) for key in ("episodes", "steps", "succeeded")),
+                *(str(counts["failures"][failure]) for failure in FAILURE_NAMES),
+                f"{counts['seeds'][0]}–{counts['seeds'][1]}",
+            ]
+            for name, counts in parts
+        ),
+    )
+
+
+def step_table(figures: Mapping[tuple[str, int], Mapping[str, Any]]) -> str:
+    """Steps of one method: a row per target and horizon."""
+    columns = {
+        "AUROC": "auroc",
+        "average precision": "average_precision",
+        "base rate": "base_rate",
+        "precision": "precision",
+        "recall": "recall",
+        "F1": "f1",
+        "Brier": "brier",
+        "ECE": "ece",
+        "ECE, equal mass": "ece_equal_mass",
+    }
+    shown = [key for key in columns.values() if any(key in row for row in figures.values())]
+    header = ["failure", "within", "episodes", *(k for k, v in columns.items() if v in shown)]
+    return table(
+        header,
+        (
+            [
+                TARGET_WORDS[target],
+                f"{HORIZONS_S[horizon]:g} s",
+                str(row["episodes"]),
+                *(number(row.get(key), 4 if key in ("brier", "base_rate") else 3) for key in shown),
+            ]
+            for (target, horizon), row in figures.items()
+            if row["positives"]
+        ),
+    )
+
+
+def method_table(methods: Sequence[Assessed], group: str, pairs: Sequence[tuple[str, int]]) -> str:
+    """Methods side by side: AUROC and average precision of some targets."""
+    pairs = [
+        pair
+        for pair in pairs
+        if any(method.figures["steps"].get(group, {}).get(pair, {}).get("positives")
+               for method in methods)
+    ]  # fmt: skip
+    header = ["method"]
+    for target, horizon in pairs:
+        about = f"{TARGET_WORDS[target]}, {HORIZONS_S[horizon]:g} s"
+        header += [f"AUROC: {about}", f"AP: {about}"]
+    rows = []
+    for method in methods:
+        row = [method.name]
+        for pair in pairs:
+            figures = method.figures["steps"].get(group, {}).get(pair, {})
+            row += [number(figures.get("auroc")), number(figures.get("average_precision"))]
+        rows.append(row)
+    return table(header, rows)
+
+
+def episode_table(methods: Sequence[Assessed], group: str = "all") -> str:
+    """Episodes: ROC-AUC at T_min with and without timeouts."""
+    header = ["method"]
+    for timeout in TIMEOUTS:
+        words = timeout.replace("_", " ")
+        header += [f"ROC-AUC at T_min, {words}", f"strict T_min, {words}"]
+    rows = []
+    for method in methods:
+        row = [method.name]
+        for timeout in TIMEOUTS:
+            figures = method.figures["episodes"][timeout].get(group, {})
+            row += [number(figures.get("auroc")), number(figures.get("auroc_strict"))]
+        rows.append(row)
+    return table(header, rows)
+
+
+ALARM_COLUMNS = {
+    "onsets": ("onsets", 0),
+    "recall, 0.2 s ahead or more": ("recall", 3),
+    "recall, 0.2 to 2 s ahead": ("recent_recall", 3),
+    "lead, median [s]": ("lead_median", 2),
+    "lead, 10th percentile [s]": ("lead_p10", 2),
+    "false-alarm rate per success": ("false_alarm_rate", 3),
+    "false alarms per hour": ("false_alarms_per_hour", 1),
+    "balanced accuracy": ("balanced_accuracy", 3),
+    "detection time": ("detection_time", 3),
+}
+
+
+def alarm_table(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """Alarms: a row per method, group or whatever the names are."""
+    return table(
+        ["", *ALARM_COLUMNS],
+        (
+            [name, *(number(figures.get(key), digits) for key, digits in ALARM_COLUMNS.values())]
+            for name, figures in rows
+        ),
+    )
+
+
+def alpha_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the band promises and what it does, over false-alarm rates."""
+    header = [
+        "alpha",
+        "held-out successes with an alarm",
+        "rate",
+        "95 % interval of the rate",
+        "expected of the nominal",
+        "within",
+        "recall",
+        "balanced accuracy",
+        "balanced accuracy, with timeout",
+        "detection time",
+    ]
+    return table(
+        header,
+        (
+            [
+                f"{row['alpha']:g}",
+                f"{row['alarms']} of {row['episodes']}",
+                f"{row['rate']:.3f}",
+                f"{row['low']:.3f}–{row['high']:.3f}",
+                f"{row['expected_low']:.3f}–{row['expected_high']:.3f}",
+                _judgement(row),
+                number(row["without_timeout"]["episode_recall"]),
+                number(row["without_timeout"]["balanced_accuracy"]),
+                number(row["with_timeout"]["balanced_accuracy"]),
+                number(row["without_timeout"]["detection_time"]),
+            ]
+            for row in rows
+        ),
+    )
+
+
+def _judgement(row: Mapping[str, Any]) -> str:
+    if row["rate"] > row["expected_high"]:
+        return "no, above"
+    return "yes" if row["rate"] >= row["expected_low"] else "below"
+
+
+def held_out_table(method: Assessed) -> str:
+    """AUROC on the test split and on held-out ones, and what is lost."""
+    header = ["failure", "within", "test"]
+    parts = method.figures["held_out"]
+    for part in parts:
+        header += [part, f"lost on {part}"]
+    rows = []
+    for pair, figures in method.figures["steps"]["all"].items():
+        target, horizon = pair
+        if not figures["positives"] or (target != MAIN_TARGET and horizon != LONGEST):
+            continue
+        row = [TARGET_WORDS[target], f"{HORIZONS_S[horizon]:g} s", number(figures["auroc"])]
+        for part in parts.values():
+            row += [
+                number(part["steps"]["all"][pair].get("auroc")),
+                signed(part["loss"].get(pair)),
+            ]
+        rows.append(row)
+    return table(header, rows)

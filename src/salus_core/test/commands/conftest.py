@@ -1,0 +1,1 @@
+from made_up_predictors import checkpoint, data  # noqa: F401 - fixtures

@@ -1,0 +1,162 @@
+"""The command `train`, from runs on disk to a checkpoint."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from salus_core.commands.train import main
+from salus_core.data.testing import make_steps
+from salus_core.episode_store import EpisodeEnd, EpisodeStart, EpisodeWriter, RunSchema
+from salus_core.failures import FailureType, Outcome
+from salus_core.predictors.checkpoint import load_checkpoint
+from salus_core.signals import SIGNAL_NAMES
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run of the made-up episodes, and the table of splits."""
+    root = tmp_path_factory.mktemp("data")
+    data = make_steps(60, seed=1, failing=0.4)
+    schema = RunSchema(
+        control_period=1 / 30,
+        signal_names=SIGNAL_NAMES,
+        signal_units=("",) * 12,
+        signal_definitions=("",) * 12,
+        signal_available=(True,) * 12,
+        object_names=("red_cube",),
+        action_scale=(1.0,) * 7,
+        embedding_size=data.embedding.shape[1],
+        policy="made up",
+        policy_hash="00",
+        members=2,
+        schema_hash="made up",
+    )
+    writer = EpisodeWriter(root / "runs", schema)
+    table = data.episodes
+    for episode, rows in data.iterate():
+        writer.begin_episode(EpisodeStart(number=episode, seed=episode, max_steps=200))
+        for row in range(rows.start, rows.stop):
+            writer.append(
+                {
+                    "step": data.step[row],
+                    "complete": True,
+                    "action": data.action[row],
+                    "action_std": data.action_std[row],
+                    "state": data.proprioception[row],
+                    "signals": data.signals[row],
+                    "signals_valid": data.valid[row],
+                    "embedding": data.embedding[row],
+                }
+            )
+        writer.commit(
+            EpisodeEnd(
+                int(table.length[episode]),
+                Outcome(int(table.outcome[episode])),
+                FailureType(int(table.failure[episode])),
+                int(table.onset_step[episode]),
+            )
+        )
+    writer.close()
+    splits = root / "splits.yaml"
+    splits.write_text(
+        "splits: {train: {seeds: [0, 19]}, validation: {seeds: [20, 29]},"
+        " calibration: {seeds: [30, 59]}}\n"
+    )
+    return root
+
+
+def arguments(root, output, *more):
+    return [
+        "temporal",
+        f"data.runs=[{root / 'runs'}]",
+        f"data.splits={root / 'splits.yaml'}",
+        f"output={output}",
+        "training.epochs=2",
+        "training.auxiliary_weight=0",
+        "training.batch=8",
+        "calibration.alpha=0.2",
+        *more,
+    ]
+
+
+def test_a_checkpoint_comes_out_that_says_what_it_was_made_from(recorded, tmp_path, capsys):
+    assert main(arguments(recorded, tmp_path)) == 0
+    predictor, manifest = load_checkpoint(tmp_path / "checkpoint")
+    assert predictor.band.alpha == 0.2
+    assert predictor.calibration is not None
+    assert manifest["data"]["train"]["episodes"] == 20
+    assert manifest["data"]["calibration"]["seeds"] == [30, 59]
+    assert manifest["training"]["settings"]["training"]["batch"] == 8
+    assert "auroc" in manifest["metrics"]["validation"]
+    assert "checkpoint: " in capsys.readouterr().out
+    # The settings that were written make the same run again.
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert config["training"]["epochs"] == 2
+    again = tmp_path / "again"
+    assert main([str(tmp_path / "config.yaml"), f"output={again}"]) == 0
+    other, _ = load_checkpoint(again / "checkpoint")
+    assert other.hash == predictor.hash
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["data.train=training"], "has no split 'training': use train, validation, calibration"),
+        (["data.splits=nowhere.yaml"], "nowhere.yaml: No such file"),
+        (["data.runs=[nowhere]"], "nowhere does not exist"),
+        (["data.runs=[]"], "data.runs is empty"),
+        (["calibration.alpha=0.01"], "needs 198 successful calibration episodes"),
+        (["data.validation=train"], "must be different splits, got train, train, calibration"),
+        (["training.speed=3"], "unknown setting 'settings.training.speed'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_training(recorded, tmp_path, capsys, more, message):
+    assert main(arguments(recorded, tmp_path, *more)) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_calibration_can_be_left_out(recorded, tmp_path):
+    assert main(arguments(recorded, tmp_path, "data.calibration=")) == 0
+    predictor, manifest = load_checkpoint(tmp_path / "checkpoint")
+    assert predictor.band is None
+    assert "calibration" not in manifest["data"]
+
+
+def test_two_processes_train_together(recorded, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "salus_core.commands.train"]
+    command += arguments(recorded, tmp_path, "data.calibration=")
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    running = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        errors = [process.communicate(timeout=240)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [0, 0], errors
+    predictor, _ = load_checkpoint(tmp_path / "checkpoint")
+    data = make_steps(4)
+    assert np.isfinite(predictor.scores(data)).all()
+
+
+def test_no_ros_package_is_imported():
+    code = (
+        "import sys, salus_core.commands.train;"
+        "assert not {'rclpy', 'salus_msgs', 'salus_ros'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -1,0 +1,1 @@
+"""Policies: their backends, and the signals of their state; free of ROS."""

@@ -1,0 +1,176 @@
+"""The embedded ensemble behind the interface of backends."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from salus_policies.backends.base import (
+    ACTION_NAMES,
+    ACTION_UNITS,
+    BackendError,
+    LoadOptions,
+    Observation,
+    PolicyBackend,
+    PolicyInfo,
+    PolicyOutput,
+    PolicyOutputError,
+    hash_files,
+    read_statistics,
+    sampling_key,
+    torch_device,
+    torch_precision,
+)
+from salus_policies.backends.checkpoints import resolve
+from salus_policies.backends.embedded.config import JOINTS
+from salus_policies.backends.embedded.ensemble import (
+    ENSEMBLE_FILE,
+    EmbeddedEnsemble,
+    member_folders,
+)
+from salus_policies.backends.embedded.inputs import (
+    executable_action,
+    proprioception_vector,
+)
+from salus_policies.backends.embedded.pretrained import WEIGHTS_FILE, CheckpointError
+from salus_policies.robot import RobotDescription
+
+DEFAULT_FOLDER = Path(__file__).parent / "weights"
+CAMERA_SIZE = 256
+"""Edge of the images that the members were trained on, before their own area averaging [pixel]."""
+
+
+class EmbeddedBackend(PolicyBackend):
+    """Independently trained small policies that ship with SALUS.
+
+    The latent h_t is the members' latents, one after the other: they were trained apart, so their
+    mean would mix axes that have nothing in common.
+
+    Args:
+        ensemble: The loaded members.
+        info: Of the same.
+    """
+
+    def __init__(self, ensemble: EmbeddedEnsemble, info: PolicyInfo):
+        self._ensemble = ensemble
+        self._info = info
+        self._scale = np.array(info.action_scale, np.float64)
+        self._instruction: tuple[str, np.ndarray] | None = None
+        self.reset()
+
+    @classmethod
+    def load(cls, checkpoint: str, options: LoadOptions) -> "EmbeddedBackend":
+        """Loads "default", an ensemble's folder or hub id; see PolicyBackend.load."""
+        folder = DEFAULT_FOLDER if checkpoint == "default" else resolve(checkpoint, "embedded")
+        if not (folder / ENSEMBLE_FILE).is_file():
+            raise BackendError(
+                f"no embedded policy '{checkpoint}': {folder / ENSEMBLE_FILE} does not exist; use "
+                "checkpoint:=default, or a folder that `ros2 run salus_vla_node train_policy` wrote"
+            )
+        device = torch_device(options.device)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        try:
+            ensemble = EmbeddedEnsemble.from_pretrained(
+                folder, device, torch_precision(options.precision, device, on_gpu="float16")
+            )
+            info = _describe(ensemble, checkpoint, folder, device)
+        except (CheckpointError, ValueError) as error:
+            raise BackendError(f"embedded policy '{checkpoint}' cannot be used: {error}") from error
+        _warm_up(ensemble)
+        return cls(ensemble, info)
+
+    def bind(self, robot: RobotDescription) -> None:
+        """Refuses an arm with another number of joints; see PolicyBackend.bind."""
+        if len(robot.joint_names) != JOINTS:
+            raise BackendError(
+                f"embedded policy '{self._info.policy}' was taught on an arm with {JOINTS} joints, "
+                f"parameter 'joint_names' has {len(robot.joint_names)}: name the arm's {JOINTS} "
+                "without its fingers, or choose a policy made for this robot (parameter 'backend')"
+            )
+
+    @property
+    def info(self) -> PolicyInfo:
+        """What the ensemble is, needs and gives."""
+        return self._info
+
+    def reset(self) -> None:
+        """Forgets the gripper's width and what samples are drawn from, the only state."""
+        self._width: float | None = None
+        self._key: int | None = None
+        self._step = -1
+
+    def act(self, observation: Observation) -> PolicyOutput:
+        """Proposes an action around the members' mean; see PolicyBackend.act."""
+        width = observation.gripper_width
+        previous = width if self._width is None else self._width
+        if observation.step - self._step > 1:
+            # The network knows the gripper's speed per step: spread the motion over the gap.
+            previous = width - (width - previous) / (observation.step - self._step)
+        self._width, self._step = width, observation.step
+        proprioception = proprioception_vector(
+            observation.tool_position,
+            observation.tool_quaternion,
+            width,
+            previous,
+            observation.joint_positions,
+        )
+        if self._key is None:
+            self._key = sampling_key(observation.images, proprioception)
+        try:
+            tokens = self._tokens(observation.instruction)
+            output = self._ensemble.act(dict(observation.images), proprioception, tokens)
+        except ValueError as error:
+            raise PolicyOutputError(str(error)) from error
+        chunks = output.means * self._scale
+        return PolicyOutput(
+            action=executable_action(
+                output.means[:, 0],
+                output.stds[:, 0],
+                self._key,
+                observation.step,
+                self._ensemble.config,
+            ),
+            member_means=chunks[:, 0],
+            member_stds=output.stds[:, 0] * self._scale,
+            chunks=chunks,
+            latent=output.latents.reshape(-1),
+        )
+
+    def _tokens(self, instruction: str) -> np.ndarray:
+        if self._instruction is None or self._instruction[0] != instruction:
+            self._instruction = (instruction, self._ensemble.tokenize(instruction))
+        return self._instruction[1]
+
+
+def _warm_up(ensemble: EmbeddedEnsemble) -> None:
+    """Run the network a few times: torch prepares its kernels in the first calls."""
+    config = ensemble.config
+    image = np.zeros((config.image_size, config.image_size, 3), np.uint8)
+    images = dict.fromkeys(config.cameras, image)
+    proprioception = np.zeros(len(config.proprioception), np.float32)
+    for _ in range(3):
+        ensemble.act(images, proprioception, ensemble.tokenize(config.vocabulary[1]))
+
+
+def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device: str) -> PolicyInfo:
+    config = ensemble.config
+    folder = folder.resolve()
+    weights = [member / WEIGHTS_FILE for member in member_folders(folder)]
+    return PolicyInfo(
+        backend="embedded",
+        policy=checkpoint,
+        weights_hash=hash_files(folder, weights),
+        cameras={name: (CAMERA_SIZE, CAMERA_SIZE) for name in config.cameras},
+        action_scale=tuple(config.action_scale),
+        action_names=ACTION_NAMES,
+        action_units=ACTION_UNITS,
+        control_period=config.control_period,
+        members=ensemble.members,
+        member_kind="checkpoints" if ensemble.members > 1 else "single",
+        embedding_size=ensemble.members * config.latent_size,
+        chunk_length=config.chunk_length,
+        has_distribution=True,
+        latent_statistics=read_statistics(folder),
+        device=device,
+    )

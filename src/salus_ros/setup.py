@@ -1,0 +1,23 @@
+from setuptools import find_packages, setup
+
+package_name = "salus_ros"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(exclude=["test"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    python_requires=">=3.11",
+    zip_safe=False,
+    url="https://salus.invalid",
+    author="SALUS maintainers",
+    author_email="maintainers@salus.invalid",
+    maintainer="SALUS maintainers",
+    maintainer_email="maintainers@salus.invalid",
+    description="What the nodes of SALUS share: managed nodes, parameters, messages as arrays.",
+    license="Apache-2.0",
+)

@@ -1,0 +1,1 @@
+"""What runs in the embedded environment: collection, policy training, policy evaluation."""
