@@ -32,7 +32,7 @@ def test_impossible_periods_are_refused(period):
 
 
 def test_types_and_names_are_in_the_order_of_the_labels():
-    assert FAILURE_NAMES == ("collision", "drop", "miss", "timeout")
+    assert FAILURE_NAMES == ("collision", "drop", "missed_grasp", "timeout")
     assert [int(failure) for failure in FAILURE_TYPES] == [1, 2, 3, 4]
 
 

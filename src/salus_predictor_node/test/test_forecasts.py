@@ -113,7 +113,7 @@ def test_the_info_names_the_checkpoint_and_its_guarantee(rig, folder):
     predictor, _ = load_checkpoint(folder)
     info = rig.info[0]
     assert (info.predictor, info.predictor_hash) == (str(folder), predictor.hash)
-    assert info.failure_names == ["collision", "drop", "miss", "timeout"]
+    assert info.failure_names == ["collision", "drop", "missed_grasp", "timeout"]
     assert list(info.failure_types) == [1, 2, 3, 4]
     assert info.alarm_rate == pytest.approx(0.1)
     assert info.calibration_episodes == predictor.band.episodes

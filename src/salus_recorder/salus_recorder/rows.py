@@ -17,7 +17,7 @@ from salus_msgs.msg import (
 from sensor_msgs.msg import JointState
 
 from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
-from salus_core.failures import HORIZONS_S, FailureType, Outcome
+from salus_core.failures import FAILURE_NAMES, HORIZONS_S, FailureType, Outcome
 from salus_core.signals import SIGNAL_NAMES, unpack_validity
 from salus_recorder.assembler import StepMessages
 from salus_ros.images import to_array
@@ -235,7 +235,7 @@ def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
         "signals": np.where(valid, signals, np.float32(np.nan)),
         "signals_valid": valid,
         "action": np.asarray(message.action),
-        "action_std": np.asarray(message.action_std),
+        **({"action_std": np.asarray(message.action_std)} if len(message.action_std) else {}),
     }
     sizes: Mapping[str, tuple[int, ...]] = {
         "embedding": (schema.embedding_size,),
@@ -279,7 +279,7 @@ def _forecast_values(message: FailureForecast) -> dict[str, Any]:
     numbers = len(message.probabilities)
     if numbers == 0:
         return row
-    wanted = len(HORIZONS_S) * FailureForecast.TYPES
+    wanted = len(HORIZONS_S) * len(FAILURE_NAMES)
     if numbers != wanted:
         raise InvalidInputError(f"failure_forecast: expected {wanted} numbers, got {numbers}")
     return {

@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+from array import array
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_order_duplicates_and_gaps(graph, start, tmp_path):
 
 def spoil(topic, message):
     if topic == "command":
-        message.action[:] = np.zeros(7)
+        message.action = array("d", [0.0] * 7)
 
 
 def test_bad_messages_are_named_once_and_are_gaps(graph, start, tmp_path):

@@ -157,7 +157,7 @@ class Referee:
         if truth.gripper_width < _EMPTY * size:
             text = f"the gripper closed to {truth.gripper_width * 1000:.0f} mm without the object"
             onset = truth.step
-            return Verdict(FailureType.MISS, truth.step, onset, text)
+            return Verdict(FailureType.MISSED_GRASP, truth.step, onset, text)
         if self._closing_since is None:
             self._closing_since, self._closing_height = truth.step, truth.tool_position[2]
         elif self._closed_at is None and abs(before - truth.gripper_width) < _STILL:
@@ -166,7 +166,7 @@ class Referee:
         if risen > self._rules["hover_height"] and truth.grasped_object != self._target:
             text = f"the arm rose {risen * 100:.0f} cm with closed fingers and without the object"
             onset = self._closing_since if self._closed_at is None else self._closed_at
-            return Verdict(FailureType.MISS, truth.step, onset, text)
+            return Verdict(FailureType.MISSED_GRASP, truth.step, onset, text)
         return None
 
     def _timeout(self, truth: GroundTruth) -> Verdict | None:

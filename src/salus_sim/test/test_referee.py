@@ -99,7 +99,7 @@ def test_a_full_closure_without_the_object_is_a_miss_at_that_step(story):
     story.tell(opening=0.0, width=0.06, tool_z=0.02)
     story.tell(opening=0.0, width=0.03, tool_z=0.02)
     story.tell(opening=0.0, width=0.01, tool_z=0.02)
-    assert story.verdict.failure == FailureType.MISS
+    assert story.verdict.failure == FailureType.MISSED_GRASP
     assert story.verdict.onset_step == story.step
 
 
@@ -111,7 +111,7 @@ def test_rising_with_something_else_in_the_hand_is_a_miss_dated_to_the_closure(s
     story.tell(held="blue_cube", opening=0.0, width=0.04, tool_z=0.02, n=3)
     while story.verdict is None:
         story.tell(held="blue_cube", opening=0.0, width=0.04, tool_z=0.09)
-    assert story.verdict.failure == FailureType.MISS
+    assert story.verdict.failure == FailureType.MISSED_GRASP
     assert story.verdict.onset_step == closed
 
 

@@ -117,7 +117,7 @@ def test_filmstrip_marks_the_onset():
 
 
 def test_an_episode_is_the_same_after_it_was_written_and_read():
-    one = Result(Cell(ENSEMBLE, "hard", "unseen"), 7, "stack", "stack it", "miss", 40, 38)
+    one = Result(Cell(ENSEMBLE, "hard", "unseen"), 7, "stack", "stack it", "missed_grasp", 40, 38)
     one.faults, one.epistemic = ("arm_force",), 0.25
     again = Result.from_dict(json.loads(json.dumps(one.to_dict())))
     assert again.to_dict() == one.to_dict()

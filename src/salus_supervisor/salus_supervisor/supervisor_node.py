@@ -2,15 +2,17 @@
 
 import sys
 import time
+from array import array
 from dataclasses import dataclass
 from typing import Any
 
 from salus_msgs.msg import ActionCommand, EpisodeStatus, FailureForecast, Intervention, VlaSignals
 
+from salus_core.actions import TOOL_MOTION
+from salus_core.supervision import LimitCheck, Limits
 from salus_ros.managed_node import ManagedNode, ManagedParameters, run, when_active
 from salus_ros.parameters import parameter
 from salus_ros.qos import LATCHED, RELIABLE
-from salus_supervisor.guard import OPEN, check
 
 
 @dataclass
@@ -59,7 +61,10 @@ class SupervisorNode(ManagedNode):
         self._status: EpisodeStatus | None = None
         self._waiting: VlaSignals | None = None
         self._answered: int | None = None
-        self._gripper = OPEN
+        self._check = LimitCheck(TOOL_MOTION, self._limits())
+
+    def _limits(self) -> Limits:
+        return Limits(self.parameters.max_translation, self.parameters.max_rotation)
 
     def configure(self) -> None:
         """Connect."""
@@ -79,7 +84,7 @@ class SupervisorNode(ManagedNode):
     @when_active
     def _on_episode(self, status: EpisodeStatus) -> None:
         if self._status is None or status.episode != self._status.episode:
-            self._gripper = OPEN
+            self._check.reset()
             self._answered = None
         self._status = status
         waiting, self._waiting = self._waiting, None
@@ -116,18 +121,18 @@ class SupervisorNode(ManagedNode):
         self.diagnostics.count(time.monotonic() - arrival)
 
     def _answer(self, signals: VlaSignals) -> None:
-        limits = self.parameters
-        decision = check(signals.action, self._gripper, limits.max_translation, limits.max_rotation)
-        self._gripper = decision.action[-1]
+        self._check.limits = self._limits()
+        decision = self._check.check(signals.action)
+        executed = array("d", decision.action)
         moment = {"header": signals.header, "episode": signals.episode, "step": signals.step}
-        self._commands.publish(ActionCommand(**moment, action=decision.action))
+        self._commands.publish(ActionCommand(**moment, action=executed))
         self._interventions.publish(
             Intervention(
                 **moment,
                 kind=Intervention.KIND_HOLD if decision.reason else Intervention.KIND_PASS,
                 reason=decision.reason,
                 proposed=signals.action,
-                executed=decision.action,
+                executed=executed,
             )
         )
         if decision.reason:

@@ -6,6 +6,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from salus_msgs.msg import SignalInfo, Step, VlaSignals
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.signals import (
     SIGNAL_DEFINITIONS,
     SIGNAL_NAMES,
@@ -42,9 +43,9 @@ def signals_message(step: Step, output: PolicyOutput, signals: SignalValues) -> 
     for name, value in zip(SIGNAL_NAMES, signals.values.tolist(), strict=True):
         setattr(message, name, value)
     message.valid = pack_validity(signals.valid)
-    message.action = np.asarray(output.action, np.float64)
+    message.action = array("d", np.asarray(output.action, np.float64).tobytes())
     if output.member_means is not None and len(output.member_means) > 1:
-        message.action_std = np.sqrt(member_variance(output.member_means)).astype(np.float32)
+        message.action_std = _float32_sequence(np.sqrt(member_variance(output.member_means)))
     message.embedding = _float32_sequence(output.latent)
     message.chunk = _float32_sequence(output.chunks)
     return message
@@ -76,7 +77,8 @@ def info_message(info: PolicyInfo, window: int, has_joint_limits: bool, stamp: T
         ).tolist(),
         action_names=list(info.action_names),
         action_units=list(info.action_units),
-        action_scale=np.array(info.action_scale, np.float32),
+        action_kinds=[str(kind) for kind in TOOL_MOTION.kinds],
+        action_scale=array("f", info.action_scale),
         window=window,
         embedding_size=info.embedding_size,
         chunk_shape=np.array(info.chunk_shape, np.uint32),

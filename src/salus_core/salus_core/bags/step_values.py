@@ -4,18 +4,22 @@ from typing import Any
 
 import numpy as np
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.signals import SIGNAL_NAMES, unpack_validity
 
 
-def step_values(message: Any, embedding_size: int) -> tuple[dict[str, np.ndarray], list[str]]:
+def step_values(
+    message: Any, embedding_size: int, action_size: int = TOOL_MOTION.size
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays of a step, named as in StepData; what is unusable is NaN, or not valid.
 
     Args:
         message: VlaSignals.
         embedding_size: D, values that the embedding must have; 0: it is not read.
+        action_size: A, values that the action must have.
 
     Returns:
-        `signals` (12,), `valid` (12,) bool, `action` (7,), `action_std` (7,), `embedding` (D,), all
+        `signals` (12,), `valid` (12,) bool, `action` (A,), `action_std` (A,), `embedding` (D,), all
         float32 but `valid`; and a sentence for each field that is unusable.
     """
     problems = []
@@ -29,7 +33,12 @@ def step_values(message: Any, embedding_size: int) -> tuple[dict[str, np.ndarray
     found = {"signals": np.where(valid, signals, np.float32(np.nan)), "valid": valid}
     for name in ("action", "action_std"):
         values = np.asarray(getattr(message, name), np.float32)
-        if not np.isfinite(values).all():
+        if values.size == 0 and name == "action_std":
+            values = np.full(action_size, np.nan, np.float32)  # not known
+        elif values.size != action_size:
+            problems.append(f"the {name} has {values.size} values, expected {action_size}")
+            values = np.full(action_size, np.nan, np.float32)
+        elif not np.isfinite(values).all():
             problems.append(f"the {name} is not finite")
             values = np.full_like(values, np.nan)
         found[name] = values

@@ -52,7 +52,7 @@ def clock_warnings(
         A sentence per target; empty: the step number does not explain the failures.
     """
     found = []
-    for target in (MAIN_TARGET, "any", "collision", "drop", "miss"):
+    for target in (MAIN_TARGET, "any", "collision", "drop", "missed_grasp"):
         best = _best_clock(figures, target)
         if best is None or best[1] < SOLVED:
             continue

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from salus_core.calibration.band import ConformalBand
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import calibration_from_dict
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S
+from salus_core.failures import FAILURE_NAMES, HORIZONS_S, RENAMED
 from salus_core.predictors.features import InputLayout, Normaliser
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.registry import kind_of
@@ -127,6 +127,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has format {manifest.get('format')!r}, this program reads {FORMAT}"
         )
+    names = [RENAMED.get(name, name) for name in manifest.get("failure_names") or ()]
+    manifest["failure_names"] = names
     for name, ours in (("horizons", list(HORIZONS_S)), ("failure_names", list(FAILURE_NAMES))):
         if manifest.get(name) != ours:
             raise CheckpointError(f"{path}: {name} is {manifest.get(name)}, expected {ours}")

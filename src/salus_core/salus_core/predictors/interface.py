@@ -11,7 +11,7 @@ from salus_core.failures import FAILURE_TYPES, FailureType
 ALARM_TYPES: tuple[FailureType, ...] = (
     FailureType.COLLISION,
     FailureType.DROP,
-    FailureType.MISS,
+    FailureType.MISSED_GRASP,
 )
 """Types that the alarm score adds up: a timeout is nearly a clock and not worth an alarm."""
 

@@ -8,6 +8,7 @@ fields rounded, and so does whoever reads it here.
 from __future__ import annotations
 
 import contextlib
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +31,10 @@ from salus_msgs.msg import (
 )
 from std_msgs.msg import Header
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.episode_store import JOINT_NAMES, Camera, EpisodeWriter, RunSchema
 from salus_core.failures import FailureType
+from salus_core.supervision import LimitCheck, Limits
 from salus_policies.backends.base import LoadOptions
 from salus_policies.policy import MonitoredPolicy
 from salus_policies.robot import RobotDescription, read_urdf
@@ -53,7 +56,6 @@ from salus_sim.referee import Verdict
 from salus_sim.scene import load_scene
 from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 from salus_studies.collection.settings import RUN_HASHES, DatasetError, Settings
-from salus_supervisor.guard import OPEN, check
 from salus_supervisor.supervisor_node import SupervisorParameters
 from salus_vla_node.inputs import JOINT_STATES, TOOL_POSE, build_observation, camera_topics
 from salus_vla_node.messages import info_message, signals_message
@@ -122,7 +124,8 @@ class EpisodeCollector:
             known = ", ".join(self._world.cameras)
             raise DatasetError(f"the world has no camera {unknown[0]!r}: use {known}")
         self._vla = node_parameters("vla", VlaParameters())
-        self._limits = node_parameters("supervisor", SupervisorParameters())
+        limits = node_parameters("supervisor", SupervisorParameters())
+        self._check = LimitCheck(TOOL_MOTION, Limits(limits.max_translation, limits.max_rotation))
         self._policy = MonitoredPolicy.load(
             settings.policy,
             settings.checkpoint,
@@ -297,11 +300,11 @@ class EpisodeCollector:
         self, signals: VlaSignals, executed: ActionCommand | None
     ) -> tuple[ActionCommand, Intervention]:
         """What the supervisor node makes of a proposal, passing through."""
-        gripper = OPEN if executed is None else executed.action[-1]
-        limits = self._limits
-        decision = check(signals.action, gripper, limits.max_translation, limits.max_rotation)
+        if executed is None:
+            self._check.reset()
+        decision = self._check.check(signals.action)
         kind = Intervention.KIND_HOLD if decision.reason else Intervention.KIND_PASS
-        return ActionCommand(action=decision.action), Intervention(kind=kind)
+        return ActionCommand(action=array("d", decision.action)), Intervention(kind=kind)
 
     def _write(self, step: int, messages: dict[str, Any], writer: EpisodeWriter) -> None:
         recorded = {

@@ -18,7 +18,7 @@ from salus_studies.policy_evaluation.study_episodes import (
 )
 from salus_studies.policy_evaluation.study_probe import linear_probe
 
-OUTCOMES = ("success", "collision", "drop", "miss", "timeout")
+OUTCOMES = ("success", "collision", "drop", "missed_grasp", "timeout")
 _Z = 1.959964  # 95 %
 _RESAMPLES = 2000
 _CELL = ("actor", "difficulty", "wording", "profile")

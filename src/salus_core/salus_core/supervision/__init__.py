@@ -1,0 +1,5 @@
+"""What is executed of what a policy proposes; free of ROS."""
+
+from salus_core.supervision.limits import Decision, LimitCheck, Limits
+
+__all__ = ["Decision", "LimitCheck", "Limits"]
