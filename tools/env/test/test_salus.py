@@ -181,7 +181,7 @@ def test_the_exit_code_is_that_of_the_command(prepared):
 
 def test_it_works_through_a_link_from_anywhere(prepared, tmp_path):
     link = tmp_path / "link"
-    link.symlink_to(prepared.root / "salus")
+    link.symlink_to(prepared.root / "salus.sh")
     done = subprocess.run(
         [link, "setup"], cwd="/", env=prepared.environment(), capture_output=True, text=True
     )
