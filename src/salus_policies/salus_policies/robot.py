@@ -21,8 +21,8 @@ class RobotDescription:
 
     Attributes:
         joint_names: In the order of Observation.joint_positions.
-        joint_lower: Lower limits [rad].
-        joint_upper: Upper limits [rad].
+        joint_lower: Lower limits [rad]; empty: not known.
+        joint_upper: Upper limits [rad]; empty: not known.
         urdf: The robot's URDF as XML; empty: not given, then no policy with joint angles as
             actions can be used.
         tool_link: Link of the URDF whose pose is tool_pose; empty: the last one.
@@ -40,13 +40,15 @@ class RobotDescription:
         Raises:
             RobotError: Numbers of joints and limits differ, or the URDF does not fit.
         """
-        for name in ("joint_lower", "joint_upper"):
+        if bool(self.joint_lower) != bool(self.joint_upper):
+            raise RobotError("joint_lower and joint_upper must be given together, or neither")
+        for name in ("joint_lower", "joint_upper") if self.joint_lower else ():
             if len(getattr(self, name)) != len(self.joint_names):
                 raise RobotError(
                     f"{name} has {len(getattr(self, name))} values for {len(self.joint_names)} "
                     "joint_names"
                 )
-        if self.urdf:
+        if self.urdf and self.joint_lower:
             self._check_limits()
 
     @cached_property
