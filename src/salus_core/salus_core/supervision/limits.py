@@ -84,6 +84,14 @@ class LimitCheck:
             if self._targets[index] is None:
                 self._targets[index] = targets[index]
 
+    def unknown(self) -> list[str]:
+        """Names of the dimensions of which it is not known what holds them."""
+        return [
+            name
+            for name, target in zip(self.spec.names, self._targets, strict=True)
+            if target is None
+        ]
+
     def check(self, action: Sequence[float]) -> Decision:
         """Decide on one proposal.
 
