@@ -70,7 +70,8 @@ class Rig:
     def measure(self, positions):
         self.until(lambda: self.joints.get_subscription_count())
         self.joints.publish(JointState(name=list(positions), position=list(positions.values())))
-        self.until(lambda: set(positions) <= set(self.supervisor._positions))
+        named = set(positions) & set(self.supervisor._check.spec.names)
+        self.until(lambda: named <= set(self.supervisor._positions))
 
     def problem(self):
         status = self.supervisor.diagnostics.status()

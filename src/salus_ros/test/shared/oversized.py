@@ -16,20 +16,16 @@ def oversized(message, action):
     """
     message.action = [MARK] * MOST
     data = serialize_message(message)
-    numbers = struct.pack("<d", MARK) * MOST
-    start = data.index(numbers)
+    marks = struct.pack("<d", MARK) * MOST
+    start = data.index(marks)
     place = data.rindex(struct.pack("<I", MOST), 0, start)
-    sent = struct.pack("<I", len(action)) + data[place + 4 : start]
-    return (
-        data[:place]
-        + sent
-        + struct.pack(f"<{len(action)}d", *action)
-        + data[start + len(numbers) :]
-    )
+    length = struct.pack("<I", len(action)) + data[place + 4 : start]
+    numbers = struct.pack(f"<{len(action)}d", *action)
+    return data[:place] + length + numbers + data[start + len(marks) :]
 
 
 def any_action(message, action):
-    """What to publish so that the action arrives: a message, or the bytes of one that is too long."""
+    """What to publish so that the action arrives: a message, or bytes if it is too long."""
     if len(action) > MOST:
         return oversized(message, action)
     message.action = list(action)
