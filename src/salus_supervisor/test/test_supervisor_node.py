@@ -297,7 +297,7 @@ def test_measured_joints_hold_two_arms_before_anything_was_commanded(arms):
     arms.until(lambda: arms.commands)
     assert list(arms.commands[0].action) == pytest.approx(list(where.values()))
     arms.propose(1, 1, [position + 0.3 for position in where.values()])
-    arms.until(lambda: len(arms.commands) == 2)
+    arms.until(lambda: len(arms.commands) == len(arms.interventions) == 2)
     assert list(arms.commands[1].action) == pytest.approx(list(where.values()))
     assert arms.interventions[1].reason == "proposed step of left_joint_0 of 0.3 exceeds 0.2"
 

@@ -180,7 +180,11 @@ class LeRobotBackend(PolicyBackend):
         self._adapter = adapter
         middle = np.zeros(len(robot.joint_names))
         if robot.joint_lower:
-            middle = (np.array(robot.joint_lower) + np.array(robot.joint_upper)) / 2.0
+            middle = np.nan_to_num(
+                (np.array(robot.joint_lower) + np.array(robot.joint_upper)) / 2.0,
+                posinf=0.0,
+                neginf=0.0,
+            )
         black = {n: np.zeros((*s, 3), np.uint8) for n, s in self._info.cameras.items()}
         first = Observation(
             images=black,
