@@ -24,6 +24,7 @@ from salus_ros import qos
 from salus_ros.managed_node import ManagedNode, ManagedParameters, run, when_active
 from salus_ros.parameters import parameter
 from salus_ros.qos import LATCHED, RELIABLE
+from salus_ros.stepsync import nanoseconds
 
 
 @dataclass
@@ -93,7 +94,8 @@ class SupervisorNode(ManagedNode):
     def _forget(self) -> None:
         self._status: EpisodeStatus | None = None
         self._waiting: VlaSignals | None = None
-        self._answered: int | None = None
+        self._answered: VlaSignals | None = None
+        self._announced = False
         if self._check is not None:
             self._check.reset()
 
@@ -139,6 +141,7 @@ class SupervisorNode(ManagedNode):
         if self._check is None or self._check.spec != spec:
             self._check = LimitCheck(spec, self._limits())
             self._measure(bool(spec.indices(ActionKind.JOINT_POSITION)))
+        self._announced = True
         self.diagnostics.problem("")
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
@@ -176,14 +179,29 @@ class SupervisorNode(ManagedNode):
 
     @when_active
     def _on_episode(self, status: EpisodeStatus) -> None:
-        if self._status is None or status.episode != self._status.episode:
-            self._answered = None
-            if self._check is not None:
-                self._check.reset()
+        known = self._status
+        running = EpisodeStatus.STATE_RUNNING
+        if known is None or status.episode != known.episode:
+            self._begin(status)
+        elif status.state == running and (
+            known.state != running
+            or nanoseconds(status.header.stamp) < nanoseconds(known.header.stamp)
+        ):
+            self.get_logger().info(
+                f"episode {status.episode} begins again: the world was restarted"
+            )
+            self._begin(status)
         self._status = status
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self._on_signals(waiting)
+
+    def _begin(self, status: EpisodeStatus) -> None:
+        """Nothing of an episode before has been answered or commanded in this one."""
+        self._status = status
+        self._answered = None
+        if self._check is not None:
+            self._check.reset()
 
     @when_active
     def _on_forecast(self, forecast: FailureForecast) -> None:
@@ -200,12 +218,13 @@ class SupervisorNode(ManagedNode):
                 "nothing is executed until that comes"
             )
             return
-        status = self._status
-        by_signals = self.parameters.episode_source == "signals"
-        if by_signals and (status is None or signals.episode > status.episode):
-            self._on_episode(EpisodeStatus(episode=signals.episode))
-            status = self._status
-        if status is None or signals.episode > status.episode:
+        if self.parameters.episode_source == "signals" and self._begins(signals):
+            self._begin(EpisodeStatus(episode=signals.episode))
+        status, answered = self._status, self._answered
+        # A world that was started anew counts its episodes from the beginning, too: its status may
+        # be on its way.
+        ahead = status is None or signals.episode > status.episode
+        if ahead or (signals.episode < status.episode and signals.step == 0):
             self._waiting = signals
             return
         if signals.episode < status.episode:
@@ -213,13 +232,36 @@ class SupervisorNode(ManagedNode):
             return
         if status.state != EpisodeStatus.STATE_RUNNING and signals.step >= status.step:
             return  # the last observation of an episode is inferred on while the referee ends it
-        if self._answered is not None and signals.step <= self._answered:
-            if signals.step < self._answered:
-                self._ignore(f"signals of step {signals.step}: {self._answered} is answered")
-            return
-        self._answered = signals.step
+        if answered is not None and signals.step <= answered.step:
+            if signals.step == 0 < answered.step and _later(signals, answered):
+                self.get_logger().info(f"episode {signals.episode} begins again at step 0")
+                self._begin(status)
+            else:
+                if signals.step < answered.step:
+                    self._ignore(f"signals of step {signals.step}: {answered.step} is answered")
+                return
+        self._answered, self._announced = signals, False
         self._answer(signals)
         self.diagnostics.count(time.monotonic() - arrival)
+
+    def _begins(self, signals: VlaSignals) -> bool:
+        """Without a referee: whether these are the first signals of an episode.
+
+        A policy that was started anew counts from the beginning again, and announces itself.
+        """
+        status, answered = self._status, self._answered
+        if status is None or signals.episode > status.episode:
+            return True
+        if answered is None or signals.header.stamp == answered.header.stamp:
+            return False
+        before = (signals.episode, signals.step) <= (answered.episode, answered.step)
+        if not before or not (signals.step == 0 or self._announced):
+            return False
+        self.get_logger().info(
+            f"episode {signals.episode} begins again at step {signals.step}: the policy was "
+            "restarted"
+        )
+        return True
 
     def _answer(self, signals: VlaSignals) -> None:
         self._check.limits = self._limits()
@@ -258,6 +300,10 @@ class SupervisorNode(ManagedNode):
     def _ignore(self, what: str) -> None:
         self.diagnostics.drop()
         self.get_logger().warning(f"ignoring {what}", throttle_duration_sec=1.0)
+
+
+def _later(one: VlaSignals, other: VlaSignals) -> bool:
+    return nanoseconds(one.header.stamp) > nanoseconds(other.header.stamp)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -56,13 +56,12 @@ class Rig:
             self.announce(spec)
 
     def announce(self, spec):
-        self.info.publish(
-            SignalInfo(
-                action_names=list(spec.names),
-                action_units=list(spec.units),
-                action_kinds=[str(kind) for kind in spec.kinds],
-            )
+        self.described = SignalInfo(
+            action_names=list(spec.names),
+            action_units=list(spec.units),
+            action_kinds=[str(kind) for kind in spec.kinds],
         )
+        self.info.publish(self.described)
         self.until(
             lambda: self.supervisor._check is not None and self.supervisor._check.spec == spec
         )
@@ -98,8 +97,9 @@ class Rig:
             )
         )
 
-    def propose(self, episode, step, action=ACTION):
-        header = Header(stamp=Time(sec=1 + step), frame_id="base")
+    def propose(self, episode, step, action=ACTION, seconds=None):
+        stamp = Time(sec=1 + step if seconds is None else seconds)
+        header = Header(stamp=stamp, frame_id="base")
         message = VlaSignals(header=header, episode=episode, step=step)
         self.signals.publish(any_action(message, action))
 
@@ -322,3 +322,53 @@ def test_limits_per_kind_are_parameters(ros):
     assert "velocity of wheel of 0.6 exceeds 0.5" in rig.interventions[1].reason
     assert "velocity of turn of 0.3 exceeds 0.2" in rig.interventions[2].reason
     rig.executor.shutdown()
+
+
+def test_a_policy_that_was_restarted_counts_from_the_beginning_and_is_answered(ros):
+    rig = Rig(episode_source="signals")
+    for step in range(4):
+        rig.propose(1, step)
+    rig.propose(2, 0)
+    rig.until(lambda: len(rig.commands) == 5)
+    rig.propose(1, 0, seconds=50)
+    rig.propose(1, 1, seconds=51)
+    rig.until(lambda: len(rig.commands) == 7)
+    # Its first observation may be incomplete: then it begins later, but has announced itself.
+    rig.info.publish(rig.described)
+    rig.until(lambda: rig.supervisor._announced)
+    rig.propose(1, 1, seconds=91)
+    rig.until(lambda: len(rig.commands) == 8)
+    assert rig.steps()[4:] == [(2, 0), (1, 0), (1, 1), (1, 1)]
+    rig.executor.shutdown()
+
+
+def test_a_repeated_first_step_is_answered_once(ros):
+    rig = Rig(episode_source="signals")
+    for step in (0, 0, 1):
+        rig.propose(1, step)
+    rig.until(lambda: rig.steps()[-1:] == [(1, 1)])
+    assert rig.steps() == [(1, 0), (1, 1)]
+    rig.executor.shutdown()
+
+
+def test_a_world_that_was_restarted_begins_its_first_episode_again(rig):
+    rig.begin(1)
+    for step in range(3):
+        rig.propose(1, step)
+    rig.until(lambda: len(rig.commands) == 3)
+    rig.begin(2)
+    rig.propose(1, 0, seconds=50)  # of the new world, before its status has come
+    rig.settle()
+    assert len(rig.commands) == 3
+    rig.begin(1)
+    rig.until(lambda: len(rig.commands) == 4)
+    rig.begin(1, EpisodeStatus.STATE_ABORTED)
+    rig.begin(1)
+    rig.propose(1, 0, seconds=90)
+    rig.propose(1, 1, seconds=91)
+    rig.until(lambda: len(rig.commands) == 6)
+    rig.begin(1)  # a referee may say so again, for example as a fault begins
+    rig.propose(1, 1, seconds=91)
+    rig.propose(1, 0, seconds=190)  # killed in the middle of its first episode
+    rig.until(lambda: len(rig.commands) == 7)
+    assert rig.steps()[3:] == [(1, 0), (1, 0), (1, 1), (1, 0)]
