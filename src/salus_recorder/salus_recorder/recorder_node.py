@@ -153,10 +153,16 @@ class RecorderNode(ManagedNode):
         depth = self.parameters.queue_size
         reliable = _with_depth(qos.RELIABLE, depth)
         images = _with_depth(qos.image(self.parameters.image_reliability), depth)
+        body = qos.body(self.parameters.body_reliability, depth)
         for kind, topic, callback in (
-            (Step, "step", self._on_step),
             (JointState, "joint_states", self._on_joint_states),
             (PoseStamped, "tool_pose", self._on_tool_pose),
+        ):
+            self._subscriptions_by_topic[topic] = self.create_subscription(
+                kind, topic, callback, body
+            )
+        for kind, topic, callback in (
+            (Step, "step", self._on_step),
             (WorldState, "world_state", self._on_world_state),
             (VlaSignals, "vla_signals", self._on_vla_signals),
             (ActionCommand, "command", self._on_command),
