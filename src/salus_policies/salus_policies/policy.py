@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from salus_core.actions import ActionKind
 from salus_core.signals import SignalComputer, SignalValues, StepInput
 from salus_policies.backends.base import (
     LoadOptions,
@@ -25,7 +26,7 @@ class MonitoredPolicy:
     Args:
         backend: The loaded policy.
         window: Steps of the windowed signals.
-        joint_lower: (J,) lower joint limits [rad].
+        joint_lower: (J,) lower joint limits [rad]; empty: not known.
         joint_upper: (J,) upper joint limits [rad].
     """
 
@@ -43,8 +44,14 @@ class MonitoredPolicy:
             window=window,
             member_kind=self.info.member_kind,
             latent_statistics=self.info.latent_statistics,
-            joint_lower=joint_lower,
-            joint_upper=joint_upper,
+            joint_lower=joint_lower or None,
+            joint_upper=joint_upper or None,
+        )
+        # Of two tools nobody says which one the tool pose is.
+        self._translation = (
+            self.info.action.indices(ActionKind.TOOL_TRANSLATION)
+            if self.info.has_tool_motion
+            else None
         )
         self._episode: int | None = None
         self._step = -1
@@ -114,7 +121,9 @@ class MonitoredPolicy:
         self._step = observation.step
         output = self._backend.act(observation)
         self.info.check(output)
-        command = get_command(episode, observation.step - 1) if observation.step > 0 else None
+        command = None
+        if observation.step > 0 and self._translation is not None:
+            command = get_command(episode, observation.step - 1)
         inputs = StepInput(
             step=observation.step,
             action=output.action,
@@ -124,7 +133,7 @@ class MonitoredPolicy:
             latent=output.latent,
             chunks=output.chunks,
             tool_position=observation.tool_position,
-            commanded_translation=None if command is None else command[:3],
+            commanded_translation=None if command is None else command[self._translation],
             joint_positions=observation.joint_positions,
         )
         try:

@@ -43,6 +43,13 @@ class RecorderParameters(ManagedParameters):
         choices=RELIABILITIES,
         read_only=True,
     )
+    body_reliability: str = parameter(
+        "best_effort",
+        "Quality of service of joint_states and tool_pose: best_effort takes any publisher, "
+        "reliable is for lockstep.",
+        choices=RELIABILITIES,
+        read_only=True,
+    )
     joint_names: list[str] = parameter(
         list(JOINT_NAMES), "Joints to record, in the order of `state`.", read_only=True
     )

@@ -195,8 +195,7 @@ def _values(topic: str, message: Any, schema: RunSchema) -> dict[str, Any]:
     if topic == "vla_signals":
         return _signal_values(message, schema)
     if topic == "command":
-        require_finite("command", message.action, schema.action_names)
-        return {"command": np.asarray(message.action)}
+        return {"command": _numbers("command: action", message.action, schema.action_names)}
     if topic == "world_state":
         return _world_values(message, schema)
     if topic == "failure_forecast":
@@ -230,12 +229,16 @@ def joint_values(message: JointState, names: Sequence[str]) -> np.ndarray:
 def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
     valid = unpack_validity(message.valid)
     signals = np.array([getattr(message, name) for name in SIGNAL_NAMES], np.float32)
-    require_finite("vla_signals", message.action, schema.action_names)
+    names = schema.action_names
     row: dict[str, Any] = {
         "signals": np.where(valid, signals, np.float32(np.nan)),
         "signals_valid": valid,
-        "action": np.asarray(message.action),
-        **({"action_std": np.asarray(message.action_std)} if len(message.action_std) else {}),
+        "action": _numbers("vla_signals: action", message.action, names),
+        **(
+            {"action_std": _numbers("vla_signals: action_std", message.action_std, names)}
+            if len(message.action_std)
+            else {}
+        ),
     }
     sizes: Mapping[str, tuple[int, ...]] = {
         "embedding": (schema.embedding_size,),
@@ -251,6 +254,17 @@ def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
         if len(values):
             row[name] = np.asarray(values, np.float32).reshape(shape)
     return row
+
+
+def _numbers(where: str, values: Sequence[float], names: Sequence[str]) -> np.ndarray:
+    """Finite numbers, as many as the action has dimensions."""
+    if len(values) != len(names):
+        raise InvalidInputError(
+            f"{where} has {len(values)} numbers, but the run's actions have {len(names)}: "
+            f"{', '.join(names)}"
+        )
+    require_finite(where, values, names)
+    return np.asarray(values)
 
 
 def _world_values(message: WorldState, schema: RunSchema) -> dict[str, Any]:

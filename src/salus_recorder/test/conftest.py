@@ -273,6 +273,7 @@ class Recorder:
             "min_free_bytes": 0,
             "fsync": False,
             "end_grace": 2.0,
+            "body_reliability": "reliable",
             **parameters,
         }
         arguments = []

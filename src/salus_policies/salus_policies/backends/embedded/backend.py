@@ -1,13 +1,13 @@
 """The embedded ensemble behind the interface of backends."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from salus_core.actions import TOOL_MOTION
 from salus_policies.backends.base import (
-    ACTION_NAMES,
-    ACTION_UNITS,
     BackendError,
     LoadOptions,
     Observation,
@@ -17,6 +17,7 @@ from salus_policies.backends.base import (
     PolicyOutputError,
     hash_files,
     read_statistics,
+    require_seen,
     sampling_key,
     torch_device,
     torch_precision,
@@ -102,6 +103,9 @@ class EmbeddedBackend(PolicyBackend):
 
     def act(self, observation: Observation) -> PolicyOutput:
         """Proposes an action around the members' mean; see PolicyBackend.act."""
+        require_seen(
+            observation, "joint_positions", "tool_position", "tool_quaternion", "gripper_width"
+        )
         width = observation.gripper_width
         previous = width if self._width is None else self._width
         if observation.step - self._step > 1:
@@ -162,9 +166,7 @@ def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device:
         policy=checkpoint,
         weights_hash=hash_files(folder, weights),
         cameras={name: (CAMERA_SIZE, CAMERA_SIZE) for name in config.cameras},
-        action_scale=tuple(config.action_scale),
-        action_names=ACTION_NAMES,
-        action_units=ACTION_UNITS,
+        action=replace(TOOL_MOTION, scale=tuple(config.action_scale)),
         control_period=config.control_period,
         members=ensemble.members,
         member_kind="checkpoints" if ensemble.members > 1 else "single",
