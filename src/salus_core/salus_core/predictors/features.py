@@ -11,6 +11,8 @@ import numpy as np
 
 from salus_core.data.step_data import EMBEDDING_DTYPE, StepData
 from salus_core.data.windows import make_windows
+from salus_core.episode_store.episodes import POSE_NAMES
+from salus_core.rotations import one_sign
 from salus_core.signals import SIGNAL_NAMES, Signal
 
 GROUPS = ("signals", "valid", "proprioception", "action", "action_std", "small_set", "embedding")
@@ -82,6 +84,8 @@ class InputLayout:
         proprioception_names: columns of `proprioception`.
         embedding_size: D; 0 unless "embedding" is among the inputs.
         action_scale: (A,) one normalised action unit per dimension.
+        one_sign: the tool's quaternion is brought to one sign and norm first. Checkpoints of
+            format 1 were trained without that.
     """
 
     inputs: tuple[str, ...]
@@ -89,6 +93,7 @@ class InputLayout:
     proprioception_names: tuple[str, ...]
     embedding_size: int
     action_scale: tuple[float, ...]
+    one_sign: bool = False
 
     @classmethod
     def of(cls, data: StepData, inputs: Sequence[str], signals: Sequence[str]) -> InputLayout:
@@ -113,6 +118,7 @@ class InputLayout:
             data.proprioception_names if "proprioception" in inputs else (),
             size,
             tuple(float(scale) for scale in data.action_scale),
+            one_sign=True,
         )
 
     @property
@@ -163,7 +169,7 @@ class InputLayout:
         groups = {
             "signals": lambda: signals,
             "valid": lambda: valid.astype(np.float32),
-            "proprioception": lambda: np.atleast_2d(steps.proprioception),
+            "proprioception": lambda: self._body(np.atleast_2d(steps.proprioception)),
             "action": lambda: np.atleast_2d(steps.action),
             "action_std": lambda: std,
             "small_set": lambda: self._small_set(signals, std, trend),
@@ -172,6 +178,11 @@ class InputLayout:
         if not parts:
             return np.zeros((len(signals), 0), np.float32)
         return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _body(self, values: np.ndarray) -> np.ndarray:
+        if not self.one_sign:
+            return values
+        return with_one_sign(values, self.proprioception_names)
 
     def _small_set(self, signals: np.ndarray, std: np.ndarray, trend: np.ndarray) -> np.ndarray:
         scaled = std / np.array(self.action_scale, np.float32)
@@ -184,6 +195,25 @@ class InputLayout:
             trend,
         )
         return np.stack(columns, axis=1)
+
+
+def with_one_sign(state: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The body's state with the tool's quaternion of one sign and norm.
+
+    Args:
+        state: (n, P).
+        names: P, as a run's `state_names`.
+
+    Returns:
+        (n, P); NaN where the quaternion is all zero, which is no rotation.
+    """
+    wanted = [f"tool.{name}" for name in POSE_NAMES[3:]]
+    if not set(wanted) <= set(names):
+        return state
+    columns = [names.index(name) for name in wanted]
+    result = state.copy()
+    result[:, columns] = one_sign(state[:, columns].astype(np.float64))
+    return result
 
 
 def uncertainty_trend(windows: np.ndarray) -> np.ndarray:

@@ -317,20 +317,6 @@ def test_a_robot_without_known_objects_has_no_ground_truth_but_the_tool(tmp_path
     assert data.scene[0, SCENE_NAMES.index("tool.z")] == 0.0
 
 
-def test_both_signs_of_a_rotation_are_read_as_the_same_numbers(tmp_path):
-    writer = EpisodeWriter(tmp_path, make_schema())
-    for number, sign in enumerate((1.0, -1.0)):
-        writer.begin_episode(EpisodeStart(number, seed=number))
-        row = make_row(0)
-        row["state"][-4:] = sign * np.array([0.1, -0.9, 0.3, 0.3])
-        writer.append(row)
-        writer.commit(EpisodeEnd(1, Outcome.SUCCEEDED))
-    writer.close()
-    both = read_steps(tmp_path).proprioception
-    np.testing.assert_array_equal(both[0], both[1])
-    assert np.linalg.norm(both[0, -4:]) == pytest.approx(1.0, abs=1e-6)
-
-
 def test_steps_without_an_input_are_counted(root):
     # One step has no signals, so nothing of the policy and nothing to put the body to; one no body.
     counted = read_steps(root, chunks=True).missing
