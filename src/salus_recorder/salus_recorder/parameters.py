@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass
 
-from salus_core.episode_store import JOINT_NAMES
 from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
 from salus_ros.qos import RELIABILITIES
 
 REQUIRABLE = ("joint_states", "tool_pose", "world_state", "vla_signals", "command")
 """Topics, besides step and the cameras, that `required` may name."""
+
+JOINT_NAMES = (
+    *(f"panda_joint{i}" for i in range(1, 8)),
+    "panda_finger_joint1",
+    "panda_finger_joint2",
+)
+"""Joints of the embedded world, which are recorded unless others are named."""
 
 
 @dataclass

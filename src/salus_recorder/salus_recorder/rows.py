@@ -16,8 +16,9 @@ from salus_msgs.msg import (
 )
 from sensor_msgs.msg import JointState
 
+from salus_core.actions import ActionError, ActionSpec
 from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S, FailureType, Outcome
+from salus_core.failures import FailureType, Outcome
 from salus_core.signals import SIGNAL_NAMES, unpack_validity
 from salus_recorder.assembler import StepMessages
 from salus_ros.images import to_array
@@ -73,9 +74,8 @@ def make_schema(
         cameras=tuple(cameras),
         joint_names=tuple(joint_names),
         object_names=tuple(setup.object_names) if setup is not None else (),
-        action_names=tuple(info.action_names),
-        action_units=tuple(info.action_units),
-        action_scale=tuple(float(scale) for scale in info.action_scale),
+        action=_action("action", info),
+        policy_action=_action("policy_action", info) if info.policy_action_names else None,
         signal_window=info.window,
         embedding_size=info.embedding_size,
         chunk_shape=tuple(int(size) for size in info.chunk_shape),
@@ -86,6 +86,19 @@ def make_schema(
         member_kind=info.member_kind,
         schema_hash=info.schema_hash,
     )
+
+
+def _action(name: str, info: SignalInfo) -> ActionSpec:
+    """What the numbers of `action` or `policy_action` mean.
+
+    Raises:
+        InvalidInputError: signal_info contradicts itself.
+    """
+    fields = [getattr(info, f"{name}_{field}") for field in ("names", "units", "kinds")]
+    try:
+        return ActionSpec.of(*fields, info.action_scale if name == "action" else ())
+    except ActionError as error:
+        raise InvalidInputError(f"signal_info: {name}: {error}") from error
 
 
 def make_start(
@@ -195,11 +208,11 @@ def _values(topic: str, message: Any, schema: RunSchema) -> dict[str, Any]:
     if topic == "vla_signals":
         return _signal_values(message, schema)
     if topic == "command":
-        return {"command": _numbers("command: action", message.action, schema.action_names)}
+        return {"command": _numbers("command: action", message.action, schema.action.names)}
     if topic == "world_state":
         return _world_values(message, schema)
     if topic == "failure_forecast":
-        return _forecast_values(message)
+        return _forecast_values(message, schema)
     if topic == "intervention":
         return {"intervention": message.kind}
     raise KeyError(topic)
@@ -229,17 +242,18 @@ def joint_values(message: JointState, names: Sequence[str]) -> np.ndarray:
 def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
     valid = unpack_validity(message.valid)
     signals = np.array([getattr(message, name) for name in SIGNAL_NAMES], np.float32)
-    names = schema.action_names
+    names = schema.action.names
     row: dict[str, Any] = {
         "signals": np.where(valid, signals, np.float32(np.nan)),
         "signals_valid": valid,
         "action": _numbers("vla_signals: action", message.action, names),
-        **(
-            {"action_std": _numbers("vla_signals: action_std", message.action_std, names)}
-            if len(message.action_std)
-            else {}
-        ),
     }
+    if len(message.action_std):
+        row["action_std"] = _numbers("vla_signals: action_std", message.action_std, names)
+    if schema.policy_action is not None:
+        row["policy_action"] = _numbers(
+            "vla_signals: policy_action", message.policy_action, schema.policy_action.names
+        )
     sizes: Mapping[str, tuple[int, ...]] = {
         "embedding": (schema.embedding_size,),
         "chunk": schema.chunk_shape,
@@ -288,12 +302,12 @@ def _world_values(message: WorldState, schema: RunSchema) -> dict[str, Any]:
     }
 
 
-def _forecast_values(message: FailureForecast) -> dict[str, Any]:
+def _forecast_values(message: FailureForecast, schema: RunSchema) -> dict[str, Any]:
     row: dict[str, Any] = {"forecast_status": message.status}
     numbers = len(message.probabilities)
     if numbers == 0:
         return row
-    wanted = len(HORIZONS_S) * len(FAILURE_NAMES)
+    wanted = len(schema.horizons) * schema.taxonomy.size
     if numbers != wanted:
         raise InvalidInputError(f"failure_forecast: expected {wanted} numbers, got {numbers}")
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,19 @@ from salus_core.calibration.band import ConformalBand
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import ProbabilityCalibration
 from salus_core.data.step_data import StepData
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S
+from salus_core.failures import Taxonomy
 from salus_core.labels import horizon_steps
 from salus_core.predictors.features import (
     FeatureStream,
     InputLayout,
-    Normaliser,
     StepInputs,
     raw_columns,
 )
 from salus_core.predictors.interface import alarm_score
 from salus_core.predictors.network import Network, NetworkShape
+from salus_core.predictors.normaliser import Normaliser
 from salus_core.predictors.registry import kind_of
+from salus_core.predictors.source import Source
 from salus_core.predictors.stepping import (
     Stepper,
     TemporalStepper,
@@ -41,69 +42,6 @@ class MismatchError(ValueError):
     """A predictor does not fit the steps that it is given; the message names the difference."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """What a predictor was trained on and must find again.
-
-    Attributes:
-        schema_hash: SignalInfo's: equal means comparable signals.
-        policies: (name, hash) of those recorded.
-        embedding_size: D.
-        members: of the ensemble.
-        proprioception_names: columns of the body's state.
-        control_period: seconds per step.
-    """
-
-    schema_hash: str
-    policies: tuple[tuple[str, str], ...]
-    embedding_size: int
-    members: int
-    proprioception_names: tuple[str, ...]
-    control_period: float
-
-    @classmethod
-    def of(cls, data: StepData) -> Source:
-        """Describe data."""
-        return cls(
-            data.schema_hash,
-            data.policies,
-            data.embedding.shape[1],
-            data.members,
-            data.proprioception_names,
-            data.control_period,
-        )
-
-    def differences(self, other: Source, layout: InputLayout) -> list[str]:
-        """What of another source does not fit, in words; empty: it fits.
-
-        Args:
-            other: of the steps at hand.
-            layout: of the predictor: what it does not read need not fit.
-        """
-        found = []
-        names = ["schema_hash"]
-        if abs(self.control_period - other.control_period) > 1e-4 * self.control_period:
-            names.append("control_period")
-        if "embedding" in layout.inputs:
-            names += ["embedding_size", "members"]
-        if "proprioception" in layout.inputs:
-            names.append("proprioception_names")
-        for name in names:
-            ours, theirs = getattr(self, name), getattr(other, name)
-            if ours != theirs:
-                found.append(f"{name} is {_short(theirs)}, trained with {_short(ours)}")
-        if "embedding" in layout.inputs:
-            # A latent means something else in every policy, whatever its size.
-            ours = dict.fromkeys(policy_hash for _, policy_hash in self.policies)
-            for policy, policy_hash in other.policies:
-                if policy_hash not in ours:
-                    known = ", ".join(name[:12] for name in ours)
-                    found.append(
-                        f"policy_hash is {policy_hash[:12]} ('{policy}'), trained with {known}"
-                    )
-        return found
-
-
 class NeuralPredictor:
     """One of the predictors of `registry`, trained.
 
@@ -115,6 +53,7 @@ class NeuralPredictor:
         network: in evaluation mode. Read from a checkpoint it computes in double precision, so that
             order of summation does not show: live and offline forecasts agree to 1e-6.
         source: what it was trained on.
+        taxonomy: the K failure types.
         calibration: of its probabilities; None: they are the network's own.
         band: of its alarm; None: it gives no alarm.
         drift: what signals are like where it was calibrated; None: not known.
@@ -130,6 +69,7 @@ class NeuralPredictor:
         source: Source,
         scene: int = 0,
     ):
+        self.taxonomy = Taxonomy(source.failure_names)
         self.name = name
         self.config = config
         self.layout = layout
@@ -143,12 +83,17 @@ class NeuralPredictor:
             columns=len(layout.columns),
             embedding=layout.embedding_size,
             members=source.members,
-            horizon_steps=tuple(horizon_steps(source.control_period).tolist()),
-            types=len(FAILURE_NAMES),
+            horizon_steps=tuple(horizon_steps(source.control_period, source.horizons).tolist()),
+            types=len(source.failure_names),
             scene=scene,
         )
         self.network: Network = kind_of(name).network(self.shape, config)
         self.network.eval()
+
+    @property
+    def horizons(self) -> tuple[float, ...]:
+        """The H horizons of its forecasts [s]."""
+        return self.source.horizons
 
     @property
     def gives_forecasts(self) -> bool:
@@ -187,7 +132,7 @@ class NeuralPredictor:
         found, outlook = self._run(data)
         if self.calibration is not None:
             found = self.calibration.apply(found)
-        return found, alarm_score(found, outlook) if self.gives_forecasts else found
+        return found, alarm_score(found, self.taxonomy, outlook) if self.gives_forecasts else found
 
     def raw_scores(self, data: StepData) -> np.ndarray:
         """As `scores`, but not calibrated.
@@ -200,9 +145,9 @@ class NeuralPredictor:
     def _run(self, data: StepData) -> tuple[np.ndarray, np.ndarray | None]:
         self.require_match(Source.of(data))
         columns = self.normaliser.columns(raw_columns(self.layout, data))
-        shape = (len(HORIZONS_S), len(FAILURE_NAMES)) if self.gives_forecasts else ()
+        shape = (len(self.horizons), self.taxonomy.size) if self.gives_forecasts else ()
         found = np.empty((len(data), *shape), np.float32)
-        outlook = np.empty((len(data), len(FAILURE_NAMES)), np.float32)
+        outlook = np.empty((len(data), self.taxonomy.size), np.float32)
         weight = next(self.network.parameters())
         with torch.inference_mode():
             for rows, present in _batches(data, self.network.by_episode):
@@ -245,8 +190,6 @@ class NeuralPredictor:
             "scene": self.shape.scene,
             "parameters": self.parameters,
             "context_steps": self.network.context,
-            "horizons": list(HORIZONS_S),
-            "failure_names": list(FAILURE_NAMES),
         }
 
 
@@ -287,7 +230,8 @@ class PredictorStream:
         self.steps += 1
         if self._predictor.calibration is not None:
             found = self._predictor.calibration.apply(found)
-        self.score = float(alarm_score(found, self.outlook) if found.ndim else found)
+        taxonomy = self._predictor.taxonomy
+        self.score = float(alarm_score(found, taxonomy, self.outlook) if found.ndim else found)
         return found
 
     def skip(self) -> None:
@@ -299,8 +243,8 @@ class PredictorStream:
                 signals=nothing,
                 valid=np.zeros(12, bool),
                 proprioception=np.full(len(layout.proprioception_names), np.nan, np.float32),
-                action=nothing[:7],
-                action_std=nothing[:7],
+                action=np.full(layout.action_size, np.nan, np.float32),
+                action_std=np.full(layout.action_size, np.nan, np.float32),
                 embedding=np.full(layout.embedding_size, np.nan, np.float32),
             )
         )
@@ -337,8 +281,3 @@ def padded_rows(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.n
     time = np.arange(int(length.max()))
     present = time < length[:, None]
     return start[:, None] + np.minimum(time, length[:, None] - 1), present
-
-
-def _short(value: Any) -> str:
-    text = value[:12] if isinstance(value, str) else str(value)
-    return text if len(text) < 80 else text[:77] + "..."

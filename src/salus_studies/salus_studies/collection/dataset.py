@@ -221,7 +221,7 @@ def committed(output: Path, settings: Settings, tally: Tally) -> tuple[set[int],
             done.add(episode.seed)
             onset = episode.onset_step if episode.onset_step >= 0 else episode.length
             before = any(fault.onset_step <= onset for fault in episode.faults)
-            tally.add(episode.failure, before, episode.length)
+            tally.add(FailureType(episode.failure), before, episode.length)
     return done, hashes
 
 

@@ -32,7 +32,7 @@ from salus_msgs.msg import (
 from std_msgs.msg import Header
 
 from salus_core.actions import TOOL_MOTION
-from salus_core.episode_store import JOINT_NAMES, Camera, EpisodeWriter, RunSchema
+from salus_core.episode_store import Camera, EpisodeWriter, RunSchema
 from salus_core.failures import FailureType
 from salus_core.supervision import LimitCheck, Limits
 from salus_policies.backends.base import LoadOptions
@@ -203,7 +203,9 @@ class EpisodeCollector:
                 self._stamp(),
             )
         )
-        writer = self._open_writer(make_schema(self._info, setup, self._recorded, JOINT_NAMES))
+        arm = self._scene.arm
+        joints = (*arm["joint_names"], *arm["finger_names"])
+        writer = self._open_writer(make_schema(self._info, setup, self._recorded, joints))
         writer.begin_episode(make_start(self._episode, setup, None))
         try:
             verdict, state = self._run(truth, setup, writer, stopped)

@@ -14,16 +14,16 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from salus_core.data.step_data import StepData
-from salus_core.failures import HORIZONS_S
 from salus_core.predictors.checkpoint import (
     CheckpointError,
     load_checkpoint,
     save_checkpoint,
     write_json,
 )
-from salus_core.predictors.features import InputError, InputLayout, Normaliser, raw_columns
-from salus_core.predictors.interface import ALARM_TYPES, FAILURE_TYPES, risk
+from salus_core.predictors.features import InputError, InputLayout, raw_columns
+from salus_core.predictors.interface import risk
 from salus_core.predictors.model import NeuralPredictor, Source
+from salus_core.predictors.normaliser import Normaliser
 from salus_core.predictors.temporal import TemporalConfig
 from salus_core.predictors.training.averaging import Averaging
 from salus_core.predictors.training.batches import TrainingSet
@@ -59,7 +59,11 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
         settings.predictor,
         config,
         layout,
-        Normaliser.fit(layout, raw_columns(layout, data), data.embedding),
+        Normaliser.fit(
+            layout.group_of_columns(),
+            raw_columns(layout, data),
+            data.embedding[:, : layout.embedding_size],
+        ),
         Source.of(data),
         data.scene.shape[1] if wants_scene else 0,
     )
@@ -92,7 +96,7 @@ def _require_monitor(settings: RunSettings, data: StepData) -> None:
     """Refuse to choose the best epoch by a figure that is not defined."""
     _, positive = _failing(data, -1)
     if settings.training.monitor != "loss" and (positive.all() or not positive.any()):
-        found = "nothing but failures" if positive.any() else "no collision, drop or miss"
+        found = "nothing but failures" if positive.any() else "no failure but timeouts"
         raise InputError(
             f"training.monitor is '{settings.training.monitor}', which is not defined on the "
             f"validation episodes: they hold {found}; use training.monitor=loss or more episodes"
@@ -369,11 +373,11 @@ def validation_figures(scores: np.ndarray, data: StepData) -> dict[str, float]:
         data: N steps.
     """
     found: dict[str, float] = {}
-    for horizon, seconds in ((-1, ""), (0, f"_{round(1000 * HORIZONS_S[0])}ms")):
+    for horizon, seconds in ((-1, ""), (0, f"_{round(1000 * data.horizons[0])}ms")):
         valid, positive = _failing(data, horizon)
         if positive.all() or not positive.any():
             continue
-        score = scores if scores.ndim == 1 else risk(scores, ALARM_TYPES, horizon)
+        score = scores if scores.ndim == 1 else risk(scores, data.taxonomy.main, horizon)
         found[f"auroc{seconds}"] = float(roc_auc_score(positive, score[valid]))
         found[f"average_precision{seconds}"] = float(
             average_precision_score(positive, score[valid])
@@ -383,6 +387,6 @@ def validation_figures(scores: np.ndarray, data: StepData) -> dict[str, float]:
 
 def _failing(data: StepData, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """Steps whose label is known, and of these whether a failure but a timeout comes: bool."""
-    columns = [FAILURE_TYPES.index(failure) for failure in ALARM_TYPES]
+    columns = [code - 1 for code in data.taxonomy.main]
     valid = data.label_valid[:, horizon]
     return valid, data.labels[valid, horizon][:, columns].any(axis=1)
