@@ -247,16 +247,12 @@ def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
         "signals": np.where(valid, signals, np.float32(np.nan)),
         "signals_valid": valid,
         "action": _numbers("vla_signals: action", message.action, names),
-        **(
-            {"action_std": _numbers("vla_signals: action_std", message.action_std, names)}
-            if len(message.action_std)
-            else {}
-        ),
     }
-    own = schema.policy_action
-    if own is not None and len(own.names):
+    if len(message.action_std):
+        row["action_std"] = _numbers("vla_signals: action_std", message.action_std, names)
+    if schema.policy_action is not None:
         row["policy_action"] = _numbers(
-            "vla_signals: policy_action", message.policy_action, own.names
+            "vla_signals: policy_action", message.policy_action, schema.policy_action.names
         )
     sizes: Mapping[str, tuple[int, ...]] = {
         "embedding": (schema.embedding_size,),
