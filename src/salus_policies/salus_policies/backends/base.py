@@ -4,13 +4,14 @@ import abc
 import hashlib
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from salus_core.runtime import Observation, PolicyOutput
 from salus_core.signals import MEMBER_KINDS, LatentStatistics
 
 if TYPE_CHECKING:
@@ -59,54 +60,6 @@ class LoadOptions:
     precision: str = "auto"
     threads: int = 1
     config: str = ""
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What the policy sees at one step.
-
-    Attributes:
-        images: (H, W, 3) uint8, red first, of each camera that PolicyInfo names; read-only.
-        joint_positions: (J,) in the order of the node's parameter joint_names [rad].
-        joint_velocities: (J,) [rad/s]; zeros if the robot gives none.
-        tool_position: (3,) in the frame of the actions [m].
-        tool_quaternion: (4,) x, y, z, w.
-        gripper_width: Distance between the finger pads [m].
-        instruction: What to do, in words.
-        step: Number of the step within the episode.
-    """
-
-    images: Mapping[str, np.ndarray]
-    joint_positions: np.ndarray
-    joint_velocities: np.ndarray
-    tool_position: np.ndarray
-    tool_quaternion: np.ndarray
-    gripper_width: float
-    instruction: str
-    step: int
-
-
-@dataclass(frozen=True)
-class PolicyOutput:
-    """What the policy proposes at one step, in the units of ActionCommand.
-
-    What a policy cannot give is None; never a made-up value.
-
-    Attributes:
-        action: (7,) float64, the ensemble's mean first action, made ready to be executed.
-        member_means: (K, 7) first action of each member.
-        member_stds: (K, 7) standard deviations that the members predict for it, positive.
-        chunks: (K, H, 7) action chunk of each member; index 0 is this step.
-        latent: (D,) pooled latent h_t; D is PolicyInfo's embedding_size.
-        token_probabilities: (T, V) or (K, T, V) distribution of each action token.
-    """
-
-    action: np.ndarray
-    member_means: np.ndarray | None = None
-    member_stds: np.ndarray | None = None
-    chunks: np.ndarray | None = None
-    latent: np.ndarray | None = None
-    token_probabilities: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -274,6 +227,36 @@ class PolicyBackend(abc.ABC):
         Raises:
             PolicyOutputError: There is none for this observation; nothing is executed then.
         """
+
+    def another(self) -> "PolicyBackend":
+        """The same weights for another environment, with a state of its own.
+
+        Raises:
+            BackendError: This policy drives one environment only.
+        """
+        raise BackendError(
+            f"policy '{self.info.policy}' of backend '{self.info.backend}' drives one environment "
+            "at a time: run one environment per process"
+        )
+
+    @classmethod
+    def act_together(
+        cls, backends: Sequence["PolicyBackend"], observations: Sequence[Observation]
+    ) -> list[PolicyOutput]:
+        """Proposes an action for each of several environments, in one pass where it can.
+
+        Args:
+            backends: One per environment, made by `another`.
+            observations: One per environment.
+
+        Returns:
+            What `act` gives for each, to the last bit.
+
+        Raises:
+            PolicyOutputError: There is none for one of the observations.
+        """
+        pairs = zip(backends, observations, strict=True)
+        return [backend.act(observation) for backend, observation in pairs]
 
 
 def sampling_key(images: Mapping[str, np.ndarray], state: np.ndarray) -> int:

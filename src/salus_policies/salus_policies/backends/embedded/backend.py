@@ -1,5 +1,6 @@
 """The embedded ensemble behind the interface of backends."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from salus_policies.backends.embedded.config import JOINTS
 from salus_policies.backends.embedded.ensemble import (
     ENSEMBLE_FILE,
     EmbeddedEnsemble,
+    EnsembleOutput,
     member_folders,
 )
 from salus_policies.backends.embedded.inputs import (
@@ -100,8 +102,36 @@ class EmbeddedBackend(PolicyBackend):
         self._key: int | None = None
         self._step = -1
 
+    def another(self) -> "EmbeddedBackend":
+        """The same members for another environment; see PolicyBackend.another."""
+        return type(self)(self._ensemble, self._info)
+
     def act(self, observation: Observation) -> PolicyOutput:
         """Proposes an action around the members' mean; see PolicyBackend.act."""
+        return self.act_together([self], [observation])[0]
+
+    @classmethod
+    def act_together(
+        cls, backends: Sequence["EmbeddedBackend"], observations: Sequence[Observation]
+    ) -> list[PolicyOutput]:
+        """Runs the members on all observations in one pass; see PolicyBackend.act_together."""
+        try:
+            inputs = [
+                backend._inputs(observation)
+                for backend, observation in zip(backends, observations, strict=True)
+            ]
+            found = backends[0]._ensemble.act_each(inputs)
+        except ValueError as error:
+            raise PolicyOutputError(str(error)) from error
+        return [
+            backend._output(observation, output)
+            for backend, observation, output in zip(backends, observations, found, strict=True)
+        ]
+
+    def _inputs(
+        self, observation: Observation
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """Images, proprioception and tokens of the next step."""
         width = observation.gripper_width
         previous = width if self._width is None else self._width
         if observation.step - self._step > 1:
@@ -117,11 +147,9 @@ class EmbeddedBackend(PolicyBackend):
         )
         if self._key is None:
             self._key = sampling_key(observation.images, proprioception)
-        try:
-            tokens = self._tokens(observation.instruction)
-            output = self._ensemble.act(dict(observation.images), proprioception, tokens)
-        except ValueError as error:
-            raise PolicyOutputError(str(error)) from error
+        return dict(observation.images), proprioception, self._tokens(observation.instruction)
+
+    def _output(self, observation: Observation, output: EnsembleOutput) -> PolicyOutput:
         chunks = output.means * self._scale
         return PolicyOutput(
             action=executable_action(
