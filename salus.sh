@@ -26,6 +26,8 @@ usage: ./salus.sh VERB ...
                              those of collect.launch.py, which './salus.sh collect --show-args' lists
   dataset --episodes N ...   collect a data set of episodes without a ROS graph, in processes of their
                              own, resumable; 'dataset --help' lists the options
+  train, evaluate, compare, ablate, replay, inspect, ...
+                             any other command of 'salus', './salus.sh salus --help' lists them
   test [pytest arguments]    check the style and run the tests, without those marked as slow
   ros2 ...                   any ros2 command inside the environment
   shell                      a shell inside the environment
@@ -72,9 +74,7 @@ collect() {
     mkdir -p "$root/runs"
     touch "$root/runs/COLCON_IGNORE"
   fi
-  # By its path: upstream's ros2, started in this folder, takes the name salus for this script.
-  exec ros2 launch "$work/install/salus/share/salus/launch/collect.launch.py" \
-    "${episodes[@]}" "${output[@]}" "$@"
+  exec ros2 launch salus collect.launch.py "${episodes[@]}" "${output[@]}" "$@"
 }
 
 dataset() {
@@ -88,7 +88,7 @@ dataset() {
     previous="$argument"
   done
   ((${#output[@]})) || set -- --output "$root/runs/$name" "$@"
-  exec ros2 run salus dataset "$@"
+  exec python -m salus_core.cli dataset "$@"
 }
 
 run_tests() {
@@ -109,7 +109,8 @@ source "$root/tools/env/workspace.sh"
 
 verb="${1:-}"
 case "$verb" in
-  collect | dataset | test | ros2 | shell | setup) shift ;;
+  collect | dataset | test | ros2 | salus | shell | setup) shift ;;
+  ablate | compare | evaluate | inspect | replay | study_policy | train | train_policy) ;;
   -h | --help | help) usage && exit 0 ;;
   *)
     [[ -z "$verb" ]] || say "salus: unknown verb '$verb'"
@@ -128,9 +129,11 @@ case "$verb" in
   dataset) dataset "$@" ;;
   test) run_tests "$@" ;;
   ros2) exec ros2 "$@" ;;
+  salus) exec python -m salus_core.cli "$@" ;;
   shell)
     say "SALUS's environment; 'exit' leaves it"
     exec "${SHELL:-bash}" "$@"
     ;;
   setup) say "Ready." ;;
+  *) exec python -m salus_core.cli "$@" ;; # "$@" begins with the command
 esac

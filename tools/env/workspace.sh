@@ -25,6 +25,7 @@ venv_hash() {
 make_venv() {
   local venv="$work/.venv" log="$root/log/pip.log" wanted options=() list
   wanted="$flavour $python $work"
+  [[ ! -L "$venv" ]] || stop "$root/.venv is a link: remove it, as what it leads to would be emptied"
   rm -f "$venv/salus.stamp"
   # A pip that was killed may have left half a package: then everything is made anew, from its cache.
   if ! stamped "$venv/salus.made" "$wanted" || [[ -e "$venv/salus.installing" ]]; then

@@ -133,7 +133,7 @@ def generate_launch_description() -> LaunchDescription:
             check_numbers("episodes", "seed", "gpu"),
             check_paths("params_file"),
             OpaqueFunction(function=check_simulator),
-            end_together(last=runner),
+            end_together("collect.launch.py", nodes, last=[runner]),
             GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), *nodes]),
         ]
     )

@@ -78,7 +78,7 @@ def generate_launch_description() -> LaunchDescription:
             *ARGUMENTS,
             check_arguments("monitor.launch.py", ARGUMENTS),
             check_paths("params_file"),
-            end_together(),
+            end_together("monitor.launch.py", nodes),
             GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), *nodes]),
         ]
     )

@@ -84,7 +84,7 @@ def generate_launch_description() -> LaunchDescription:
             check_arguments("replay.launch.py", ARGUMENTS),
             check_paths("params_file"),
             OpaqueFunction(function=_check_rate),
-            end_together(last=(player, paused), before=[ready]),
+            end_together("replay.launch.py", [predictor], last=[player, paused], before=[ready]),
             RegisterEventHandler(OnProcessExit(target_action=ready, on_exit=begin)),
             GroupAction([PushRosNamespace(namespace), predictor]),
             ready,

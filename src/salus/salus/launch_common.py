@@ -9,6 +9,7 @@ from typing import Any
 from launch import Action, LaunchContext, Substitution
 from launch.actions import (
     DeclareLaunchArgument,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     Shutdown,
@@ -59,6 +60,13 @@ def common_arguments(params_file: str, use_sim_time: str) -> list[DeclareLaunchA
             "params_file",
             PathJoinSubstitution([FindPackageShare("salus"), "config", params_file]),
             "Parameters of the nodes that have no launch argument.",
+        ),
+        argument(
+            "on_exit",
+            "auto",
+            "When a process of SALUS ends: 'shutdown' ends everything that was launched, 'report' "
+            "only says so; auto: shutdown, unless another launch file includes this one.",
+            ("auto", "shutdown", "report"),
         ),
         argument("log_level", "info", "Least severity that is logged.", LOG_LEVELS),
         switch("use_sim_time", use_sim_time, "Whether nodes take the time from the clock topic."),
@@ -142,35 +150,59 @@ def node(
 
 
 def end_together(
-    last: Action | tuple[Action, ...] | None = None, before: Iterable[Action] = ()
+    launch_file: str,
+    own: Iterable[Action],
+    last: Iterable[Action] = (),
+    before: Iterable[Action] = (),
 ) -> RegisterEventHandler:
-    """End everything with any process; with an error unless it is `last` and its exit code is 0.
+    """End everything with any of SALUS's own processes; with an error unless it is one of `last`.
+
+    Processes of other launch files are never looked at: in somebody's bring-up a controller
+    spawner may end whenever it likes. There, SALUS's launch file is included, and ends nothing
+    itself: it says what ended. The argument `on_exit` chooses one or the other.
 
     Args:
-        last: the process whose good end is the good end of all, or several of which one is
-            started; None: there is none.
-        before: processes whose good end ends nothing.
+        launch_file: name of the launch file that this is for.
+        own: the processes that it starts.
+        last: those whose good end (code 0) is the good end of all.
+        before: those whose good end ends nothing.
     """
-    before = tuple(before)
-    last = last if isinstance(last, tuple) else (last,)
+    last, before = tuple(last), tuple(before)
+    own = (*own, *last, *before)
 
-    def on_exit(event: Any, context: LaunchContext) -> Shutdown | None:
+    def on_exit(event: Any, context: LaunchContext) -> Shutdown | LogInfo | None:
+        if event.action not in own or (event.returncode == 0 and event.action in before):
+            return None
         if context.is_shutdown:
             # The code of `last` only says then that it was not done yet.
             if event.returncode not in STOPPED and event.action not in last:
                 raise LaunchError(f"{event.process_name} ended with code {event.returncode}")
             return None
-        if event.returncode != 0:
-            raise LaunchError(
+        good = event.returncode == 0 and event.action in last
+        said = f"{event.process_name} is done"
+        if not good:
+            said = (
                 f"{event.process_name} ended with code {event.returncode}: see its messages above"
             )
-        if event.action in before:
-            return None
-        if event.action not in last:
-            raise LaunchError(f"{event.process_name} ended before it was told to")
-        return Shutdown(reason=f"{event.process_name} is done")
+        if not good and event.returncode == 0:
+            said = f"{event.process_name} ended before it was told to"
+        if not _ends_all(launch_file, context):
+            return LogInfo(msg=f"[{launch_file}] {said}; the other processes go on (on_exit)")
+        if good:
+            return Shutdown(reason=said)
+        raise LaunchError(said)
 
     return RegisterEventHandler(OnProcessExit(on_exit=on_exit))
+
+
+def _ends_all(launch_file: str, context: LaunchContext) -> bool:
+    given = context.perform_substitution(LaunchConfiguration("on_exit"))
+    return given == "shutdown" or (given == "auto" and _is_launched(launch_file))
+
+
+def _is_launched(launch_file: str) -> bool:
+    """Whether a launch file is the one on the command line, not one that another includes."""
+    return launch_file in map(os.path.basename, sys.argv)
 
 
 def check_arguments(launch_file: str, declared: Iterable[DeclareLaunchArgument]) -> OpaqueFunction:
@@ -188,7 +220,7 @@ def check_arguments(launch_file: str, declared: Iterable[DeclareLaunchArgument])
     known = [action.name for action in declared]
 
     def check(context: LaunchContext) -> None:
-        if launch_file not in map(os.path.basename, sys.argv):
+        if not _is_launched(launch_file):
             return
         for given in context.argv:
             name, separator, _ = given.partition(":=")

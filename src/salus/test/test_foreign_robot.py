@@ -19,6 +19,7 @@ from rclpy.qos import qos_profile_sensor_data
 from salus_msgs.msg import ActionCommand, FailureForecast, SignalInfo, VlaSignals
 from sensor_msgs.msg import Image, JointState
 
+from salus_core.actions import TOOL_MOTION
 from salus_ros import qos
 
 pytestmark = pytest.mark.ros
@@ -204,8 +205,21 @@ def test_a_policy_for_another_number_of_joints_does_not_start(monitor, tmp_path)
 
 
 def test_signals_of_ones_own_node_are_enough(monitor, watcher):
-    process, log = monitor("policy:=none", "vla_signals:=/cell/policy/signals", *TOPICS)
+    process, log = monitor(
+        "policy:=none",
+        "vla_signals:=/cell/policy/signals",
+        "signal_info:=/cell/policy/info",
+        *TOPICS,
+    )
     publisher = watcher.node.create_publisher(VlaSignals, "/cell/policy/signals", qos.RELIABLE)
+    info = watcher.node.create_publisher(SignalInfo, "/cell/policy/info", qos.LATCHED)
+    info.publish(
+        SignalInfo(
+            action_names=list(TOOL_MOTION.names),
+            action_units=list(TOOL_MOTION.units),
+            action_kinds=[str(kind) for kind in TOOL_MOTION.kinds],
+        )
+    )
     step = 0
 
     def tick():

@@ -1,4 +1,5 @@
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,14 @@ def test_every_launch_argument_has_a_description_and_a_default(ros2, tmp_path, f
         assert len(description) > 5, name
         assert "no description given" not in description, name
         assert default.startswith("(default:"), name
+
+
+def test_the_documented_line_works_in_the_repositorys_own_folder(ros2):
+    root = Path(__file__).resolve().parents[3]
+    command = ["ros2", "launch", "salus", "collect.launch.py", "--show-args"]
+    shown = subprocess.run(command, env=ros2, cwd=root, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "'episodes'" in shown.stdout
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ class ActionKind(StrEnum):
     """Component of the rotation vector of one control period [rad]."""
     JOINT_POSITION = "joint_position"
     """Target of a joint [rad, m]."""
+    JOINT_DELTA = "joint_delta"
+    """Change of a joint's position within one control period [rad, m]."""
     JOINT_VELOCITY = "joint_velocity"
     """Velocity of a joint [rad/s, m/s]."""
     GRIPPER = "gripper"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -42,7 +43,10 @@ FAILURE_NAMES: tuple[str, ...] = tuple(failure.name.lower() for failure in FAILU
 """Their names, in the same order."""
 
 HORIZONS_S: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
-"""Forecast horizons [s], ascending."""
+"""Forecast horizons [s], ascending, unless others are asked for."""
+
+MAX_HORIZONS = 16
+"""Bound of FailureForecast: up to 16 horizons of up to 16 types."""
 
 
 MAX_FAILURE_TYPES = 16
@@ -128,6 +132,21 @@ class Taxonomy:
         except TaxonomyError as error:
             raise TaxonomyError(f"{path}: {error}") from error
 
+    @property
+    def size(self) -> int:
+        """K, the number of types."""
+        return len(self.names)
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """Of all types: 1 to K."""
+        return tuple(range(1, len(self.names) + 1))
+
+    @property
+    def main(self) -> tuple[int, ...]:
+        """Codes of every type but timeout, which is nearly a clock and not worth an alarm."""
+        return tuple(code for code in self.codes if code != FailureType.TIMEOUT)
+
     def code(self, name: str) -> int:
         """The code of a type, 1 to K; 0 of the empty name.
 
@@ -157,3 +176,20 @@ class Taxonomy:
 
 BUILT_IN = Taxonomy()
 """collision, drop, missed_grasp and timeout."""
+
+
+def checked_horizons(horizons: Iterable[float]) -> tuple[float, ...]:
+    """Forecast horizons [s] as a tuple.
+
+    Raises:
+        ValueError: there are none or more than MAX_HORIZONS, or they are not positive, finite and
+            ascending.
+    """
+    found = tuple(float(seconds) for seconds in horizons)
+    if not 1 <= len(found) <= MAX_HORIZONS:
+        raise ValueError(f"horizons: {len(found)} are given, there must be 1 to {MAX_HORIZONS}")
+    if not all(0.0 < seconds < float("inf") for seconds in found):
+        raise ValueError(f"horizons must be positive and finite: {list(found)}")
+    if any(later <= sooner for sooner, later in pairwise(found)):
+        raise ValueError(f"horizons must be ascending: {list(found)}")
+    return found

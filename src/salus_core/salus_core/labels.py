@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from salus_core.failures import FAILURE_TYPES, HORIZONS_S, FailureType, Outcome
+from salus_core.failures import BUILT_IN, HORIZONS_S, Outcome, Taxonomy, checked_horizons
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,30 @@ def horizon_steps(control_period: float, horizons: Sequence[float] = HORIZONS_S)
         (H,) int64.
 
     Raises:
-        ValueError: a horizon is shorter than half a step, or the period is not positive.
+        ValueError: the horizons are not ascending, one is shorter than half a step, or the period
+            is not positive.
     """
     if not control_period > 0:
         raise ValueError(f"control_period must be positive: {control_period}")
+    horizons = checked_horizons(horizons)
     steps = np.rint(np.asarray(horizons, float) / control_period).astype(np.int64)
     if np.any(steps < 1):
-        raise ValueError(f"horizons {tuple(horizons)} s are below one step of {control_period} s")
+        raise ValueError(
+            f"horizons {horizons} s begin below one step of {control_period:g} s: leave the "
+            "shortest ones out"
+        )
     return steps
 
 
 def failure_labels(
     length: int,
     outcome: Outcome,
-    failure: FailureType,
+    failure: int,
     onset_step: int,
     control_period: float,
     intervened: bool = False,
     horizons: Sequence[float] = HORIZONS_S,
+    taxonomy: Taxonomy = BUILT_IN,
 ) -> Labels:
     """Label the steps of an episode.
 
@@ -61,29 +67,32 @@ def failure_labels(
     Args:
         length: recorded steps T.
         outcome: an ended episode's.
-        failure: not NONE exactly if `outcome` is FAILED.
+        failure: code of its type in the taxonomy; not 0 exactly if `outcome` is FAILED.
         onset_step: step of the onset; may equal `length` (the failure is seen in the observation
             that ends the episode, which is not a row). Only read if the outcome is FAILED.
         control_period: seconds per step.
         intervened: the supervisor changed an action of this episode.
         horizons: [s].
+        taxonomy: the K types.
 
     Raises:
         ValueError: the arguments contradict each other.
+        TaxonomyError: there is no such type.
     """
     if outcome == Outcome.RUNNING:
         raise ValueError("an episode that is still running has no labels")
-    if (outcome == Outcome.FAILED) != (failure != FailureType.NONE):
-        raise ValueError(f"outcome {outcome.name} contradicts failure {failure.name}")
+    name = taxonomy.name(failure)
+    if (outcome == Outcome.FAILED) != bool(name):
+        raise ValueError(f"outcome {outcome.name} contradicts failure '{name or 'none'}'")
     reach = horizon_steps(control_period, horizons)
     step = np.arange(length)
-    y = np.zeros((length, len(reach), len(FAILURE_TYPES)), bool)
+    y = np.zeros((length, len(reach), taxonomy.size), bool)
     valid = np.full((length, len(reach)), not intervened)
     if outcome == Outcome.FAILED:
         if not 0 <= onset_step <= length:
             raise ValueError(f"onset step {onset_step} lies outside the episode's 0 to {length}")
         ahead = (onset_step - step)[:, None]
-        y[:, :, FAILURE_TYPES.index(failure)] = (ahead > 0) & (ahead <= reach)
+        y[:, :, failure - 1] = (ahead > 0) & (ahead <= reach)
         valid &= ahead > 0
     elif outcome == Outcome.ABORTED:
         valid &= (step[:, None] + reach) < length

@@ -8,7 +8,6 @@ from salus_core.signals import (
     chunk_disagreement,
     fit_latent_statistics,
     gaussian_mixture_entropy,
-    ledoit_wolf,
     member_variance,
     token_entropy,
 )
@@ -76,19 +75,12 @@ def test_chunks_of_length_one_have_no_overlap():
         chunk_disagreement(np.zeros((2, 1, 7)), np.zeros((2, 1, 7)))
 
 
-def test_shrinkage_by_hand():
-    # x = (1,0), (-1,0), (0,1), (0,-1), each with a second copy scaled by 2 along the first axis:
-    # centred sums give S = diag(10, 4) / 8, trace / 2 = 0.875.
+def test_the_covariance_is_shrunk_as_ledoit_and_wolf_say():
+    # Centred sums give S = diag(10, 4) / 8, trace / 2 = 0.875; the shrinkage is 1.
     samples = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [2, 0], [-2, 0], [0, 1], [0, -1]], float)
-    # |S|^2 = 1.25^2 + 0.5^2 = 1.8125; dispersion = 1.8125 - 2 * 0.875^2 = 0.28125;
-    # mean |x|^4 = (1 * 6 + 16 * 2) / 8 = 4.75; error = (4.75 - 1.8125) / 8 = 0.3671875 > 0.28125.
-    covariance, shrinkage = ledoit_wolf(samples)
-    assert shrinkage == 1.0
-    assert covariance == pytest.approx(np.diag([0.875, 0.875]))
-    # Four times as many: the same S, error / 4.
-    covariance, shrinkage = ledoit_wolf(np.tile(samples, (4, 1)))
-    assert shrinkage == pytest.approx(0.3671875 / 4 / 0.28125)
-    assert np.trace(covariance) == pytest.approx(1.75)
+    statistics = fit_latent_statistics(samples)
+    factor = statistics.precision_cholesky
+    assert factor @ factor.T == pytest.approx(np.diag([1 / 0.875, 1 / 0.875]))
 
 
 def test_distance_of_training_latents_is_about_the_root_of_their_size():

@@ -53,6 +53,18 @@ def test_in_lockstep_a_tick_passes_only_when_the_command_of_its_step_has_come(ri
     assert fake.ticks == before + 1
 
 
+@pytest.mark.parametrize("count", [0, 6, 14, 65])
+def test_a_command_of_another_length_is_refused_with_both_lengths(rig, capfd, count):
+    client, fake = rig()
+    client.reset(seed=3)
+    client.until(lambda: (1, 0) in client.steps())
+    before = fake.ticks
+    client.command(0, [0.01] * count)
+    client.until(lambda: client.world._refused == 1)
+    assert fake.ticks == before
+    assert f"it has {count} numbers, but the action has 7 dimensions" in capfd.readouterr().err
+
+
 def test_a_missing_command_holds_the_pose_and_is_counted(rig):
     client, _ = rig(command_timeout=0.3)
     client.reset(seed=3)

@@ -3,6 +3,7 @@
 import importlib
 import time
 
+from oversized import any_action
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from salus_msgs.msg import ActionCommand
@@ -56,7 +57,7 @@ class Client:
         return future.result()
 
     def command(self, step, action=STAY, episode=1):
-        self.commands.publish(ActionCommand(episode=episode, step=step, action=action))
+        self.commands.publish(any_action(ActionCommand(episode=episode, step=step), action))
 
     def steps(self):
         return [(step.episode, step.step) for step in self.got["step"]]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 MOVING = ("revolute", "continuous", "prismatic")
 
@@ -28,27 +29,17 @@ class _Joint:
 def rotation_matrix(vector: np.ndarray) -> np.ndarray:
     """Rotation matrices of rotation vectors.
 
-    Source: Rodrigues' formula.
-
     Args:
         vector: (..., 3) [rad].
 
     Returns:
         (..., 3, 3).
     """
-    vector = np.asarray(vector, np.float64)
-    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(vector, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
-    # np.sinc is sin(pi x) / (pi x): both factors are exact at angle zero.
-    first = np.sinc(angle / np.pi)
-    second = 0.5 * np.sinc(angle / (2.0 * np.pi)) ** 2
-    return np.eye(3) + first * cross + second * (cross @ cross)
+    return _matrices(Rotation.from_rotvec(_rows(vector, 3)), vector)
 
 
 def rotation_vector(matrix: np.ndarray) -> np.ndarray:
-    """Rotation vectors of rotation matrices, by their quaternions: stable up to half a turn.
+    """Rotation vectors of rotation matrices.
 
     Args:
         matrix: (..., 3, 3).
@@ -56,30 +47,8 @@ def rotation_vector(matrix: np.ndarray) -> np.ndarray:
     Returns:
         (..., 3) [rad], of a length up to pi.
     """
-    matrix = np.asarray(matrix, np.float64)
-    flat = matrix.reshape(-1, 3, 3)
-    diagonal = np.einsum("nii->ni", flat)
-    trace = diagonal.sum(axis=1)
-    # Four times the squared components w, x, y, z; the largest is safe to divide by.
-    squares = np.column_stack([1.0 + trace, 1.0 + 2.0 * diagonal - trace[:, None]])
-    a, b, c = (flat[:, i, j] for i, j in ((2, 1), (0, 2), (1, 0)))
-    d, e, f = (flat[:, i, j] for i, j in ((1, 2), (2, 0), (0, 1)))
-    rows = np.stack(
-        [
-            np.column_stack([squares[:, 0], a - d, b - e, c - f]),
-            np.column_stack([a - d, squares[:, 1], c + f, b + e]),
-            np.column_stack([b - e, c + f, squares[:, 2], a + d]),
-            np.column_stack([c - f, b + e, a + d, squares[:, 3]]),
-        ],
-        axis=1,
-    )
-    quaternion = rows[np.arange(len(flat)), squares.argmax(axis=1)]
-    quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
-    quaternion *= np.where(quaternion[:, :1] < 0.0, -1.0, 1.0)
-    length = np.linalg.norm(quaternion[:, 1:], axis=1)
-    angle = 2.0 * np.arctan2(length, quaternion[:, 0])
-    factor = np.divide(angle, length, out=np.full_like(angle, 2.0), where=length > 1e-12)
-    return (quaternion[:, 1:] * factor[:, None]).reshape((*matrix.shape[:-2], 3))
+    found = Rotation.from_matrix(_rows(matrix, 3, 3)).as_rotvec()
+    return found.reshape(np.shape(matrix)[:-1])
 
 
 def euler_matrix(angles: np.ndarray) -> np.ndarray:
@@ -91,9 +60,7 @@ def euler_matrix(angles: np.ndarray) -> np.ndarray:
     Returns:
         (..., 3, 3), Rz(yaw) Ry(pitch) Rx(roll).
     """
-    angles = np.asarray(angles, np.float64)
-    turns = [rotation_matrix(angles[..., i, None] * np.eye(3)[i]) for i in range(3)]
-    return turns[2] @ turns[1] @ turns[0]
+    return _matrices(Rotation.from_euler("xyz", _rows(angles, 3)), angles)
 
 
 def euler_angles(matrix: np.ndarray) -> np.ndarray:
@@ -105,14 +72,12 @@ def euler_angles(matrix: np.ndarray) -> np.ndarray:
     Returns:
         (..., 3) [rad]; pitch within -pi/2 and pi/2.
     """
-    roll = np.arctan2(matrix[..., 2, 1], matrix[..., 2, 2])
-    pitch = np.arcsin(np.clip(-matrix[..., 2, 0], -1.0, 1.0))
-    yaw = np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0])
-    return np.stack([roll, pitch, yaw], axis=-1)
+    found = Rotation.from_matrix(_rows(matrix, 3, 3)).as_euler("xyz")
+    return found.reshape(np.shape(matrix)[:-1])
 
 
 def quaternion_matrix(quaternion: np.ndarray) -> np.ndarray:
-    """Rotation matrix of a unit quaternion.
+    """Rotation matrix of a quaternion.
 
     Args:
         quaternion: (4,) x, y, z, w.
@@ -120,14 +85,15 @@ def quaternion_matrix(quaternion: np.ndarray) -> np.ndarray:
     Returns:
         (3, 3).
     """
-    x, y, z, w = np.asarray(quaternion, np.float64) / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return Rotation.from_quat(quaternion).as_matrix()
+
+
+def _rows(values: np.ndarray, *shape: int) -> np.ndarray:
+    return np.asarray(values, np.float64).reshape(-1, *shape)
+
+
+def _matrices(rotations: Rotation, given: np.ndarray) -> np.ndarray:
+    return rotations.as_matrix().reshape(*np.shape(given)[:-1], 3, 3)
 
 
 class Chain:

@@ -64,6 +64,15 @@ class Options:
             raise BackendError(f"{self.where}: '{name}' must be a number{bounds}, is {value!r}")
         return float(value)
 
+    def numbers(self, name: str, minimum: float | None = None) -> list[float]:
+        """A list of finite numbers from the minimum on."""
+        values = self.take(name)
+        if not isinstance(values, list):
+            raise BackendError(f"{self.where}: '{name}' must be a list of numbers, is {values!r}")
+        given = {str(index): value for index, value in enumerate(values)}
+        entries = Options(given, f"{self.where}: {name}")
+        return [entries.number(index, minimum=minimum) for index in given]
+
     def integer(self, name: str, default: Any = REQUIRED, minimum: int | None = None) -> Any:
         """A whole number from the minimum on; or the default."""
         value = self.number(name, default, minimum)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from salus_core.episode_store.schema import Camera, RunSchema
-from salus_core.runtime.monitor import step_input
+from salus_core.runtime.monitor import step_input, tool_translation
 from salus_core.signals import (
     SIGNAL_DEFINITIONS,
     SIGNAL_NAMES,
@@ -36,7 +36,7 @@ class MonitoredPolicy:
     Args:
         backend: The loaded policy.
         window: Steps of the windowed signals.
-        joint_lower: (J,) lower joint limits [rad].
+        joint_lower: (J,) lower joint limits [rad]; empty: not known.
         joint_upper: (J,) upper joint limits [rad].
     """
 
@@ -50,6 +50,7 @@ class MonitoredPolicy:
         self._backend = backend
         self.info: PolicyInfo = backend.info
         self._signals = signal_computer(self.info, window, joint_lower, joint_upper)
+        self._translation = tool_translation(self.info.action)
         self._episode: int | None = None
         self._step = -1
 
@@ -118,8 +119,10 @@ class MonitoredPolicy:
         self._step = observation.step
         output = self._backend.act(observation)
         self.info.check(output)
-        command = get_command(episode, observation.step - 1) if observation.step > 0 else None
-        inputs = step_input(observation, output, command)
+        command = None
+        if observation.step > 0 and self._translation is not None:
+            command = get_command(episode, observation.step - 1)
+        inputs = step_input(observation, output, command, self._translation)
         try:
             return output, self._signals.update(inputs)
         except ValueError as error:
@@ -182,7 +185,7 @@ def signal_computer(
     Args:
         info: Of the policy.
         window: Steps of the windowed signals.
-        joint_lower: (J,) lower limits of the policy's joints [rad].
+        joint_lower: (J,) lower limits of the policy's joints [rad]; empty: not known.
         joint_upper: (J,) upper limits of the same [rad].
     """
     return SignalComputer(
@@ -190,8 +193,8 @@ def signal_computer(
         window=window,
         member_kind=info.member_kind,
         latent_statistics=info.latent_statistics,
-        joint_lower=joint_lower,
-        joint_upper=joint_upper,
+        joint_lower=joint_lower or None,
+        joint_upper=joint_upper or None,
     )
 
 
@@ -203,6 +206,7 @@ def run_schema(
     joint_names: Sequence[str],
     cameras: Sequence[Camera],
     has_joint_limits: bool = True,
+    has_tool_pose: bool = True,
 ) -> RunSchema:
     """Describes a run of a policy, as a recorder does from SignalInfo and EpisodeSetup.
 
@@ -214,6 +218,7 @@ def run_schema(
         joint_names: Of the recorded joints.
         cameras: Whose images are stored.
         has_joint_limits: The limits of the policy's joints are known.
+        has_tool_pose: The robot tells where its tool is.
     """
     return RunSchema(
         control_period=control_period,
@@ -229,15 +234,17 @@ def run_schema(
                 has_latent=info.embedding_size > 0,
                 has_latent_statistics=info.latent_statistics is not None,
                 has_joint_limits=has_joint_limits,
+                has_tool_motion=has_tool_pose and info.has_tool_motion,
             )
         ),
         cameras=tuple(cameras),
         joint_names=tuple(joint_names),
         object_names=tuple(object_names),
-        action_names=tuple(info.action_names),
-        action_units=tuple(info.action_units),
         # Rounded as in SignalInfo, so that runs of both kinds have equal attributes.
-        action_scale=tuple(float(np.float32(scale)) for scale in info.action_scale),
+        action=replace(
+            info.action, scale=tuple(float(np.float32(scale)) for scale in info.action_scale)
+        ),
+        policy_action=None if info.policy_action is None else replace(info.policy_action, scale=()),
         signal_window=window,
         embedding_size=info.embedding_size,
         chunk_shape=info.chunk_shape,
@@ -252,8 +259,8 @@ def run_schema(
             chunk_shape=info.chunk_shape,
             members=info.members,
             member_kind=info.member_kind,
-            action_names=info.action_names,
-            action_units=info.action_units,
-            action_scale=info.action_scale,
+            action_names=info.action.names,
+            action_units=info.action.units,
+            action_scale=info.action.scale,
         ),
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from salus_policies.action_space import JOINT_UNITS, ActionSpace, joint_order
-from salus_policies.backends.base import BackendError, Observation
+from salus_policies.action_adapter import joint_order
+from salus_policies.action_space import JOINT_UNITS, ActionSpace
+from salus_policies.backends.base import BackendError, Observation, require_seen
 from salus_policies.kinematics import euler_angles, quaternion_matrix, rotation_vector
 from salus_policies.options import Options
 from salus_policies.robot import RobotDescription
@@ -30,6 +31,18 @@ STATE_SIZES: Mapping[str, int | None] = {
     "zero": 1,
 }
 """Parts of a state vector and their sizes; None: as many as the robot has joints."""
+OBSERVED: Mapping[str, tuple[str, ...]] = {
+    "tool_position": ("tool_position",),
+    "tool_quaternion": ("tool_quaternion",),
+    "tool_rotation_vector": ("tool_quaternion",),
+    "tool_euler_xyz": ("tool_quaternion",),
+    "gripper_width": ("gripper_width",),
+    "gripper_opening": ("gripper_width",),
+    "finger_positions": ("gripper_width",),
+    "joint_positions": ("joint_positions",),
+    "joint_velocities": ("joint_velocities",),
+}
+"""Fields of Observation that a part is made of."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +124,16 @@ class StateLayout:
             )
 
     def vector(self, observation: Observation) -> np.ndarray:
-        """The state of one observation: float32, the parts one after the other."""
+        """The state of one observation: float32, the parts one after the other.
+
+        Raises:
+            PolicyOutputError: The robot does not tell what a part is made of.
+        """
         parts = [np.atleast_1d(self._part(name, observation)) for name in self.parts]
         return np.concatenate(parts).astype(np.float32)
 
     def _part(self, name: str, seen: Observation) -> np.ndarray | float:
+        require_seen(seen, *OBSERVED.get(name, ()))
         if name in ("tool_rotation_vector", "tool_euler_xyz"):
             matrix = quaternion_matrix(seen.tool_quaternion)
             return (euler_angles if name == "tool_euler_xyz" else rotation_vector)(matrix)

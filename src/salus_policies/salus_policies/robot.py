@@ -1,5 +1,6 @@
 """What a policy must know of the robot that it drives."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +22,8 @@ class RobotDescription:
 
     Attributes:
         joint_names: In the order of Observation.joint_positions.
-        joint_lower: Lower limits [rad].
-        joint_upper: Upper limits [rad].
+        joint_lower: Lower limits [rad]; -inf: the joint has none; empty: not known.
+        joint_upper: Upper limits [rad]; inf: the joint has none; empty: not known.
         urdf: The robot's URDF as XML; empty: not given, then no policy with joint angles as
             actions can be used.
         tool_link: Link of the URDF whose pose is tool_pose; empty: the last one.
@@ -40,13 +41,15 @@ class RobotDescription:
         Raises:
             RobotError: Numbers of joints and limits differ, or the URDF does not fit.
         """
-        for name in ("joint_lower", "joint_upper"):
+        if bool(self.joint_lower) != bool(self.joint_upper):
+            raise RobotError("joint_lower and joint_upper must be given together, or neither")
+        for name in ("joint_lower", "joint_upper") if self.joint_lower else ():
             if len(getattr(self, name)) != len(self.joint_names):
                 raise RobotError(
                     f"{name} has {len(getattr(self, name))} values for {len(self.joint_names)} "
                     "joint_names"
                 )
-        if self.urdf:
+        if self.urdf and self.joint_lower:
             self._check_limits()
 
     @cached_property
@@ -81,8 +84,9 @@ class RobotDescription:
         """Plain JSON values; the inverse of `from_dict`."""
         return {
             "joint_names": list(self.joint_names),
-            "joint_lower": list(self.joint_lower),
-            "joint_upper": list(self.joint_upper),
+            # JSON has no infinity.
+            "joint_lower": [None if math.isinf(value) else value for value in self.joint_lower],
+            "joint_upper": [None if math.isinf(value) else value for value in self.joint_upper],
             "urdf": self.urdf,
             "tool_link": self.tool_link,
         }
@@ -97,8 +101,8 @@ class RobotDescription:
         try:
             return cls(
                 tuple(values["joint_names"]),
-                tuple(values["joint_lower"]),
-                tuple(values["joint_upper"]),
+                tuple(-math.inf if low is None else low for low in values["joint_lower"]),
+                tuple(math.inf if high is None else high for high in values["joint_upper"]),
                 values.get("urdf", ""),
                 values.get("tool_link", ""),
             )

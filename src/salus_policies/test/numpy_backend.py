@@ -1,14 +1,15 @@
 """A policy of a few matrices in NumPy, for any number of joints: it starts in no time."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from salus_core.actions import TOOL_MOTION, ActionSpec
 from salus_policies.backends.base import (
-    ACTION_NAMES,
-    ACTION_UNITS,
     BackendError,
     PolicyBackend,
     PolicyInfo,
@@ -18,18 +19,26 @@ from salus_policies.backends.base import (
 
 MEMBERS, CHUNK, LATENT = 3, 4, 6
 SCALE = np.array([0.01] * 3 + [0.1] * 3 + [1.0])
+TOOL = replace(TOOL_MOTION, scale=tuple(SCALE.tolist()))
 
 
-def make_checkpoint(folder, seed=0, joints=7, camera="front", size=(32, 32)):
+def joint_positions(names, scale=0.01):
+    """Targets of joints, as many as there are names."""
+    count = len(names)
+    return ActionSpec.of(names, ("rad",) * count, ("joint_position",) * count, (scale,) * count)
+
+
+def make_checkpoint(folder, seed=0, joints=7, camera="front", size=(32, 32), action=TOOL):
     folder = Path(folder)
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     tensors = {
         "encoder": random.normal(0, 0.3, (3 + joints, LATENT)),
-        "heads": random.normal(0, 0.3, (MEMBERS, LATENT, CHUNK * 7)),
+        "heads": random.normal(0, 0.3, (MEMBERS, LATENT, CHUNK * action.size)),
         "size": np.array(size),
     }
     save_file(tensors, folder / f"{camera}.safetensors")
+    (folder / "action.json").write_text(json.dumps(action.to_dict()))
     return folder
 
 
@@ -49,9 +58,7 @@ class NumpyBackend(PolicyBackend):
             policy=str(checkpoint),
             weights_hash=hash_files(Path(checkpoint), files),
             cameras={files[0].stem: tuple(int(edge) for edge in tensors["size"])},
-            action_scale=tuple(SCALE.tolist()),
-            action_names=ACTION_NAMES,
-            action_units=ACTION_UNITS,
+            action=ActionSpec.of(**json.loads((Path(checkpoint) / "action.json").read_text())),
             control_period=1 / 30,
             members=MEMBERS,
             member_kind="checkpoints",
@@ -77,12 +84,16 @@ class NumpyBackend(PolicyBackend):
         (image,) = observation.images.values()
         inputs = np.concatenate([image.mean(axis=(0, 1)) / 255.0, observation.joint_positions])
         latent = np.tanh(inputs @ self._tensors["encoder"])
-        chunks = (latent @ self._tensors["heads"]).reshape(MEMBERS, CHUNK, 7) * SCALE
-        chunks[..., 6] = 1.0
+        action, scale = self._info.action, np.array(self._info.action_scale)
+        chunks = (latent @ self._tensors["heads"]).reshape(MEMBERS, CHUNK, action.size) * scale
+        chunks[..., action.indices("gripper")] = 1.0
+        # Targets near where the joints are.
+        targets = action.indices("joint_position")
+        chunks[..., targets] += observation.joint_positions[: len(targets)]
         return PolicyOutput(
             action=chunks[:, 0].mean(axis=0),
             member_means=chunks[:, 0],
-            member_stds=np.broadcast_to(SCALE, (MEMBERS, 7)).copy(),
+            member_stds=np.broadcast_to(scale, (MEMBERS, action.size)).copy(),
             chunks=chunks,
             latent=latent,
         )

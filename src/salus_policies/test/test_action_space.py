@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import yaml
+from scipy.spatial.transform import Rotation
 from test_kinematics import ARM, LOWER, PANDA, UPPER
 
-from salus_policies.action_space import ActionAdapter, ActionSpace
-from salus_policies.backends.base import BackendError, Observation
+from salus_policies.action_adapter import ActionAdapter
+from salus_policies.action_space import ActionSpace
+from salus_policies.backends.base import BackendError, Observation, PolicyOutputError
 from salus_policies.kinematics import Chain, rotation_matrix
 from salus_policies.options import Options
 from salus_policies.policy_config import find_config, read_config
@@ -39,8 +41,8 @@ def space(base, **changes):
 def convert(declared, actions, robot=ROBOT, turned=None, joints=REST):
     actions = np.atleast_2d(np.asarray(actions, float))
     adapter = ActionAdapter(declared, robot, actions.shape[-1])
-    rotation = np.eye(3) if turned is None else turned
-    return adapter.convert(actions[None], joints, rotation)[0]
+    quaternion = None if turned is None else Rotation.from_matrix(turned).as_quat()
+    return adapter.convert(actions[None], joints, quaternion)[0]
 
 
 def test_a_change_of_the_tool_in_the_base_passes_through():
@@ -125,9 +127,14 @@ def test_joint_changes_add_up_and_another_order_of_joints_is_put_right():
 @pytest.mark.parametrize(
     ("declared", "size", "robot", "match"),
     [
-        (space(TOOL), 6, ROBOT, "gives actions of 6 numbers, but.*7 .*translation 3, rotation 3"),
+        (
+            space(TOOL),
+            6,
+            ROBOT,
+            "gives actions of 6 numbers, but.*7 .*tool_rotation 3",
+        ),
         (space(TOOL), 32, ROBOT, "of 32 numbers"),
-        (space(JOINTS), 7, ROBOT, "of 7 numbers, but.* 8 .*joints 7, gripper 1"),
+        (space(JOINTS), 7, ROBOT, "of 7 numbers, but.* 8 .*joint_position 7, gripper 1"),
         (
             space(JOINTS, joints=list(ARM[:6])),
             7,
@@ -156,7 +163,7 @@ def test_a_policy_that_does_not_fit_the_robot_is_refused(declared, size, robot, 
 def test_angles_in_degrees_declared_as_radians_are_found_out():
     means = np.array([0.0, -17.0, 0.0, -126.0, 0.0, 109.0, 45.0, 0.04])
     ActionAdapter(space(JOINTS, joint_unit="deg"), ROBOT, 8, means)
-    with pytest.raises(BackendError, match=r"joint_unit 'rad' cannot be right.*'panda_joint2'"):
+    with pytest.raises(BackendError, match=r"unit 'rad' cannot be right.*'panda_joint2'"):
         ActionAdapter(space(JOINTS), ROBOT, 8, means)
 
 
@@ -180,6 +187,92 @@ def test_angles_in_degrees_declared_as_radians_are_found_out():
 def test_declarations_that_cannot_be_meant_are_named(base, changes, match):
     with pytest.raises(BackendError, match=match):
         space(base, **changes)
+
+
+ARMS = [f"{side}_joint_{i}" for side in ("left", "right") for i in range(1, 7)]
+NATIVE = {
+    "space": "native",
+    "names": [*ARMS, "left_gripper", "right_gripper"],
+    "units": ["rad"] * 12 + ["1"] * 2,
+    "kinds": ["joint_position"] * 12 + ["gripper"] * 2,
+    "scale": [0.05] * 12 + [1.0] * 2,
+}
+
+
+def test_native_joint_positions_of_two_arms_are_proposed_as_they_are():
+    declared = space(NATIVE, padding=18)
+    robot = RobotDescription(tuple(ARMS), (), ())  # no limits, no kinematics
+    actions = np.random.default_rng(0).normal(size=(2, 3, 32))
+    adapter = ActionAdapter(declared, robot, 32)
+    np.testing.assert_array_equal(adapter.convert(actions, None, None), actions[..., :14])
+    assert adapter.own(actions[0, 0]) is None
+    assert declared.policy_action is None
+    assert declared.action.size == 14
+    assert declared.action.scale == (0.05,) * 12 + (1.0,) * 2
+
+
+def test_native_degrees_and_per_cent_become_rad_and_openings():
+    declared = space(
+        {
+            "space": "native",
+            "names": ["shoulder", "elbow", "jaw"],
+            "units": ["deg", "deg", "%"],
+            "kinds": ["joint_position", "joint_position", "gripper"],
+            "scale": [1.0, 2.0, 50.0],
+        }
+    )
+    adapter = ActionAdapter(declared, RobotDescription(("shoulder", "elbow"), (), ()), 3)
+    own = np.array([90.0, -180.0, 25.0])
+    np.testing.assert_allclose(
+        adapter.convert(own[None, None], None, None)[0, 0], [np.pi / 2, -np.pi, 0.25]
+    )
+    np.testing.assert_array_equal(adapter.own(own), own)
+    assert declared.action.units == ("rad", "rad", "1")
+    assert declared.policy_action.units == ("deg", "deg", "%")
+    assert declared.action.scale == pytest.approx((np.pi / 180, np.pi / 90, 0.5))
+
+
+def test_the_policys_own_numbers_travel_beside_the_motion_of_the_tool():
+    declared = space(JOINTS, joint_unit="deg", padding=2)
+    own = np.append(np.degrees(REST), [0.04, 9.0, 9.0])
+    adapter = ActionAdapter(declared, ROBOT, 10)
+    np.testing.assert_array_equal(adapter.own(own), own[:8])
+    assert declared.policy_action.names == (*ARM, "gripper")
+    assert declared.policy_action.units == ("deg",) * 7 + ("1",)
+    assert [*declared.policy_action.kinds] == ["joint_position"] * 7 + ["gripper"]
+    assert declared.action.size == 7
+
+
+def test_what_the_robot_does_not_tell_is_asked_for_by_name():
+    needs_joints = ActionAdapter(space(JOINTS), ROBOT, 8)
+    with pytest.raises(PolicyOutputError, match="joint_states is missing"):
+        needs_joints.convert(np.zeros((1, 1, 8)), None, None)
+    needs_tool = ActionAdapter(space(TOOL, frame="tool"), ROBOT, 7)
+    with pytest.raises(PolicyOutputError, match="tool_pose is missing"):
+        needs_tool.convert(np.zeros((1, 1, 7)), REST, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"names": ["a"] * 14}, "hold a name twice"),
+        ({"names": ARMS}, "14 action units are given for 12 action names"),
+        ({"kinds": ["torque"] * 14}, "action kind 'torque' does not exist: use tool_translation"),
+        ({"units": ["turns"] * 14}, "the unit of 'left_joint_1' is 'turns'.* one of rad, m"),
+        ({"scale": [0.1] * 13 + [0.0]}, "scale: '13' must be a number"),
+        ({"scale": 0.1}, "'scale' must be a list of numbers"),
+        ({"gripper": {"fixed": 1.0}}, "unknown entries gripper"),
+        ({"names": [f"j{i}" for i in range(65)]}, "1 to 64 dimensions, not 65"),
+    ],
+)
+def test_native_actions_that_cannot_be_meant_are_named(changes, match):
+    with pytest.raises(BackendError, match=match):
+        space(NATIVE, **changes)
+
+
+def test_a_native_policy_of_another_size_is_refused_with_both_sizes():
+    with pytest.raises(BackendError, match=r"actions of 7 numbers, but its .* 14 "):
+        ActionAdapter(space(NATIVE), RobotDescription(tuple(ARMS), (), ()), 7)
 
 
 CONFIG = {
@@ -237,6 +330,21 @@ def test_a_state_is_put_together_as_declared(tmp_path, state, expected):
     np.testing.assert_allclose(layout.vector(observation()), expected, atol=1e-5)
     with pytest.raises(BackendError, match=f"takes a state of 20 numbers.* {len(expected)} "):
         layout.bind(ROBOT, 20)
+
+
+@pytest.mark.parametrize(
+    ("part", "lacks"),
+    [
+        ("tool_euler_xyz", "tool_quaternion"),
+        ("gripper_width", "gripper_width"),
+        ("tool_position", "tool_position"),
+    ],
+)
+def test_a_state_that_the_robot_does_not_tell_is_not_made_up(tmp_path, part, lacks):
+    layout = config(tmp_path, state={"parts": [part]}).state
+    layout.bind(ROBOT, len(layout.vector(observation())))
+    with pytest.raises(PolicyOutputError, match=f"needs {lacks}, which the robot does not tell"):
+        layout.vector(observation(**{lacks: None}))
 
 
 @pytest.mark.parametrize(

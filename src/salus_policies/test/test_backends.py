@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tiny_backend import NAME, TinyBackend, make_checkpoint
 
+from salus_core.actions import TOOL_MOTION, ActionSpec
 from salus_core.signals import LatentStatistics
 from salus_policies.backends import registry
 from salus_policies.backends.base import (
@@ -23,9 +24,7 @@ def info(**changes):
         "policy": "p",
         "weights_hash": "0",
         "cameras": {"front": (32, 32)},
-        "action_scale": (1.0,) * 7,
-        "action_names": tuple("abcdefg"),
-        "action_units": ("m",) * 7,
+        "action": ActionSpec.of("abcdefg", ("m",) * 7, ("joint_position",) * 7, (1.0,) * 7),
         "control_period": 0.1,
         "members": 2,
         "member_kind": "checkpoints",
@@ -61,11 +60,10 @@ def test_backends_are_imported_only_when_used(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"action_scale": (1.0,) * 6}, "action_scale has 6 entries"),
+        ({"action": TOOL_MOTION}, "no scale"),
         ({"member_kind": "dropout"}, "member_kind 'dropout'"),
-        ({"cameras": {}}, "names no camera"),
-        ({"embedding_size": 2000}, "2000 > 1024"),
-        ({"chunk_length": 1000}, "> 8192"),
+        ({"embedding_size": 16385}, "16385 > 16384"),
+        ({"chunk_length": 5000}, "2 x 5000 x 7 > 65536"),
         (
             {"embedding_size": 4, "latent_statistics": LatentStatistics(np.zeros(3), np.eye(3), 9)},
             "for 3 elements, its latent has 4",

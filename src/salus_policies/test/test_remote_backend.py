@@ -12,10 +12,11 @@ import time
 
 import numpy as np
 import pytest
-from numpy_backend import NumpyBackend, make_checkpoint
+from numpy_backend import NumpyBackend, joint_positions, make_checkpoint
 from policy_server import ServerProcess, free_port
 from test_action_space import ROBOT, observation
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.signals import LatentStatistics
 from salus_policies.backends.base import (
     BackendError,
@@ -157,7 +158,7 @@ def test_another_version_of_the_protocol_is_refused(process):
         protocol.send(connection, Message("hello", {"protocol": 99}))
         answer = protocol.receive(connection)
     assert answer.kind == "error"
-    assert "speaks protocol 1, the client 99" in answer.fields["message"]
+    assert "speaks protocol 2, the client 99" in answer.fields["message"]
 
 
 def pair():
@@ -319,7 +320,7 @@ def test_a_server_that_is_back_and_slow_to_bind_costs_actions_and_never_the_node
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("action_scale", (0.5,) * 7),
+        ("action", dataclasses.replace(TOOL_MOTION, scale=(0.5,) * 7)),
         ("member_kind", "samples"),
         ("config_hash", "1"),
         ("latent_statistics", LatentStatistics(np.zeros(6), np.eye(6), 9)),
@@ -394,3 +395,52 @@ def test_the_servers_modules_need_no_ros():
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert backend_class("remote") is RemoteBackend
+
+
+@pytest.mark.parametrize("count", [0, 6, 14, 65])
+def test_an_observation_of_another_number_of_joints_is_refused_with_both_numbers(process, count):
+    backend = connect(process)
+    with pytest.raises(PolicyOutputError, match=rf"{count} joint positions, but .* to 7 joints"):
+        backend.act(observation(images=seen(0).images, joint_positions=np.zeros(count)))
+    assert backend.act(seen(0)).action.shape == (7,)
+    backend._close()
+
+
+@pytest.mark.parametrize("count", [0, 6, 14, 65])
+def test_a_policy_that_breaks_its_promise_is_refused_by_its_own_server(policy, config, count):
+    class Breaking(NumpyBackend):
+        def act(self, seen):
+            return dataclasses.replace(super().act(seen), action=np.zeros(count))
+
+    with serve(Breaking.load(str(policy), LoadOptions())) as serving:
+        remote = RemoteBackend.load(
+            "{}:{}".format(*serving.address), LoadOptions(config=config(act=1))
+        )
+        remote.bind(ROBOT)
+        with pytest.raises(PolicyOutputError, match=rf"shape \({count},\), expected \(7,\)"):
+            remote.act(seen(0))
+    remote._close()
+
+
+def test_a_robot_without_tool_and_gripper_and_a_policy_of_fourteen_joints(tmp_path, config):
+    names = [f"joint_{i}" for i in range(14)]
+    folder = make_checkpoint(tmp_path / "arms", joints=14, action=joint_positions(names))
+    with serve(NumpyBackend.load(str(folder), LoadOptions())) as serving:
+        remote = RemoteBackend.load(
+            "{}:{}".format(*serving.address), LoadOptions(config=config(act=1))
+        )
+        remote.bind(RobotDescription(tuple(names), (), ()))
+        at = dataclasses.replace(
+            seen(0),
+            joint_positions=np.linspace(0, 1, 14),
+            joint_velocities=None,
+            tool_position=None,
+            tool_quaternion=None,
+            gripper_width=None,
+        )
+        output = remote.act(at)
+    remote._close()
+    assert remote.info.action == joint_positions(names)
+    assert remote.info.policy_action is None
+    assert output.action == pytest.approx(at.joint_positions, abs=0.05)
+    assert output.chunks.shape == remote.info.chunk_shape == (3, 4, 14)

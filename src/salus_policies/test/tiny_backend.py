@@ -1,11 +1,13 @@
 """A real policy of a few hundred weights: a torch network per member, read from safetensors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from salus_core.actions import TOOL_MOTION
 from salus_policies.backends.base import (
     BackendError,
     PolicyBackend,
@@ -61,9 +63,7 @@ class TinyBackend(PolicyBackend):
             policy=str(checkpoint),
             weights_hash=hash_files(Path(checkpoint), paths),
             cameras={(Path(checkpoint) / "camera.txt").read_text(): (SIZE, SIZE)},
-            action_scale=(0.01,) * 3 + (0.1,) * 3 + (1.0,),
-            action_names=("x", "y", "z", "rx", "ry", "rz", "gripper"),
-            action_units=("m",) * 3 + ("rad",) * 3 + ("1",),
+            action=replace(TOOL_MOTION, scale=(0.01,) * 3 + (0.1,) * 3 + (1.0,)),
             control_period=1 / 30,
             members=MEMBERS,
             member_kind="checkpoints",

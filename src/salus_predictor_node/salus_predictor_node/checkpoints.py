@@ -7,7 +7,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from salus_msgs.msg import FailureForecast, ForecastInfo, SignalInfo, VlaSignals
 
-from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, HORIZONS_S, FailureType
+from salus_core.failures import FAILURE_NAMES, OTHER_FAILURE
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
 from salus_core.predictors.interface import alarm_score, risk
 from salus_core.predictors.model import NeuralPredictor, Source
@@ -54,7 +54,14 @@ def source_of(info: SignalInfo, predictor: NeuralPredictor) -> Source:
         # The body's state does not come from the policy: it is checked message by message.
         proprioception_names=predictor.source.proprioception_names,
         control_period=info.control_period,
+        action_names=tuple(info.action_names),
+        action_kinds=tuple(info.action_kinds),
     )
+
+
+def _code(code: int) -> int:
+    """The number in messages of a type of a taxonomy: its own only if it is built in."""
+    return code if code <= len(FAILURE_NAMES) else OTHER_FAILURE
 
 
 def info_message(predictor: NeuralPredictor | None, name: str, stamp: Time) -> ForecastInfo:
@@ -71,9 +78,9 @@ def info_message(predictor: NeuralPredictor | None, name: str, stamp: Time) -> F
         return info
     info.predictor = name
     info.predictor_hash = predictor.hash
-    info.horizons = array("f", HORIZONS_S)
-    info.failure_names = list(FAILURE_NAMES)
-    info.failure_types = bytes(FAILURE_TYPES)
+    info.horizons = array("f", predictor.horizons)
+    info.failure_names = list(predictor.taxonomy.names)
+    info.failure_types = bytes(_code(code) for code in predictor.taxonomy.codes)
     info.schema_hash = predictor.source.schema_hash
     if predictor.band is not None:
         info.alarm_rate = predictor.band.alpha
@@ -99,10 +106,11 @@ def fill_forecast(
     """
     forecast.probabilities = array("f", probabilities.ravel().tolist())
     forecast.risk = float(risk(probabilities))
-    forecast.score = float(alarm_score(probabilities, outlook))
+    forecast.score = float(alarm_score(probabilities, predictor.taxonomy, outlook))
     kind = int(np.argmax(probabilities[-1] if outlook is None else outlook))
-    forecast.likeliest_failure = int(FailureType(FAILURE_TYPES[kind]))
-    forecast.likeliest_horizon = HORIZONS_S[-1]
+    forecast.likeliest_failure = _code(kind + 1)
+    forecast.likeliest_failure_name = predictor.taxonomy.name(kind + 1)
+    forecast.likeliest_horizon = predictor.horizons[-1]
     if predictor.band is None:
         return
     edge = float(predictor.band.edge(signals.step))
@@ -112,4 +120,4 @@ def fill_forecast(
     threshold = edge if outlook is None else _LIKELY
     passing = np.flatnonzero(probabilities[:, kind] > threshold)
     if passing.size:
-        forecast.likeliest_horizon = HORIZONS_S[passing[0]]
+        forecast.likeliest_horizon = predictor.horizons[passing[0]]

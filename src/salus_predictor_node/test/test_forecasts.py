@@ -9,7 +9,7 @@ from salus_msgs.msg import EpisodeStatus, FailureForecast, SignalInfo
 from salus_core.failures import HORIZONS_S
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.features import StepInputs
-from salus_core.predictors.interface import ALARM_TYPES, risk
+from salus_core.predictors.interface import risk
 
 pytestmark = pytest.mark.ros
 
@@ -69,7 +69,7 @@ def test_live_forecasts_equal_those_of_the_recording(rig, data, folder):
     for forecast, row in zip(rig.forecasts, rows, strict=True):
         step = int(data.step[row])
         assert (forecast.episode, forecast.step) == (7 + data.episode[row], step)
-        assert forecast.score == pytest.approx(risk(offline[row], ALARM_TYPES), abs=1e-6)
+        assert forecast.score == pytest.approx(risk(offline[row], data.taxonomy.main), abs=1e-6)
         assert forecast.risk == pytest.approx(risk(offline[row]), abs=1e-6)
         assert forecast.band == pytest.approx(float(predictor.band.edge(step)), rel=1e-6)
         assert forecast.alarm == (forecast.score > predictor.band.edge(step))
@@ -105,7 +105,7 @@ def test_an_outlook_is_what_the_alarm_and_the_likeliest_failure_look_at(ros, dat
         assert forecast.score == pytest.approx(score[row], abs=1e-6)
         assert forecast.alarm == (forecast.score > predictor.band.edge(int(data.step[row])))
         assert forecast.likeliest_failure == stream.outlook.argmax() + 1
-        assert abs(forecast.score - risk(probabilities[row], ALARM_TYPES)) > 0.01
+        assert abs(forecast.score - risk(probabilities[row], data.taxonomy.main)) > 0.01
     rig.close()
 
 

@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass
 
-from salus_core.episode_store import JOINT_NAMES
 from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
 from salus_ros.qos import RELIABILITIES
 
 REQUIRABLE = ("joint_states", "tool_pose", "world_state", "vla_signals", "command")
 """Topics, besides step and the cameras, that `required` may name."""
+
+JOINT_NAMES = (
+    *(f"panda_joint{i}" for i in range(1, 8)),
+    "panda_finger_joint1",
+    "panda_finger_joint2",
+)
+"""Joints of the embedded world, which are recorded unless others are named."""
 
 
 @dataclass
@@ -40,6 +46,13 @@ class RecorderParameters(ManagedParameters):
     image_reliability: str = parameter(
         "reliable",
         "Quality of service of the images: reliable in lockstep, best_effort on a robot.",
+        choices=RELIABILITIES,
+        read_only=True,
+    )
+    body_reliability: str = parameter(
+        "best_effort",
+        "Quality of service of joint_states and tool_pose: best_effort takes any publisher, "
+        "reliable is for lockstep.",
         choices=RELIABILITIES,
         read_only=True,
     )

@@ -45,6 +45,8 @@ from salus_ros.stepsync import nanoseconds
 from salus_ros.validity import InvalidInputError, require_finite, require_joint_state, require_pose
 
 OPTIONAL = ("failure_forecast", "intervention")
+KEPT_EPISODES = 16
+"""Episodes whose setup and status are kept."""
 TICK_PERIOD = 0.05
 WAITING_PERIOD = 10.0
 READY_DELAY = 0.5
@@ -78,7 +80,7 @@ class RecorderNode(ManagedNode):
         )
         self._subscriptions_by_topic: dict[str, Subscription] = {}
         self._setups: dict[int, EpisodeSetup] = {}
-        self._status: EpisodeStatus | None = None
+        self._statuses: dict[int, EpisodeStatus] = {}
         self._signal_info: SignalInfo | None = None
         self._forecast_info: ForecastInfo | None = None
         self._commands_missed: dict[int, int] = {}
@@ -151,10 +153,16 @@ class RecorderNode(ManagedNode):
         depth = self.parameters.queue_size
         reliable = _with_depth(qos.RELIABLE, depth)
         images = _with_depth(qos.image(self.parameters.image_reliability), depth)
+        body = qos.body(self.parameters.body_reliability, depth)
         for kind, topic, callback in (
-            (Step, "step", self._on_step),
             (JointState, "joint_states", self._on_joint_states),
             (PoseStamped, "tool_pose", self._on_tool_pose),
+        ):
+            self._subscriptions_by_topic[topic] = self.create_subscription(
+                kind, topic, callback, body
+            )
+        for kind, topic, callback in (
+            (Step, "step", self._on_step),
             (WorldState, "world_state", self._on_world_state),
             (VlaSignals, "vla_signals", self._on_vla_signals),
             (ActionCommand, "command", self._on_command),
@@ -257,14 +265,17 @@ class RecorderNode(ManagedNode):
             )
             self._assembler.clear("the world was started anew")
             self._setups.clear()
+            self._statuses.clear()
         self._setups[message.episode] = message
-        while len(self._setups) > 8:
+        while len(self._setups) > KEPT_EPISODES:
             del self._setups[min(self._setups)]
 
     def _on_status(self, message: EpisodeStatus) -> None:
-        if message.state == EpisodeStatus.STATE_RUNNING:
-            self._status = message
-        elif self.is_active:
+        # Kept per episode: one that waits for what is missing must not cost the next its seed.
+        self._statuses.setdefault(message.episode, message)
+        while len(self._statuses) > KEPT_EPISODES:
+            del self._statuses[next(iter(self._statuses))]
+        if message.state != EpisodeStatus.STATE_RUNNING and self.is_active:
             self._assembler.add_end(message.episode, message, time.monotonic())
 
     def _on_signal_info(self, message: SignalInfo) -> None:
@@ -326,9 +337,7 @@ class RecorderNode(ManagedNode):
             return False
         if self._signal_info is None and "vla_signals" in self._required:
             return False
-        status = self._status
-        if status is not None and status.episode != episode:
-            status = None
+        status = self._statuses.get(episode)
         try:
             schema = make_schema(
                 self._signal_info, setup, self._cameras, self.parameters.joint_names

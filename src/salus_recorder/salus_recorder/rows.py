@@ -16,8 +16,9 @@ from salus_msgs.msg import (
 )
 from sensor_msgs.msg import JointState
 
+from salus_core.actions import ActionSpec
 from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S, FailureType, Outcome
+from salus_core.failures import FailureType, Outcome
 from salus_core.signals import SIGNAL_NAMES, unpack_validity
 from salus_recorder.assembler import StepMessages
 from salus_ros.images import to_array
@@ -73,9 +74,14 @@ def make_schema(
         cameras=tuple(cameras),
         joint_names=tuple(joint_names),
         object_names=tuple(setup.object_names) if setup is not None else (),
-        action_names=tuple(info.action_names),
-        action_units=tuple(info.action_units),
-        action_scale=tuple(float(scale) for scale in info.action_scale),
+        action=ActionSpec.of(
+            info.action_names, info.action_units, info.action_kinds, info.action_scale
+        ),
+        policy_action=ActionSpec.of(
+            info.policy_action_names, info.policy_action_units, info.policy_action_kinds
+        )
+        if info.policy_action_names
+        else None,
         signal_window=info.window,
         embedding_size=info.embedding_size,
         chunk_shape=tuple(int(size) for size in info.chunk_shape),
@@ -195,12 +201,11 @@ def _values(topic: str, message: Any, schema: RunSchema) -> dict[str, Any]:
     if topic == "vla_signals":
         return _signal_values(message, schema)
     if topic == "command":
-        require_finite("command", message.action, schema.action_names)
-        return {"command": np.asarray(message.action)}
+        return {"command": _numbers("command: action", message.action, schema.action.names)}
     if topic == "world_state":
         return _world_values(message, schema)
     if topic == "failure_forecast":
-        return _forecast_values(message)
+        return _forecast_values(message, schema)
     if topic == "intervention":
         return {"intervention": message.kind}
     raise KeyError(topic)
@@ -230,13 +235,22 @@ def joint_values(message: JointState, names: Sequence[str]) -> np.ndarray:
 def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
     valid = unpack_validity(message.valid)
     signals = np.array([getattr(message, name) for name in SIGNAL_NAMES], np.float32)
-    require_finite("vla_signals", message.action, schema.action_names)
+    names = schema.action.names
     row: dict[str, Any] = {
         "signals": np.where(valid, signals, np.float32(np.nan)),
         "signals_valid": valid,
-        "action": np.asarray(message.action),
-        **({"action_std": np.asarray(message.action_std)} if len(message.action_std) else {}),
+        "action": _numbers("vla_signals: action", message.action, names),
+        **(
+            {"action_std": _numbers("vla_signals: action_std", message.action_std, names)}
+            if len(message.action_std)
+            else {}
+        ),
     }
+    own = schema.policy_action
+    if own is not None and len(own.names):
+        row["policy_action"] = _numbers(
+            "vla_signals: policy_action", message.policy_action, own.names
+        )
     sizes: Mapping[str, tuple[int, ...]] = {
         "embedding": (schema.embedding_size,),
         "chunk": schema.chunk_shape,
@@ -251,6 +265,17 @@ def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
         if len(values):
             row[name] = np.asarray(values, np.float32).reshape(shape)
     return row
+
+
+def _numbers(where: str, values: Sequence[float], names: Sequence[str]) -> np.ndarray:
+    """Finite numbers, as many as the action has dimensions."""
+    if len(values) != len(names):
+        raise InvalidInputError(
+            f"{where} has {len(values)} numbers, but the run's actions have {len(names)}: "
+            f"{', '.join(names)}"
+        )
+    require_finite(where, values, names)
+    return np.asarray(values)
 
 
 def _world_values(message: WorldState, schema: RunSchema) -> dict[str, Any]:
@@ -274,12 +299,12 @@ def _world_values(message: WorldState, schema: RunSchema) -> dict[str, Any]:
     }
 
 
-def _forecast_values(message: FailureForecast) -> dict[str, Any]:
+def _forecast_values(message: FailureForecast, schema: RunSchema) -> dict[str, Any]:
     row: dict[str, Any] = {"forecast_status": message.status}
     numbers = len(message.probabilities)
     if numbers == 0:
         return row
-    wanted = len(HORIZONS_S) * len(FAILURE_NAMES)
+    wanted = len(schema.horizons) * schema.taxonomy.size
     if numbers != wanted:
         raise InvalidInputError(f"failure_forecast: expected {wanted} numbers, got {numbers}")
     return {

@@ -32,8 +32,9 @@ from salus_msgs.msg import (
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 
-from salus_core.episode_store import ACTION_NAMES, ACTION_UNITS, JOINT_NAMES
+from salus_core.actions import TOOL_MOTION
 from salus_core.signals import SIGNAL_NAMES
+from salus_recorder.parameters import JOINT_NAMES
 from salus_ros import qos
 from salus_ros.images import to_message
 
@@ -114,8 +115,9 @@ class Graph:
                 units=["1"] * count,
                 definitions=["a definition"] * count,
                 available=[True] * count,
-                action_names=list(ACTION_NAMES),
-                action_units=list(ACTION_UNITS),
+                action_names=list(TOOL_MOTION.names),
+                action_units=list(TOOL_MOTION.units),
+                action_kinds=[str(kind) for kind in TOOL_MOTION.kinds],
                 action_scale=[1.0] * 7,
                 window=10,
                 embedding_size=embedding_size,
@@ -273,6 +275,7 @@ class Recorder:
             "min_free_bytes": 0,
             "fsync": False,
             "end_grace": 2.0,
+            "body_reliability": "reliable",
             **parameters,
         }
         arguments = []

@@ -5,6 +5,7 @@ from array import array
 
 import numpy as np
 import pytest
+from oversized import any_action
 from salus_msgs.msg import EpisodeStatus, Fault, RecorderStatus
 from std_srvs.srv import Trigger
 
@@ -129,6 +130,59 @@ def test_bad_messages_are_named_once_and_are_gaps(graph, start, tmp_path):
     episode = only_run(tmp_path / "runs")[0]
     assert np.isnan(episode["state"][1, :18]).all()
     assert np.isfinite(episode["state"][1, 18:]).all()
+
+
+@pytest.mark.parametrize("count", [0, 6, 14, 65])
+def test_actions_of_another_length_are_gaps_with_both_lengths_told(graph, start, tmp_path, count):
+    recorder = start()
+    graph.wait_until_ready()
+    graph.begin(1)
+    wrong = [0.25] * count
+    for step in range(4):
+        messages = graph.messages(1, step)
+        for topic, message in messages.items():
+            spoiled = (topic, step) in (("command", 1), ("vla_signals", 2))
+            graph.publish(topic, any_action(message, wrong) if spoiled else message)
+        graph.spin(0.005)
+    graph.end(1, 4)
+    assert graph.wait_for_commit(1).last_gaps == 2
+    _, output = recorder.stop()
+    for where in ("command", "vla_signals"):
+        told = f"{where}: action has {count} numbers, but the run's actions have 7: x, y, z"
+        assert output.count(told) == 1
+    episode = only_run(tmp_path / "runs")[0]
+    assert np.isnan(episode["command"][1]).all()
+    assert np.isnan(episode["action"][2]).all()
+    assert np.isfinite(episode["command"][[0, 2, 3]]).all()
+
+
+def test_an_episode_with_a_gap_does_not_cost_the_next_ones_seed_and_instruction(
+    graph, start, tmp_path
+):
+    """Without a world that tells setups, the status of an episode is all that is known of it."""
+    recorder = start(required=["joint_states", "tool_pose", "vla_signals", "command"])
+    graph.wait_until_ready()
+    for episode in (1, 2, 3):
+        status = EpisodeStatus(episode=episode, seed=50 + episode, instruction=f"task {episode}")
+        graph.publish("episode", status)
+        for step in range(4):
+            graph.step(episode, step, without=("command",) if (episode, step) == (1, 2) else ())
+        graph.publish(
+            "episode",
+            EpisodeStatus(
+                episode=episode,
+                step=4,
+                state=EpisodeStatus.STATE_SUCCEEDED,
+                seed=50 + episode,
+                instruction=f"task {episode}",
+            ),
+        )
+    graph.wait_for_commit(3)
+    recorder.stop()
+    run = only_run(tmp_path / "runs")
+    assert [episode.gaps for episode in run] == [1, 0, 0]
+    assert [episode.seed for episode in run] == [51, 52, 53]
+    assert [episode.instruction for episode in run] == ["task 1", "task 2", "task 3"]
 
 
 def test_pause_and_resume(graph, start, tmp_path):

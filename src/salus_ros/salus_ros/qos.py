@@ -26,6 +26,29 @@ LATCHED = QoSProfile(
 RELIABILITIES = ("reliable", "best_effort")
 
 
+def body(reliability: str = "best_effort", depth: int = 100) -> QoSProfile:
+    """Profile of a subscription to joint states or a tool's pose.
+
+    Best effort fits any publisher, as a robot's drivers offer what they like; reliable is for a
+    world in lockstep, which waits anyway.
+
+    Args:
+        reliability: one of RELIABILITIES.
+        depth: messages kept; at 1 kHz 100 are 0.1 s.
+
+    Raises:
+        ValueError: `reliability` is something else.
+    """
+    if reliability not in RELIABILITIES:
+        raise ValueError(f"reliability must be one of {', '.join(RELIABILITIES)}: {reliability!r}")
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy[reliability.upper()],
+        durability=DurabilityPolicy.VOLATILE,
+    )
+
+
 def image(reliability: str = "reliable") -> QoSProfile:
     """Profile of a camera's publisher or subscription, of depth 30 if reliable, else 10.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from salus_core.episode_store.schema import EpisodeStart, Fault
+from salus_core.episode_store.episodes import EpisodeStart, Fault
 from salus_core.failures import FailureType, Outcome
 from salus_core.runtime import EpisodeResult, GroundTruth, Observation, SeedRefusedError
 from salus_sim.referee import Referee, Verdict

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from geometry_msgs.msg import PoseStamped
+from oversized import any_action
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -71,7 +72,7 @@ class Rig:
         return future.result()
 
     def command(self, step, action=STAY, episode=1):
-        self.commands.publish(ActionCommand(episode=episode, step=step, action=action))
+        self.commands.publish(any_action(ActionCommand(episode=episode, step=step), action))
 
     def steps(self):
         return [(step.episode, step.step) for step in self.got["step"]]
@@ -145,6 +146,26 @@ def test_a_command_that_is_not_finite_is_refused_by_name(rig, capfd):
     rig.settle()
     assert rig.steps() == [(1, 0)]
     assert "not finite" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("count", [0, 6, 14, 65])
+def test_a_command_of_another_length_is_refused_with_both_lengths(ros, capfd, count):
+    rig = Rig(command_timeout=0.5)
+    rig.reset(seed=3)
+    rig.until(lambda: (1, 0) in rig.steps())
+    rig.command(0, [0.01] * count)
+    rig.until(lambda: rig.world._refused == 1)
+    assert rig.steps() == [(1, 0)]
+    assert (
+        f"it has {count} numbers, but the action has 7 dimensions: x, y" in capfd.readouterr().err
+    )
+    # The pose is held instead, and that is counted.
+    states = rig.got["world_state"]
+    rig.until(lambda: len(states) >= 2)
+    assert states[1].commands_missed == 1
+    before, after = (state.tool_pose.position for state in states[:2])
+    assert math.dist((before.x, before.y, before.z), (after.x, after.y, after.z)) < 2e-3
+    rig.executor.shutdown()
 
 
 def test_the_wall_is_among_the_objects_where_there_is_one(ros):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from salus_studies.policy_evaluation import study_policy
 from salus_studies.policy_evaluation.study_episodes import ENSEMBLE, EXPERT, Cell, Result, Stage
 from salus_studies.policy_evaluation.study_filmstrips import draw_strip, key_steps
 from salus_studies.policy_evaluation.study_probe import linear_probe
@@ -14,7 +15,6 @@ from salus_studies.policy_evaluation.study_report import (
     rates,
     wilson,
 )
-from salus_studies.policy_training import study_policy
 
 
 def results(actor, difficulty, outcomes, **fields):

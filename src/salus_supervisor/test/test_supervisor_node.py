@@ -3,24 +3,34 @@ import time
 
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+from oversized import any_action
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from salus_msgs.msg import ActionCommand, EpisodeStatus, Intervention, VlaSignals
+from rclpy.qos import qos_profile_sensor_data
+from salus_msgs.msg import ActionCommand, EpisodeStatus, Intervention, SignalInfo, VlaSignals
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
+from salus_core.actions import TOOL_MOTION, ActionSpec
 from salus_ros.qos import LATCHED, RELIABLE
 from salus_supervisor.supervisor_node import SupervisorNode
 
 pytestmark = pytest.mark.ros
 
 ACTION = [0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+ARMS = ActionSpec.of(
+    [f"{side}_joint_{i}" for side in ("left", "right") for i in range(7)],
+    ("rad",) * 14,
+    ("joint_position",) * 14,
+)
 
 
 class Rig:
     """A running supervisor with everything around it played by the test."""
 
-    def __init__(self, **overrides):
+    def __init__(self, spec=TOOL_MOTION, **overrides):
         given = [Parameter(name, value=value) for name, value in overrides.items()]
         self.supervisor = SupervisorNode(parameter_overrides=given)
         assert self.supervisor.start()
@@ -32,12 +42,39 @@ class Rig:
         )
         self.signals = self.node.create_publisher(VlaSignals, "vla_signals", RELIABLE)
         self.episode = self.node.create_publisher(EpisodeStatus, "episode", LATCHED)
+        self.info = self.node.create_publisher(SignalInfo, "signal_info", LATCHED)
+        self.joints = self.node.create_publisher(
+            JointState, "joint_states", qos_profile_sensor_data
+        )
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.supervisor)
         self.executor.add_node(self.node)
         self.until(
             lambda: self.signals.get_subscription_count() and self.node.count_publishers("command")
         )
+        if spec is not None:
+            self.announce(spec)
+
+    def announce(self, spec):
+        self.described = SignalInfo(
+            action_names=list(spec.names),
+            action_units=list(spec.units),
+            action_kinds=[str(kind) for kind in spec.kinds],
+        )
+        self.info.publish(self.described)
+        self.until(
+            lambda: self.supervisor._check is not None and self.supervisor._check.spec == spec
+        )
+
+    def measure(self, positions):
+        self.until(lambda: self.joints.get_subscription_count())
+        self.joints.publish(JointState(name=list(positions), position=list(positions.values())))
+        named = set(positions) & set(self.supervisor._check.spec.names)
+        self.until(lambda: named <= set(self.supervisor._positions))
+
+    def problem(self):
+        status = self.supervisor.diagnostics.status()
+        return status.message if status.level == DiagnosticStatus.ERROR else ""
 
     def until(self, condition, seconds=5.0):
         end = time.monotonic() + seconds
@@ -60,9 +97,11 @@ class Rig:
             )
         )
 
-    def propose(self, episode, step, action=ACTION):
-        header = Header(stamp=Time(sec=1 + step), frame_id="base")
-        self.signals.publish(VlaSignals(header=header, episode=episode, step=step, action=action))
+    def propose(self, episode, step, action=ACTION, seconds=None):
+        stamp = Time(sec=1 + step if seconds is None else seconds)
+        header = Header(stamp=stamp, frame_id="base")
+        message = VlaSignals(header=header, episode=episode, step=step)
+        self.signals.publish(any_action(message, action))
 
     def steps(self):
         return [(command.episode, command.step) for command in self.commands]
@@ -168,3 +207,168 @@ def test_an_inactive_supervisor_sends_nothing(rig):
     rig.propose(1, 0)
     rig.settle()
     assert not rig.commands
+
+
+@pytest.mark.parametrize("count", [0, 6, 14, 65])
+def test_an_action_of_another_length_holds_the_robot_with_both_lengths_told(rig, count):
+    rig.begin(1)
+    rig.propose(1, 0, [0.0] * 6 + [0.4])
+    rig.until(lambda: len(rig.commands) == 1)
+    rig.propose(1, 1, [0.01] * count)
+    rig.until(lambda: len(rig.interventions) == 2)
+    assert list(rig.commands[1].action) == [0.0] * 6 + [0.4]
+    told = rig.interventions[1]
+    assert told.kind == Intervention.KIND_HOLD
+    assert told.reason == f"the proposed action has {count} numbers, 7 are declared"
+    assert list(told.proposed) == ([0.01] * count if count <= 64 else [])
+    assert rig.problem() == told.reason
+    rig.propose(1, 2)
+    rig.until(lambda: len(rig.commands) == 3)
+    assert rig.problem() == ""
+
+
+def test_nothing_is_executed_before_signal_info_tells_what_the_numbers_are(ros):
+    rig = Rig(spec=None)
+    rig.begin(1)
+    rig.propose(1, 0)
+    rig.until(lambda: "before signal_info" in rig.problem())
+    rig.settle()
+    assert not rig.commands
+    rig.announce(TOOL_MOTION)
+    rig.until(lambda: rig.steps() == [(1, 0)])
+    assert rig.problem() == ""
+    rig.executor.shutdown()
+
+
+def test_a_signal_info_that_contradicts_itself_executes_nothing(ros):
+    rig = Rig(spec=None)
+    rig.begin(1)
+    rig.info.publish(SignalInfo(action_names=["x", "y"], action_units=["m"], action_kinds=["base"]))
+    rig.until(lambda: rig.problem() != "")
+    assert rig.problem().startswith("signal_info: 1 action units are given for 2 action names")
+    rig.propose(1, 0)
+    rig.settle()
+    assert not rig.commands
+    rig.executor.shutdown()
+
+
+@pytest.fixture
+def arms(ros):
+    rig = Rig(spec=ARMS)
+    rig.begin(1)
+    yield rig
+    rig.executor.shutdown()
+
+
+def test_joint_positions_of_two_arms_pass_and_the_last_targets_hold(arms):
+    arms.propose(1, 0, [0.1] * 14)
+    arms.propose(1, 1, [0.15] * 14)
+    arms.propose(1, 2, [math.nan] + [0.15] * 13)
+    arms.until(lambda: len(arms.interventions) == 3)
+    assert [list(command.action) for command in arms.commands] == [
+        [0.1] * 14,
+        [0.15] * 14,
+        [0.15] * 14,
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 6, 65])
+def test_two_arms_whose_joints_nobody_tells_get_nothing_for_a_wrong_length(arms, count):
+    arms.propose(1, 0, [0.0] * count)
+    arms.until(lambda: arms.interventions)
+    arms.settle()
+    assert not arms.commands
+    (told,) = arms.interventions
+    assert told.kind == Intervention.KIND_HOLD
+    assert told.reason.startswith(f"the proposed action has {count} numbers, 14 are declared; ")
+    assert "nothing is sent, as it is not known where to hold left_joint_0" in told.reason
+    assert list(told.executed) == []
+    assert arms.problem() == told.reason
+
+
+def test_measured_joints_hold_two_arms_before_anything_was_commanded(arms):
+    where = {name: 0.1 * i for i, name in enumerate(ARMS.names)}
+    left, right = (
+        {n: p for n, p in where.items() if n.startswith(side)} for side in ("left", "right")
+    )
+    arms.measure({**right, "neck": 3.0})  # each arm has a message of its own, in any order
+    arms.measure(dict(reversed(left.items())))
+    arms.propose(1, 0, [0.0] * 6)
+    arms.until(lambda: arms.commands)
+    assert list(arms.commands[0].action) == pytest.approx(list(where.values()))
+    arms.propose(1, 1, [position + 0.3 for position in where.values()])
+    arms.until(lambda: len(arms.commands) == len(arms.interventions) == 2)
+    assert list(arms.commands[1].action) == pytest.approx(list(where.values()))
+    assert arms.interventions[1].reason == "proposed step of left_joint_0 of 0.3 exceeds 0.2"
+
+
+def test_joints_measured_too_long_ago_hold_nothing(arms):
+    arms.measure(dict.fromkeys(ARMS.names, 0.5))
+    time.sleep(0.6)
+    arms.propose(1, 0, [0.0] * 6)
+    arms.until(lambda: arms.interventions)
+    arms.settle()
+    assert not arms.commands
+
+
+def test_limits_per_kind_are_parameters(ros):
+    spec = ActionSpec.of(("wheel", "turn"), ("rad/s", "rad/s"), ("joint_velocity", "base"))
+    rig = Rig(spec=spec, max_joint_velocity=0.5, max_base_velocity=0.2)
+    rig.begin(1)
+    for step, action in enumerate(([0.4, 0.1], [0.6, 0.1], [0.4, 0.3])):
+        rig.propose(1, step, action)
+    rig.until(lambda: len(rig.interventions) == 3)
+    assert [list(command.action) for command in rig.commands] == [[0.4, 0.1], [0, 0], [0, 0]]
+    assert "velocity of wheel of 0.6 exceeds 0.5" in rig.interventions[1].reason
+    assert "velocity of turn of 0.3 exceeds 0.2" in rig.interventions[2].reason
+    rig.executor.shutdown()
+
+
+def test_a_policy_that_was_restarted_counts_from_the_beginning_and_is_answered(ros):
+    rig = Rig(episode_source="signals")
+    for step in range(4):
+        rig.propose(1, step)
+    rig.propose(2, 0)
+    rig.until(lambda: len(rig.commands) == 5)
+    rig.propose(1, 0, seconds=50)
+    rig.propose(1, 1, seconds=51)
+    rig.until(lambda: len(rig.commands) == 7)
+    # Its first observation may be incomplete: then it begins later, but has announced itself.
+    rig.info.publish(rig.described)
+    rig.until(lambda: rig.supervisor._announced)
+    rig.propose(1, 1, seconds=91)
+    rig.until(lambda: len(rig.commands) == 8)
+    assert rig.steps()[4:] == [(2, 0), (1, 0), (1, 1), (1, 1)]
+    rig.executor.shutdown()
+
+
+def test_a_repeated_first_step_is_answered_once(ros):
+    rig = Rig(episode_source="signals")
+    for step in (0, 0, 1):
+        rig.propose(1, step)
+    rig.until(lambda: rig.steps()[-1:] == [(1, 1)])
+    assert rig.steps() == [(1, 0), (1, 1)]
+    rig.executor.shutdown()
+
+
+def test_a_world_that_was_restarted_begins_its_first_episode_again(rig):
+    rig.begin(1)
+    for step in range(3):
+        rig.propose(1, step)
+    rig.until(lambda: len(rig.commands) == 3)
+    rig.begin(2)
+    rig.propose(1, 0, seconds=50)  # of the new world, before its status has come
+    rig.settle()
+    assert len(rig.commands) == 3
+    rig.begin(1)
+    rig.until(lambda: len(rig.commands) == 4)
+    rig.begin(1, EpisodeStatus.STATE_ABORTED)
+    rig.begin(1)
+    rig.propose(1, 0, seconds=90)
+    rig.propose(1, 1, seconds=91)
+    rig.until(lambda: len(rig.commands) == 6)
+    rig.begin(1)  # a referee may say so again, for example as a fault begins
+    rig.propose(1, 1, seconds=91)
+    rig.propose(1, 0, seconds=190)  # killed in the middle of its first episode
+    rig.until(lambda: len(rig.commands) == 7)
+    assert rig.steps()[3:] == [(1, 0), (1, 0), (1, 1), (1, 0)]

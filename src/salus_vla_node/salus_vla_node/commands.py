@@ -21,7 +21,7 @@ class CommandHistory:
         Args:
             episode: Its episode.
             step: Its step.
-            action: (7,) as in ActionCommand.
+            action: (A,) as in ActionCommand.
         """
         with self._condition:
             self._commands[episode, step] = np.array(action, np.float64)
@@ -38,7 +38,7 @@ class CommandHistory:
             wait: How long to wait for it [s].
 
         Returns:
-            (7,) as in ActionCommand; None if it has not come.
+            (A,) as in ActionCommand; None if it has not come.
         """
         key = (episode, step)
         with self._condition:

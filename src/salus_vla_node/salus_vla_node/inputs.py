@@ -13,9 +13,7 @@ from salus_policies.backends.base import Observation
 from salus_policies.policy import MonitoredPolicy
 from salus_ros.images import to_array
 from salus_ros.validity import require_joint_state, require_pose
-
-JOINT_STATES = "joint_states"
-TOOL_POSE = "tool_pose"
+from salus_vla_node.parameters import JOINT_STATES, TOOL_POSE
 
 
 @dataclass(frozen=True)
@@ -92,39 +90,49 @@ def build_observation(
 
     Args:
         step: Number of the step.
-        messages: Image by camera name, JointState and PoseStamped.
+        messages: Image by camera name, JointState and PoseStamped where the robot has them.
         cameras: Those of the policy.
         joint_names: The policy's order of joints.
         finger_joint_names: Joints whose positions add up to the gripper's width.
         instruction: For the policy.
 
     Returns:
-        The observation; images share the messages' memory.
+        The observation; images share the messages' memory. What the robot lacks is None.
 
     Raises:
         ImageError: An image has another size or encoding; names topic, got and expected.
         InvalidInputError: NaN, a missing joint or a bad pose; names the topic and element.
     """
-    joints: JointState = messages[JOINT_STATES]
-    require_joint_state(joints, JOINT_STATES, [*joint_names, *finger_joint_names])
-    pose: PoseStamped = messages[TOOL_POSE]
-    require_pose(pose.pose, TOOL_POSE)
-    index = {name: i for i, name in enumerate(joints.name)}
-    order = [index[name] for name in joint_names]
-    positions = np.array(joints.position, np.float64)
-    # The standard allows a robot that measures no velocities.
-    velocities = np.array(joints.velocity, np.float64) if joints.velocity else 0.0 * positions
-    position, orientation = pose.pose.position, pose.pose.orientation
+    seen: dict[str, Any] = dict.fromkeys(
+        ("joint_positions", "joint_velocities", "tool_position", "tool_quaternion", "gripper_width")
+    )
+    if JOINT_STATES in messages:
+        joints: JointState = messages[JOINT_STATES]
+        require_joint_state(joints, JOINT_STATES, [*joint_names, *finger_joint_names])
+        index = {name: i for i, name in enumerate(joints.name)}
+        order = [index[name] for name in joint_names]
+        positions = np.array(joints.position, np.float64)
+        if order:
+            seen["joint_positions"] = positions[order]
+            # The standard allows a robot that measures no velocities.
+            if joints.velocity:
+                seen["joint_velocities"] = np.array(joints.velocity, np.float64)[order]
+        if finger_joint_names:
+            seen["gripper_width"] = float(sum(positions[index[n]] for n in finger_joint_names))
+    if TOOL_POSE in messages:
+        pose: PoseStamped = messages[TOOL_POSE]
+        require_pose(pose.pose, TOOL_POSE)
+        position, orientation = pose.pose.position, pose.pose.orientation
+        seen["tool_position"] = np.array([position.x, position.y, position.z])
+        seen["tool_quaternion"] = np.array(
+            [orientation.x, orientation.y, orientation.z, orientation.w]
+        )
     return Observation(
         images={
             name: to_array(messages[name], camera.topic, camera.shape)
             for name, camera in cameras.items()
         },
-        joint_positions=positions[order],
-        joint_velocities=velocities[order],
-        tool_position=np.array([position.x, position.y, position.z]),
-        tool_quaternion=np.array([orientation.x, orientation.y, orientation.z, orientation.w]),
-        gripper_width=float(sum(positions[index[name]] for name in finger_joint_names)),
         instruction=instruction,
         step=step,
+        **seen,
     )

@@ -6,7 +6,6 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from salus_msgs.msg import SignalInfo, Step, VlaSignals
 
-from salus_core.actions import TOOL_MOTION
 from salus_core.signals import (
     SIGNAL_DEFINITIONS,
     SIGNAL_NAMES,
@@ -44,6 +43,8 @@ def signals_message(step: Step, output: PolicyOutput, signals: SignalValues) -> 
         setattr(message, name, value)
     message.valid = pack_validity(signals.valid)
     message.action = array("d", np.asarray(output.action, np.float64).tobytes())
+    if output.policy_action is not None:
+        message.policy_action = array("d", np.asarray(output.policy_action, np.float64).tobytes())
     if output.member_means is not None and len(output.member_means) > 1:
         message.action_std = _float32_sequence(np.sqrt(member_variance(output.member_means)))
     message.embedding = _float32_sequence(output.latent)
@@ -51,13 +52,16 @@ def signals_message(step: Step, output: PolicyOutput, signals: SignalValues) -> 
     return message
 
 
-def info_message(info: PolicyInfo, window: int, has_joint_limits: bool, stamp: Time) -> SignalInfo:
+def info_message(
+    info: PolicyInfo, window: int, has_joint_limits: bool, has_tool_pose: bool, stamp: Time
+) -> SignalInfo:
     """Makes the latched description of the signals.
 
     Args:
         info: Of the loaded policy.
         window: Steps of the windowed signals.
         has_joint_limits: Joint limits are known.
+        has_tool_pose: The robot tells where its tool is.
         stamp: Of the publication.
 
     Returns:
@@ -74,11 +78,12 @@ def info_message(info: PolicyInfo, window: int, has_joint_limits: bool, stamp: T
             has_latent=info.embedding_size > 0,
             has_latent_statistics=info.latent_statistics is not None,
             has_joint_limits=has_joint_limits,
+            has_tool_motion=has_tool_pose and info.has_tool_motion,
         ).tolist(),
-        action_names=list(info.action_names),
-        action_units=list(info.action_units),
-        action_kinds=[str(kind) for kind in TOOL_MOTION.kinds],
-        action_scale=array("f", info.action_scale),
+        action_names=list(info.action.names),
+        action_units=list(info.action.units),
+        action_kinds=[str(kind) for kind in info.action.kinds],
+        action_scale=array("f", info.action.scale),
         window=window,
         embedding_size=info.embedding_size,
         chunk_shape=np.array(info.chunk_shape, np.uint32),
@@ -90,14 +95,18 @@ def info_message(info: PolicyInfo, window: int, has_joint_limits: bool, stamp: T
         control_period=info.control_period,
     )
     message.header.stamp = stamp
+    if info.policy_action is not None:
+        message.policy_action_names = list(info.policy_action.names)
+        message.policy_action_units = list(info.policy_action.units)
+        message.policy_action_kinds = [str(kind) for kind in info.policy_action.kinds]
     message.schema_hash = schema_hash(
         window=window,
         embedding_size=info.embedding_size,
         chunk_shape=info.chunk_shape,
         members=info.members,
         member_kind=info.member_kind,
-        action_names=info.action_names,
-        action_units=info.action_units,
-        action_scale=info.action_scale,
+        action_names=info.action.names,
+        action_units=info.action.units,
+        action_scale=info.action.scale,
     )
     return message

@@ -7,6 +7,8 @@ from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
 from salus_ros.qos import RELIABILITIES
 
+JOINT_STATES = "joint_states"
+TOOL_POSE = "tool_pose"
 PANDA_JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
 PANDA_FINGERS = ["panda_finger_joint1", "panda_finger_joint2"]
 # Limits of the Franka Emika Panda, from the manufacturer's public table of limits [rad].
@@ -65,16 +67,29 @@ class VlaParameters(ManagedParameters):
         "Topics of cameras that are not on camera/NAME/image_raw, each as 'NAME=topic'.",
         read_only=True,
     )
+    inputs: list[str] = parameter(
+        [JOINT_STATES, TOOL_POSE],
+        "Topics that an observation needs besides the cameras. For a robot without a tool pose "
+        "leave tool_pose out: signals that need it are invalid then, never made up; [''] is none.",
+        choices=("", JOINT_STATES, TOOL_POSE),
+        read_only=True,
+    )
     image_reliability: str = parameter(
         "reliable",
-        "Reliability asked for by the camera subscriptions, and with step_source 'images' by those "
-        "of joints and tool pose; reliable in lockstep.",
+        "Reliability asked for by the camera subscriptions; reliable in lockstep.",
+        choices=RELIABILITIES,
+        read_only=True,
+    )
+    body_reliability: str = parameter(
+        "best_effort",
+        "Reliability asked for by the subscriptions of joint_states and tool_pose: best_effort "
+        "takes any publisher, reliable is for lockstep.",
         choices=RELIABILITIES,
         read_only=True,
     )
     joint_names: list[str] = parameter(
         PANDA_JOINTS,
-        "Joints of the arm in the policy's order; joint_states may have them in any order.",
+        "Joints of the robot in the policy's order; joint_states may have them in any order.",
         read_only=True,
     )
     finger_joint_names: list[str] = parameter(
@@ -83,10 +98,14 @@ class VlaParameters(ManagedParameters):
         read_only=True,
     )
     joint_lower: list[float] = parameter(
-        PANDA_LOWER, "Lower limits of joint_names [rad].", read_only=True
+        PANDA_LOWER,
+        "Lower limits of joint_names [rad]; -.inf: the joint has none.",
+        read_only=True,
     )
     joint_upper: list[float] = parameter(
-        PANDA_UPPER, "Upper limits of joint_names [rad].", read_only=True
+        PANDA_UPPER,
+        "Upper limits of joint_names [rad]; .inf: the joint has none.",
+        read_only=True,
     )
     robot_description: str = parameter(
         "",

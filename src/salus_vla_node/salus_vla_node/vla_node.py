@@ -13,6 +13,7 @@ from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSi
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import Image, JointState
 
+from salus_core.actions import ActionError
 from salus_policies.backends.base import BackendError, LoadOptions, PolicyOutputError
 from salus_policies.policy import MonitoredPolicy
 from salus_policies.robot import RobotDescription, read_urdf
@@ -24,9 +25,9 @@ from salus_ros.stepsync import StepSync
 from salus_ros.validity import InvalidInputError
 from salus_vla_node.commands import CommandHistory
 from salus_vla_node.image_steps import ImageStepSync
-from salus_vla_node.inputs import JOINT_STATES, TOOL_POSE, Job, build_observation, camera_topics
+from salus_vla_node.inputs import Job, build_observation, camera_topics
 from salus_vla_node.messages import info_message, signals_message
-from salus_vla_node.parameters import VlaParameters
+from salus_vla_node.parameters import JOINT_STATES, TOOL_POSE, VlaParameters
 from salus_vla_node.worker import Worker
 
 THROTTLE = 2.0
@@ -53,7 +54,7 @@ class VlaNode(ManagedNode):
         Raises:
             ConfigureError: The weights cannot be loaded or parameters contradict each other.
         """
-        self._check_joint_parameters()
+        self._read_joint_parameters()
         self._policy = self._load(self.parameters.checkpoint)
         self._commands = CommandHistory()
         self._status: EpisodeStatus | None = None
@@ -73,13 +74,12 @@ class VlaNode(ManagedNode):
         subscribe = self.create_subscription
         if self.parameters.step_source == "topic":
             subscribe(Step, "step", self._on_step, qos.RELIABLE)
-        elif not self.parameters.instruction:
-            raise ConfigureError("step_source 'images' needs the parameter 'instruction'")
-        # A robot's drivers offer what they like: best effort takes all of them.
-        own_steps = self.parameters.step_source == "topic"
-        body = qos.RELIABLE if own_steps else qos.image(self.parameters.image_reliability)
+        else:
+            self._check_image_steps()
+        body = qos.body(self.parameters.body_reliability)
         for topic, kind in ((JOINT_STATES, JointState), (TOOL_POSE, PoseStamped)):
-            subscribe(kind, topic, partial(self._on_input, topic), body)
+            if topic in self.parameters.inputs:
+                subscribe(kind, topic, partial(self._on_input, topic), body)
         self._command_subscription = subscribe(
             ActionCommand, "command", self._on_command, qos.RELIABLE
         )
@@ -103,27 +103,41 @@ class VlaNode(ManagedNode):
         """Releases the weights."""
         self._policy = None
 
-    def _check_joint_parameters(self) -> None:
+    def _check_image_steps(self) -> None:
+        if not self.parameters.instruction:
+            raise ConfigureError("step_source 'images' needs the parameter 'instruction'")
+        if not self._policy.info.cameras:
+            raise ConfigureError(
+                f"step_source 'images': policy '{self._policy.info.policy}' looks through no "
+                "camera; publish the topic step and use step_source 'topic'"
+            )
+
+    def _read_joint_parameters(self) -> None:
+        """Takes the joints and their limits; a robot of which none has a limit has no limits."""
         given = self.parameters
-        for name in ("joint_lower", "joint_upper"):
-            if len(getattr(given, name)) != len(given.joint_names):
+        joints = filter(None, given.joint_names) if JOINT_STATES in given.inputs else ()
+        self._joint_names = tuple(joints)
+        limits = {name: tuple(getattr(given, name)) for name in ("joint_lower", "joint_upper")}
+        if not self._joint_names or not np.isfinite(sum(limits.values(), ())).any():
+            self._joint_limits = dict.fromkeys(limits, ())
+            return
+        for name, values in limits.items():
+            if len(values) != len(self._joint_names):
                 raise ConfigureError(
-                    f"parameter '{name}' has {len(getattr(given, name))} values for "
-                    f"{len(given.joint_names)} joint_names"
+                    f"parameter '{name}' has {len(values)} values for {len(self._joint_names)} "
+                    "joint_names"
                 )
-        for name, low, high in zip(
-            given.joint_names, given.joint_lower, given.joint_upper, strict=True
-        ):
-            if low >= high:
+        for name, low, high in zip(self._joint_names, *limits.values(), strict=True):
+            if not low < high:
                 raise ConfigureError(f"joint_lower {low} is not below joint_upper {high}: {name}")
+        self._joint_limits = limits
 
     def _load(self, checkpoint: str) -> MonitoredPolicy:
         given = self.parameters
         try:
             robot = RobotDescription(
-                tuple(given.joint_names),
-                tuple(given.joint_lower),
-                tuple(given.joint_upper),
+                self._joint_names,
+                *self._joint_limits.values(),
                 read_urdf(given.robot_description),
                 given.tool_link,
             )
@@ -132,8 +146,7 @@ class VlaNode(ManagedNode):
                 checkpoint,
                 LoadOptions(given.device, given.precision, given.threads, given.policy_config),
                 given.window,
-                given.joint_lower,
-                given.joint_upper,
+                *map(list, self._joint_limits.values()),
                 robot,
             )
             camera_topics(policy.info.cameras, given.camera_topics)
@@ -147,7 +160,7 @@ class VlaNode(ManagedNode):
             self.destroy_subscription(subscription)
         self._cameras = camera_topics(self._policy.info.cameras, self.parameters.camera_topics)
         self._waiting.clear()
-        self._sync = self._make_sync([*self._cameras, JOINT_STATES, TOOL_POSE])
+        self._sync = self._make_sync([*self._cameras, *filter(None, self.parameters.inputs)])
         profile = qos.image(self.parameters.image_reliability)
         self._camera_subscriptions = [
             self.create_subscription(Image, camera.topic, partial(self._on_input, name), profile)
@@ -169,7 +182,13 @@ class VlaNode(ManagedNode):
     def _announce(self) -> None:
         info = self._policy.info
         self._info_publisher.publish(
-            info_message(info, self.parameters.window, True, self.get_clock().now().to_msg())
+            info_message(
+                info,
+                self.parameters.window,
+                any(self._joint_limits.values()),
+                TOOL_POSE in self.parameters.inputs,
+                self.get_clock().now().to_msg(),
+            )
         )
         self.diagnostics.set("backend", info.backend)
         self.diagnostics.set("policy", info.policy)
@@ -192,6 +211,13 @@ class VlaNode(ManagedNode):
 
     @when_active
     def _on_command(self, message: ActionCommand) -> None:
+        spec = self._policy.info.action
+        try:
+            spec.check_size(message.action, f"the command of step {message.step}")
+        except ActionError as error:
+            self._lose("commands refused")
+            self.get_logger().error(str(error), throttle_duration_sec=THROTTLE)
+            return
         self._commands.add(message.episode, message.step, message.action)
 
     def _on_episode(self, message: EpisodeStatus) -> None:
@@ -232,7 +258,7 @@ class VlaNode(ManagedNode):
                 step.step,
                 messages.messages,
                 self._cameras,
-                self.parameters.joint_names,
+                self._joint_names,
                 list(filter(None, self.parameters.finger_joint_names)),
                 instruction,
             )

@@ -37,6 +37,11 @@ def test_colcon_lists_the_packages_and_nothing_else():
     assert sorted(done.stdout.split()) == PACKAGES
 
 
+def test_nothing_at_the_root_shadows_a_package():
+    """Upstream's `ros2 launch salus ...` takes a file of that name for a launch file."""
+    assert not [name for name in PACKAGES if (ROOT / name).exists()]
+
+
 def test_the_root_is_no_package():
     assert not [name for name in ("package.xml", "setup.py") if (ROOT / name).exists()]
 

@@ -148,12 +148,11 @@ def test_collect_gives_few_episodes_and_the_runs_folder(prepared, tmp_path):
     assert code == 0
     runs = prepared.root / "runs"
     lines = output.splitlines()
-    assert lines[0] == "<launch>"
-    assert lines[1].endswith("/install/salus/share/salus/launch/collect.launch.py>")
-    assert lines[2:5] == ["<episodes:=3>", f"<output:={runs}>", "<seed:=4>"]
+    assert lines[:3] == ["<launch>", "<salus>", "<collect.launch.py>"]
+    assert lines[3:6] == ["<episodes:=3>", f"<output:={runs}>", "<seed:=4>"]
     assert (runs / "COLCON_IGNORE").is_file()
     _, output = prepared.salus("collect", "episodes:=9", f"output:={tmp_path}")
-    assert output.splitlines()[2:4] == ["<episodes:=9>", f"<output:={tmp_path}>"]
+    assert output.splitlines()[3:5] == ["<episodes:=9>", f"<output:={tmp_path}>"]
 
 
 def test_commands_run_in_the_environment_and_the_users_variables_win(prepared):
@@ -181,7 +180,7 @@ def test_the_exit_code_is_that_of_the_command(prepared):
 
 def test_it_works_through_a_link_from_anywhere(prepared, tmp_path):
     link = tmp_path / "link"
-    link.symlink_to(prepared.root / "salus")
+    link.symlink_to(prepared.root / "salus.sh")
     done = subprocess.run(
         [link, "setup"], cwd="/", env=prepared.environment(), capture_output=True, text=True
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from salus_core.actions import TOOL_MOTION, ActionSpec
 from salus_core.bags.body_values import body_values
 from salus_core.bags.messages import BagError, BagMessages, Key, nanoseconds
 from salus_core.bags.step_values import step_values
@@ -129,7 +130,7 @@ def steps_of_bags(
             episodes=_table(episodes, start, lengths),
             proprioception_names=tuple(proprioception_names),
             control_period=control_period,
-            action_scale=np.array(info.action_scale if info else [1.0] * 7, np.float32),
+            action_spec=_action(info),
             schema_hash=info.schema_hash if info else "",
             members=int(info.members) if info else 1,
             policies=tuple(dict.fromkeys(policy for bag in bags for policy in bag.policies)),
@@ -141,6 +142,14 @@ def steps_of_bags(
         predictor_hashes=tuple(sorted(hashes)),
         remarks=tuple(remarks),
     )
+
+
+def _action(info: Any) -> ActionSpec:
+    """What the numbers of the action mean; bags of before messages had kinds are of tool motion."""
+    if info is None:
+        return TOOL_MOTION
+    kinds = getattr(info, "action_kinds", ()) or TOOL_MOTION.kinds
+    return ActionSpec.of(info.action_names, info.action_units, kinds, info.action_scale)
 
 
 def _require_one_policy(bags: Sequence[BagMessages]) -> None:

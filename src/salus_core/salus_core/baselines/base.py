@@ -96,12 +96,6 @@ def chunks(data: StepData, name: str) -> np.ndarray:
     return data.chunk.astype(np.float32) / data.action_scale
 
 
-def previous_row(data: StepData) -> np.ndarray:
-    """Row of the step before, (N,); -1 at an episode's first recorded step or after a lost one."""
-    follows = (np.diff(data.episode) == 0) & (np.diff(data.step) == 1)
-    return np.where(np.concatenate([[False], follows]), np.arange(len(data)) - 1, -1)
-
-
 def carry(score: np.ndarray, data: StepData, at_first: float = 0.0) -> np.ndarray:
     """Fill steps without a score with the last one before them in the episode.
 

@@ -4,8 +4,6 @@ import numpy as np
 
 from salus_core.baselines.base import Baseline
 from salus_core.data import StepData
-from salus_core.failures import FAILURE_TYPES
-from salus_core.predictors.interface import ALARM_TYPES
 
 DEFAULT_MAX_STEPS = 200
 """Steps of an episode whose limit is not recorded."""
@@ -40,7 +38,7 @@ class FittedClock(Baseline):
 
     def fit(self, train: StepData) -> "FittedClock":
         """Count labels by step number."""
-        types = [FAILURE_TYPES.index(failure) for failure in ALARM_TYPES]
+        types = [code - 1 for code in train.taxonomy.main]
         valid = train.label_valid[:, -1]
         positive = train.labels[valid, -1][:, types].any(axis=1)
         step = train.step[valid]

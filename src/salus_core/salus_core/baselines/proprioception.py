@@ -7,7 +7,7 @@ from torch import nn
 from salus_core.baselines.base import Baseline, BaselineError
 from salus_core.baselines.networks import Standardiser, mlp, train
 from salus_core.data import StepData
-from salus_core.predictors.interface import ALARM_TYPES, risk
+from salus_core.predictors.interface import risk
 
 _BLOCK = 16_384
 _VALIDATION = 0.15
@@ -80,4 +80,4 @@ class ProprioceptionMlp(Baseline):
 
     def scores(self, data: StepData) -> np.ndarray:
         """Risk of any failure but a timeout within the longest horizon."""
-        return risk(self.probabilities(data), ALARM_TYPES)
+        return risk(self.probabilities(data), data.taxonomy.main)

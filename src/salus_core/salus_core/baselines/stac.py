@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from salus_core.baselines.base import Baseline, carry, chunks, cumulate, previous_row
+from salus_core.baselines.base import Baseline, carry, chunks, cumulate
 from salus_core.data import StepData
+from salus_core.data.windows import previous_row
 
 _BLOCK = 2048
 _PAIRS = 2000

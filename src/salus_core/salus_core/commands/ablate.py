@@ -29,7 +29,6 @@ from salus_core.predictors.training.identity import comparable, data_digest
 from salus_core.predictors.training.processes import processes
 from salus_core.predictors.training.trainer import BEST, Trainer
 from salus_core.report.assess import (
-    MAIN_PAIRS,
     Assessed,
     Settings,
     assess,
@@ -163,7 +162,7 @@ def _row(variant: Variant, parts: Parts, output: Path, figures: Settings) -> Ass
     folder = output / variant.name.replace(" ", "_")
     settings = dataclasses.replace(variant.settings, output=str(folder))
     predictor = _trained(settings, changed)
-    return assess(predictor, changed, figures, MAIN_PAIRS, predictor.band, variant.name)
+    return assess(predictor, changed, figures, None, predictor.band, variant.name)
 
 
 def _change(parts: Parts, variant: Variant) -> Parts:

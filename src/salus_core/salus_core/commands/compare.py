@@ -20,8 +20,9 @@ from salus_core.commands.evaluate import (
 from salus_core.commands.train import describe
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.model import NeuralPredictor
-from salus_core.report.assess import MAIN_PAIRS, assess, fitted_baselines
+from salus_core.report.assess import assess, fitted_baselines
 from salus_core.report.comparison import Comparison
+from salus_core.report.inputs import add_input_options, checked_parts
 from salus_core.report.sources import (
     SourceError,
     add_source_options,
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_source_options(parser)
     add_figure_options(parser)
+    add_input_options(parser)
     parser.add_argument(
         "--output",
         type=Path,
@@ -91,11 +93,14 @@ def compare(options: argparse.Namespace) -> Comparison:
     except ValueError as error:
         raise SourceError(f"--baselines: {error}") from error
     chunks = any(baseline.needs_chunks for baseline in baselines)
-    parts = read_parts(options, data_settings(loaded[0][1]), chunks=chunks)
+    first, manifest = loaded[0]
+    parts = read_parts(options, data_settings(manifest), chunks, horizons=first.horizons)
+    allowed = options.allow_missing, options.allow_unchecked_policy
+    checked = [checked_parts(predictor, parts, *allowed) for predictor, _ in loaded]
     methods = []
     with tqdm(total=len(loaded) + len(baselines), unit="method", mininterval=1.0) as bar:
-        for (predictor, _), name in zip(loaded, names, strict=True):
-            methods.append(assess(predictor, parts, settings, MAIN_PAIRS, predictor.band, name))
+        for (predictor, _), name, its in zip(loaded, names, checked, strict=True):
+            methods.append(assess(predictor, its, settings, None, predictor.band, name))
             bar.update()
         remarks = []
         for baseline in baselines:

@@ -11,13 +11,14 @@ from salus_core.baselines import make_baselines
 from salus_core.commands.train import describe
 from salus_core.data import DataError, SplitError
 from salus_core.episode_store import NotARunError
-from salus_core.evaluation import ALL_PAIRS
+from salus_core.evaluation import all_pairs
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
 from salus_core.predictors.features import InputError
 from salus_core.predictors.interface import Predictor
 from salus_core.predictors.model import MismatchError, NeuralPredictor
 from salus_core.report.assess import Settings, assess, fitted_baselines
 from salus_core.report.document import Report
+from salus_core.report.inputs import MissingInputError, add_input_options, checked_parts
 from salus_core.report.sources import (
     Parts,
     SourceError,
@@ -35,6 +36,7 @@ REFUSALS = (
     DataError,
     InputError,
     MismatchError,
+    MissingInputError,
     NotARunError,
     SourceError,
     SplitError,
@@ -47,7 +49,10 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         predictor, manifest = load_checkpoint(options.checkpoint)
-        parts = read_parts(options, data_settings(manifest))
+        parts = read_parts(options, data_settings(manifest), horizons=predictor.horizons)
+        parts = checked_parts(
+            predictor, parts, options.allow_missing, options.allow_unchecked_policy
+        )
         about = {
             "checkpoint": str(options.checkpoint),
             "predictor": predictor.name,
@@ -77,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint")
     add_source_options(parser)
     add_figure_options(parser)
+    add_input_options(parser)
     parser.add_argument(
         "--output",
         type=Path,
@@ -145,7 +151,7 @@ def evaluate(
         cautions: what a reader must know before any figure.
     """
     baselines, left_out = fitted_baselines(make_baselines(ALWAYS), parts, settings)
-    method = assess(scorer or predictor, parts, settings, ALL_PAIRS, predictor.band)
+    method = assess(scorer or predictor, parts, settings, all_pairs(parts.test), predictor.band)
     others = [assess(baseline, parts, settings) for baseline in baselines]
     return Report(
         title=f"Evaluation of '{predictor.name}'",

@@ -46,7 +46,7 @@ def episode_cells(episode: Episode, alarm: np.ndarray) -> list[str]:
     return [
         str(episode.index),
         str(episode.number),
-        episode.failure.name.lower() if failed else outcome,
+        episode.failure_name if failed else outcome,
         str(episode.onset_step) if failed else "-",
         str(episode.length),
         str(episode.gaps),

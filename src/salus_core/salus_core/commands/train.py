@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from salus_core.data import DataError, Split, SplitError, StepData, load_splits, read_steps
 from salus_core.episode_store import NotARunError
-from salus_core.failures import FailureType
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from salus_core.predictors.features import InputError
 from salus_core.predictors.model import MismatchError
@@ -162,6 +161,7 @@ def read_data(settings: RunSettings) -> dict[str, StepData]:
             split,
             scene=role != "calibration" and settings.training.reads_scene,
             limit=given.limit if role == "train" and given.limit else None,
+            horizons=given.horizons,
         )
     return found
 
@@ -170,7 +170,7 @@ def describe(data: StepData) -> dict[str, Any]:
     """Counts of a data set, for the manifest and for people."""
     table = data.episodes
     counts = {
-        kind.name.lower(): int((table.failure == kind).sum()) for kind in list(FailureType)[1:]
+        data.taxonomy.name(code): int((table.failure == code).sum()) for code in data.taxonomy.codes
     }
     summary = f"{len(table)} episodes, {len(data)} steps, {int(table.succeeded.sum())} succeeded, "
     return {
@@ -183,6 +183,7 @@ def describe(data: StepData) -> dict[str, Any]:
         "tasks": sorted(set(table.task.tolist())),
         "runs": sorted(set(table.run.tolist())),
         "policies": [list(policy) for policy in data.policies],
+        "missing": data.missing,
     }
 
 

@@ -10,9 +10,11 @@ import numpy as np
 from salus_core.data.scene import SCENE_KEYS, SCENE_NAMES, scene_of
 from salus_core.data.splits import Split
 from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
-from salus_core.episode_store.reader import Episode, NotARunError, Run, open_dataset
-from salus_core.episode_store.schema import POSE_NAMES
-from salus_core.failures import FAILURE_TYPES, HORIZONS_S, Outcome
+from salus_core.episode_store import Episode, NotARunError, Run, open_dataset
+from salus_core.episode_store.episodes import POSE_NAMES
+from salus_core.failures import HORIZONS_S, Outcome, checked_horizons
+from salus_core.labels import horizon_steps
+from salus_core.rotations import one_sign
 from salus_core.signals import SIGNAL_NAMES
 
 _BLOCK = 16_384
@@ -31,6 +33,7 @@ def read_steps(
     scene: bool = False,
     embedding: bool = True,
     limit: int | None = None,
+    horizons: Sequence[float] = HORIZONS_S,
 ) -> StepData:
     """Read the episodes of runs.
 
@@ -44,11 +47,12 @@ def read_steps(
         scene: read the ground truth, too.
         embedding: read the embeddings.
         limit: read so many episodes at most.
+        horizons: of the labels [s], ascending.
 
     Raises:
         NotARunError: a path holds no run.
-        DataError: no episode is left, a run lacks signals, or the runs' signals or joints are not
-            comparable.
+        DataError: no episode is left, a run lacks signals, the runs' signals, actions, failure
+            types or joints are not comparable, or the horizons do not fit the control rate.
     """
     try:
         dataset = open_dataset(runs)
@@ -62,6 +66,10 @@ def read_steps(
                 f"{run.path}: its signals are {', '.join(run.attributes['signal_names'])}, not "
                 f"{', '.join(SIGNAL_NAMES)}"
             )
+    try:
+        horizon_steps(dataset.runs[0].control_period, horizons)
+    except ValueError as error:
+        raise DataError(f"{dataset.runs[0].path}: {error}") from error
     found: dict[tuple[object, ...], Episode] = {}
     for episode in dataset:
         inside = split is None or split.holds(episode.seed, episode.task)
@@ -80,12 +88,12 @@ def read_steps(
             of = f" of {', '.join(split.tasks)}" if split.tasks else ""
             wanted = f"{of} with seeds {split.first} to {split.last} (split '{split.name}')"
         raise DataError(f"{', '.join(str(run.path) for run in dataset.runs)}: no episode{wanted}")
-    return _assemble(chosen, chunks, scene, embedding)
+    return _assemble(chosen, chunks, scene, embedding, checked_horizons(horizons))
 
 
 def _key(episode: Episode) -> tuple[object, ...]:
     if not episode.difficulty:
-        return (episode.run.path, episode.start)
+        return (episode.run.real_path, episode.start)
     return (
         episode.seed,
         episode.difficulty,
@@ -95,11 +103,17 @@ def _key(episode: Episode) -> tuple[object, ...]:
     )
 
 
-def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: bool) -> StepData:
+def _assemble(
+    chosen: Sequence[Episode],
+    chunks: bool,
+    scene: bool,
+    embedding: bool,
+    horizons: tuple[float, ...],
+) -> StepData:
     runs = list(dict.fromkeys(episode.run for episode in chosen))
     attributes = runs[0].attributes
     for run in runs[1:]:
-        for name in ("state_names", "embedding_size", "chunk_shape"):
+        for name in ("state_names", "embedding_size", "chunk_shape", "action_scale"):
             if run.attributes[name] != attributes[name]:
                 raise DataError(
                     f"{runs[0].path} and {run.path} cannot be one data set: {name} is "
@@ -113,8 +127,8 @@ def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: b
         "signals": np.empty((number, len(SIGNAL_NAMES)), np.float32),
         "valid": np.empty((number, len(SIGNAL_NAMES)), bool),
         "proprioception": np.empty((number, len(state_names)), np.float32),
-        "action": np.empty((number, 7), np.float32),
-        "action_std": np.empty((number, 7), np.float32),
+        "action": np.empty((number, runs[0].action.size), np.float32),
+        "action_std": np.empty((number, runs[0].action.size), np.float32),
         "embedding": np.empty((number, size), EMBEDDING_DTYPE),
         "step": np.empty(number, np.int64),
     }
@@ -129,12 +143,13 @@ def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: b
             if into.size:
                 _read_rows(run, keys.get(name, name), rows, into[at : at + len(rows)])
         at += len(rows)
+    _one_sign(arrays["proprioception"], state_names)
     _blank_gaps(arrays, state_names)
     start = np.cumsum(lengths) - lengths
-    labels = np.zeros((number, len(HORIZONS_S), len(FAILURE_TYPES)), bool)
-    label_valid = np.zeros((number, len(HORIZONS_S)), bool)
+    labels = np.zeros((number, len(horizons), runs[0].taxonomy.size), bool)
+    label_valid = np.zeros((number, len(horizons)), bool)
     for first, episode in zip(start, chosen, strict=True):
-        found = episode.labels()
+        found = episode.labels(horizons)
         labels[first : first + len(episode)] = found.y
         label_valid[first : first + len(episode)] = found.valid
     if scene:
@@ -153,7 +168,9 @@ def _assemble(chosen: Sequence[Episode], chunks: bool, scene: bool, embedding: b
         episodes=_table(chosen, start, lengths),
         proprioception_names=state_names,
         control_period=float(attributes["control_period"]),
-        action_scale=np.array(attributes["action_scale"] or [1.0] * 7, np.float32),
+        action_spec=runs[0].action,
+        taxonomy=runs[0].taxonomy,
+        horizons=horizons,
         schema_hash=attributes["schema_hash"],
         members=int(attributes["members"]),
         policies=tuple(
@@ -171,6 +188,14 @@ def _read_rows(run: Run, key: str, rows: np.ndarray, into: np.ndarray) -> None:
             continue
         block = np.asarray(array[begin : int(rows[high - 1]) + 1])[rows[low:high] - begin]
         into[low:high] = block if limit is None else np.clip(block, -limit, limit)
+
+
+def _one_sign(state: np.ndarray, state_names: Sequence[str]) -> None:
+    """Give the tool's quaternion one sign: q and -q are the same rotation."""
+    names = [f"tool.{name}" for name in POSE_NAMES[3:]]
+    if set(names) <= set(state_names):
+        columns = [state_names.index(name) for name in names]
+        state[:, columns] = one_sign(state[:, columns].astype(np.float64))
 
 
 def _blank_gaps(arrays: dict[str, np.ndarray], state_names: Sequence[str]) -> None:
@@ -209,7 +234,7 @@ def _table(chosen: Sequence[Episode], start: np.ndarray, lengths: np.ndarray) ->
         task=texts(episode.task or episode.instruction for episode in chosen),
         target=texts(episode.target_object for episode in chosen),
         max_steps=np.array([episode.max_steps for episode in chosen], np.int64),
-        run=texts(str(episode.run.path) for episode in chosen),
+        run=texts(str(episode.run.real_path) for episode in chosen),
     )
 
 

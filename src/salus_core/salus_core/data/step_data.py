@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from salus_core.failures import FailureType, Outcome
+from salus_core.actions import TOOL_MOTION, ActionSpec
+from salus_core.failures import BUILT_IN, HORIZONS_S, FailureType, Outcome, Taxonomy
 
 EMBEDDING_DTYPE = np.float16
 """Embeddings are kept in half precision; the live node rounds what it receives the same way."""
@@ -22,7 +23,7 @@ class EpisodeTable:
         start: (E,) int64, first row of the episode in the step arrays.
         length: (E,) int64, steps; its rows are start to start + length - 1.
         outcome: (E,) uint8, `Outcome`.
-        failure: (E,) uint8, `FailureType`; NONE unless the outcome is FAILED.
+        failure: (E,) uint8, code of the type in the taxonomy; 0 unless the outcome is FAILED.
         onset_step: (E,) int64, -1: no failure; may equal `length`.
         seed: (E,) uint64.
         intervened: (E,) bool, the supervisor changed an action: all its steps are censored.
@@ -35,7 +36,7 @@ class EpisodeTable:
         task: (E,) object, str: what the instruction asks for ("stack"), else the instruction.
         target: (E,) object, str: the target object ("red_cube"); "": not known.
         max_steps: (E,) int64, after which the episode fails by timeout; 0: not known.
-        run: (E,) object, str: folder of the run it comes from.
+        run: (E,) object, str: folder of the run it comes from, without symbolic links.
     """
 
     start: np.ndarray
@@ -82,21 +83,25 @@ class StepData:
         signals: (N, 12) float32, in the order of `Signal`; NaN where not valid.
         valid: (N, 12) bool.
         proprioception: (N, P) float32: joint positions [rad, m], joint velocities, tool pose
-            (position [m], quaternion x y z w); `proprioception_names` says which.
-        action: (N, 7) float32, proposed by the policy.
-        action_std: (N, 7) float32, spread of the members; 0 where there is but one.
+            (position [m], quaternion x y z w, of one sign and norm, see `rotations`);
+            `proprioception_names` says which.
+        action: (N, A) float32, proposed by the policy.
+        action_std: (N, A) float32, spread of the members; 0 where there is but one, NaN: not
+            known.
         embedding: (N, D) float16, the members' latents; D may be 0.
         labels: (N, H, K) bool; [t, h, k]: failure k has its onset within horizon h after step t.
         label_valid: (N, H) bool; False: censored, nothing may be learned or scored there.
         episode: (N,) int64, index into `episodes`.
         step: (N,) int64, number within the episode, from 0.
         episodes: table with one row per episode.
-        chunk: (N, M, L, 7) float16, action chunks of the members; None: not read or not recorded.
+        chunk: (N, M, L, A) float16, action chunks of the members; None: not read or not recorded.
         scene: (N, S) float32, ground truth of `salus_core.data.scene`, NaN: not known; None: not
             read. Privileged: targets of training and ablations, never an input of a forecast.
         proprioception_names: P names, as the runs' attribute `state_names`.
         control_period: seconds per step.
-        action_scale: (7,) float32, one normalised action unit per dimension.
+        action_spec: names, units, kinds and scale of the A dimensions.
+        taxonomy: the K failure types.
+        horizons: the H horizons of the labels [s], ascending.
         schema_hash: SignalInfo's, of all runs.
         members: of the ensemble; the embedding is theirs, one after the other.
         policies: names and hashes of the policies that the runs were recorded with.
@@ -117,13 +122,37 @@ class StepData:
     scene: np.ndarray | None = None
     proprioception_names: tuple[str, ...] = ()
     control_period: float = 1.0 / 30.0
-    action_scale: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(7, np.float32))
+    action_spec: ActionSpec = TOOL_MOTION
+    taxonomy: Taxonomy = BUILT_IN
+    horizons: tuple[float, ...] = HORIZONS_S
     schema_hash: str = ""
     members: int = 0
     policies: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.step)
+
+    @property
+    def action_scale(self) -> np.ndarray:
+        """(A,) float32, one normalised action unit per dimension; 1 where it is not known."""
+        return np.array(self.action_spec.scale or (1.0,) * self.action_spec.size, np.float32)
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """How many steps lack each input; a chunk is counted only if chunks were read."""
+        bare = np.ones(len(self), bool)
+        body = self.proprioception
+        lacks = {
+            "signals": ~self.valid.any(axis=1),
+            # Velocities may be missing throughout; without a message all is blank.
+            "proprioception": np.isnan(body).all(axis=1) if body.shape[1] else bare,
+            "action": np.isnan(self.action).any(axis=1),
+            "action_std": np.isnan(self.action_std).any(axis=1),
+            "embedding": np.isnan(self.embedding).any(axis=1) if self.embedding.size else bare,
+        }
+        if self.chunk is not None:
+            lacks["chunk"] = np.isnan(self.chunk).any(axis=(1, 2, 3))
+        return {name: int(steps.sum()) for name, steps in lacks.items()}
 
     @property
     def censored(self) -> np.ndarray:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from salus_core.actions import TOOL_MOTION, ActionSpec
 from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
 from salus_core.episode_store.schema import RunSchema
-from salus_core.failures import FAILURE_TYPES, HORIZONS_S, FailureType, Outcome
+from salus_core.episode_store.testing import JOINT_NAMES
+from salus_core.failures import BUILT_IN, HORIZONS_S, Outcome, Taxonomy
 from salus_core.labels import failure_labels
+from salus_core.rotations import one_sign
 from salus_core.signals import SIGNAL_NAMES
 
 PERIOD = 1.0 / 30.0
@@ -23,16 +26,26 @@ def make_steps(
     informative: bool = True,
     first_seed: int = 0,
     shuffled: bool = False,
+    action: ActionSpec = TOOL_MOTION,
+    taxonomy: Taxonomy = BUILT_IN,
+    horizons: tuple[float, ...] = HORIZONS_S,
+    period: float = PERIOD,
+    joint_names: tuple[str, ...] = JOINT_NAMES,
 ) -> StepData:
     """Make episodes of 40 to 100 steps, most of them with little to tell them apart but the latent.
 
     Args:
         episodes: how many.
         seed: of everything random.
-        failing: share of episodes that fail, by collision, drop or miss, at any step.
+        failing: share of episodes that fail, by any type but timeout, at any step.
         informative: the latent and one signal show the failure and its type 20 steps ahead.
         first_seed: seed of the first episode.
         shuffled: give the episodes' outcomes to each other, so that nothing can be learned.
+        action: what its numbers mean.
+        taxonomy: the failure types.
+        horizons: of the labels [s].
+        period: seconds per step.
+        joint_names: of the body.
 
     Returns:
         Data with embeddings of two members, chunks and two tasks.
@@ -41,18 +54,19 @@ def make_steps(
     lengths = rng.integers(40, 101, episodes)
     failed = np.arange(episodes) < round(failing * episodes)
     rng.shuffle(failed)
-    failure = np.where(failed, rng.integers(1, 4, episodes), 0)
+    failure = np.where(failed, _types(rng, episodes, taxonomy), 0)
     onset = np.where(failed, rng.integers(5, lengths + 1), -1)
     number = int(lengths.sum())
     start = np.cumsum(lengths) - lengths
     step = np.arange(number) - np.repeat(start, lengths)
     episode = np.repeat(np.arange(episodes), lengths)
     names = RunSchema(
-        control_period=PERIOD,
+        control_period=period,
         signal_names=(),
         signal_units=(),
         signal_definitions=(),
         signal_available=(),
+        joint_names=joint_names,
     ).state_names
     signals = rng.normal(size=(number, len(SIGNAL_NAMES))).astype(np.float32)
     valid = np.ones(signals.shape, bool)
@@ -67,33 +81,55 @@ def make_steps(
     signals[~valid] = np.nan
     if shuffled:
         failure, onset = _exchange(rng, lengths, failure, onset)
-    labels = np.zeros((number, len(HORIZONS_S), len(FAILURE_TYPES)), bool)
-    label_valid = np.zeros((number, len(HORIZONS_S)), bool)
+    labels = np.zeros((number, len(horizons), taxonomy.size), bool)
+    label_valid = np.zeros((number, len(horizons)), bool)
     for index in range(episodes):
         rows = slice(start[index], start[index] + lengths[index])
-        kind = FailureType(int(failure[index]))
+        kind = int(failure[index])
         outcome = Outcome.FAILED if kind else Outcome.SUCCEEDED
-        found = failure_labels(lengths[index], outcome, kind, int(onset[index]), PERIOD)
+        found = failure_labels(
+            lengths[index],
+            outcome,
+            kind,
+            int(onset[index]),
+            period,
+            horizons=horizons,
+            taxonomy=taxonomy,
+        )
         labels[rows], label_valid[rows] = found.y, found.valid
     return StepData(
         signals=signals,
         valid=valid,
-        proprioception=rng.normal(size=(number, len(names))).astype(np.float32),
-        action=rng.normal(size=(number, 7)).astype(np.float32),
-        action_std=np.abs(rng.normal(size=(number, 7))).astype(np.float32),
+        proprioception=_body(rng.normal(size=(number, len(names)))),
+        action=rng.normal(size=(number, action.size)).astype(np.float32),
+        action_std=np.abs(rng.normal(size=(number, action.size))).astype(np.float32),
         embedding=embedding.astype(EMBEDDING_DTYPE),
-        chunk=rng.normal(size=(number, _MEMBERS, 4, 7)).astype(EMBEDDING_DTYPE),
+        chunk=rng.normal(size=(number, _MEMBERS, 4, action.size)).astype(EMBEDDING_DTYPE),
         labels=labels,
         label_valid=label_valid,
         episode=episode,
         step=step,
         episodes=_table(rng, start, lengths, failure, onset, first_seed),
         proprioception_names=names,
-        control_period=PERIOD,
+        control_period=period,
+        action_spec=action,
+        taxonomy=taxonomy,
+        horizons=horizons,
         schema_hash="made up",
         members=_MEMBERS,
         policies=(("made up", "00"),),
     )
+
+
+def _body(values: np.ndarray) -> np.ndarray:
+    """(N, P) numbers of which the last four are a quaternion, as `read_steps` gives it."""
+    values[:, -4:] = one_sign(values[:, -4:])
+    return values.astype(np.float32)
+
+
+def _types(rng: np.random.Generator, episodes: int, taxonomy: Taxonomy) -> np.ndarray:
+    """A type but timeout for each episode; its latent's number must exist, so 7 types at most."""
+    return np.array(taxonomy.main)[rng.integers(0, len(taxonomy.main), episodes)]
 
 
 def _exchange(

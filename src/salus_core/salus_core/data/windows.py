@@ -52,3 +52,9 @@ def make_windows(data: StepData, length: int) -> Windows:
     first = data.episodes.start[data.episode]
     rows = np.arange(len(data))[:, None] - back
     return Windows(np.maximum(rows, first[:, None]), rows >= first[:, None])
+
+
+def previous_row(data: StepData) -> np.ndarray:
+    """Row of the step before, (N,); -1 at an episode's first recorded step or after a lost one."""
+    follows = (np.diff(data.episode) == 0) & (np.diff(data.step) == 1)
+    return np.where(np.concatenate([[False], follows]), np.arange(len(data)) - 1, -1)

@@ -1,7 +1,7 @@
 """Reads runs. Nothing is loaded before it is asked for; only committed episodes are seen."""
 
-import glob
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import zarr
 
+from salus_core.actions import ActionSpec
+from salus_core.episode_store.episodes import EPISODE_COLUMNS, EPISODE_ENDS, Fault
 from salus_core.episode_store.run_folder import DATA, METADATA
-from salus_core.episode_store.schema import EPISODE_COLUMNS, EPISODE_ENDS, SCHEMA_VERSION, Fault
-from salus_core.failures import HORIZONS_S, FailureType, Outcome
+from salus_core.episode_store.versions import READABLE, current_attributes
+from salus_core.failures import HORIZONS_S, Outcome, Taxonomy, checked_horizons
 from salus_core.labels import Labels, failure_labels
 
 
@@ -30,6 +32,7 @@ class Episode:
         start: its first row in the run's arrays.
         stop: the row after its last.
         number: the world's count of resets.
+        failure: code of its type in the run's taxonomy, as of FailureType; 0: none.
         onset_step: of the failure; -1: none. May equal `length`.
         start_time: wall clock, seconds since 1970.
 
@@ -53,7 +56,7 @@ class Episode:
     max_steps: int
     lockstep: bool
     outcome: Outcome
-    failure: FailureType
+    failure: int
     onset_step: int
     gaps: int
     intervened: bool
@@ -69,6 +72,11 @@ class Episode:
     def length(self) -> int:
         """Steps."""
         return self.stop - self.start
+
+    @property
+    def failure_name(self) -> str:
+        """Name of its failure type; empty: none."""
+        return self.run.taxonomy.name(self.failure)
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Read one array: (length, ...); "image/front" and the like for images."""
@@ -108,6 +116,7 @@ class Episode:
             control_period=self.run.control_period,
             intervened=self.intervened,
             horizons=horizons,
+            taxonomy=self.run.taxonomy,
         )
 
 
@@ -115,8 +124,14 @@ class Run(Sequence[Episode]):
     """A run's committed episodes: `len(run)`, `run[i]`, `for episode in run`.
 
     Attributes:
-        path: its folder.
-        attributes: of data.zarr: names, units, rates, policy identity.
+        path: its folder, as it was given.
+        real_path: its folder without symbolic links: what a run is told from others by.
+        attributes: of data.zarr: names, units, rates, policy identity; of older runs as
+            `current_attributes` reads them.
+        action: what the numbers of its actions mean.
+        policy_action: the policy's own; None: it recorded none.
+        taxonomy: its failure types.
+        horizons: [s] of the forecasts that it holds.
         metadata: content of metadata.json.
         ends: (E,) int64, first row after each episode.
         step_keys: keys below data/ but those of images.
@@ -125,9 +140,13 @@ class Run(Sequence[Episode]):
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
+        self.real_path = Path(os.path.realpath(path))
         self.ends = committed_ends(self.path)
         group = _open_group(self.path)
-        self.attributes: dict[str, Any] = dict(group.attrs)
+        try:
+            self._describe(current_attributes(dict(group.attrs)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotARunError(f"{self.path / DATA}: its attributes say: {error}") from error
         self.metadata: dict[str, Any] = _read_metadata(self.path)
         self.cameras: tuple[str, ...] = tuple(c["name"] for c in self.attributes["cameras"])
         self.control_period = float(self.attributes["control_period"])
@@ -139,6 +158,16 @@ class Run(Sequence[Episode]):
             spec.key.removeprefix("meta/episode/"): np.asarray(group[spec.key][: len(self.ends)])
             for spec in EPISODE_COLUMNS
         }
+
+    def _describe(self, attributes: dict[str, Any]) -> None:
+        self.attributes = attributes
+        self.action = _action_of(attributes, "action", attributes["action_scale"])
+        own = attributes["policy_action_names"]
+        self.policy_action = _action_of(attributes, "policy_action") if own else None
+        self.taxonomy = Taxonomy(
+            tuple(attributes["failure_names"]), tuple(attributes["failure_descriptions"])
+        )
+        self.horizons = checked_horizons(attributes["horizons"])
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -156,7 +185,7 @@ class Run(Sequence[Episode]):
         values["faults"] = tuple(Fault(**fault) for fault in json.loads(values["faults"]))
         values["goal_pose"] = tuple(values["goal_pose"].tolist())
         values["outcome"] = Outcome(values["outcome"])
-        values["failure"] = FailureType(values.pop("failure_type"))
+        values["failure"] = values.pop("failure_type")
         start = int(self.ends[index - 1]) if index else 0
         return Episode(run=self, index=index, start=start, stop=int(self.ends[index]), **values)
 
@@ -200,32 +229,6 @@ class Run(Sequence[Episode]):
         return self._loaded[key] if key in self._loaded else self.array(key)
 
 
-class Dataset(Sequence[Episode]):
-    """The episodes of several runs, end to end."""
-
-    def __init__(self, runs: Sequence[Run]):
-        self.runs = tuple(runs)
-        self._first = np.cumsum([0, *(len(run) for run in self.runs)])
-
-    def __len__(self) -> int:
-        return int(self._first[-1])
-
-    def __getitem__(self, index: int) -> Episode:  # type: ignore[override]
-        index = range(len(self))[index]
-        run = int(np.searchsorted(self._first, index, side="right")) - 1
-        return self.runs[run][index - int(self._first[run])]
-
-    def load(self, keys: Iterable[str] | None = None) -> None:
-        """Keep arrays of all runs in memory: see `Run.load`."""
-        keys = None if keys is None else tuple(keys)
-        for run in self.runs:
-            run.load(keys)
-
-    def column(self, key: str) -> np.ndarray:
-        """Read one array over all episodes of all runs, (steps, ...)."""
-        return np.concatenate([run.column(key) for run in self.runs])
-
-
 def open_run(path: Path | str) -> Run:
     """Open a run, finished or still being written.
 
@@ -235,35 +238,9 @@ def open_run(path: Path | str) -> Run:
     return Run(path)
 
 
-def open_dataset(paths: Iterable[Path | str] | Path | str, same_schema: bool = True) -> Dataset:
-    """Open several runs as one data set.
-
-    Args:
-        paths: runs, folders of runs, or glob patterns of either.
-        same_schema: insist that the signals of all runs are comparable.
-
-    Raises:
-        NotARunError: a path holds no run.
-        ValueError: the runs' signals are not comparable; the message names two runs that differ.
-    """
-    if isinstance(paths, Path | str):
-        paths = [paths]
-    found: dict[Path, None] = {}
-    for path in paths:
-        found.update(dict.fromkeys(_find_runs(str(path))))
-    runs = [open_run(path) for path in found]
-    if not runs:
-        raise NotARunError("no path was given")
-    if same_schema:
-        first = runs[0]
-        for run in runs[1:]:
-            for name in ("schema_hash", "signal_names", "control_period"):
-                if run.attributes[name] != first.attributes[name]:
-                    raise ValueError(
-                        f"{first.path} and {run.path} cannot be one data set: {name} is "
-                        f"{first.attributes[name]!r} and {run.attributes[name]!r}"
-                    )
-    return Dataset(runs)
+def _action_of(attributes: dict[str, Any], name: str, scale: Sequence[float] = ()) -> ActionSpec:
+    keys = ("names", "units", "kinds")
+    return ActionSpec.of(*(attributes[f"{name}_{key}"] for key in keys), scale)
 
 
 def committed_ends(path: Path) -> np.ndarray:
@@ -292,9 +269,10 @@ def _open_group(path: Path) -> zarr.Group:
     found = group.attrs.get("salus_schema_version")
     if found is None:
         raise NotARunError(f"{path} is not a SALUS run: {data} has no salus_schema_version")
-    if found != SCHEMA_VERSION:
+    if found not in READABLE:
         raise NotARunError(
-            f"{path} has schema version {found}, this program reads version {SCHEMA_VERSION}"
+            f"{path} has schema version {found}, this program reads versions "
+            f"{', '.join(map(str, READABLE))}: read it with the version of SALUS that wrote it"
         )
     return group
 
@@ -304,19 +282,3 @@ def _read_metadata(path: Path) -> dict[str, Any]:
         return json.loads((path / METADATA).read_text())
     except (OSError, ValueError) as error:
         raise NotARunError(f"{path / METADATA} cannot be read: {error}") from error
-
-
-def _find_runs(pattern: str) -> list[Path]:
-    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
-    if not matches:
-        raise NotARunError(f"{pattern} does not exist or matches nothing")
-    runs = []
-    for match in matches:
-        if (match / DATA).is_dir():
-            runs.append(match)
-            continue
-        inside = sorted(data.parent for data in match.glob(f"*/{DATA}"))
-        if not inside:
-            raise NotARunError(f"{match} is no SALUS run and holds none: no {DATA}")
-        runs.extend(inside)
-    return runs

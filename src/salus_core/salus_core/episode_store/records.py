@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from salus_core.episode_store.episodes import EpisodeEnd, EpisodeStart
 from salus_core.episode_store.schema import (
     FORECAST_STATUS_NAMES,
     INTERVENTION_NAMES,
-    EpisodeEnd,
-    EpisodeStart,
     RunSchema,
 )
 from salus_core.episode_store.writer import EpisodeWriter
@@ -81,6 +80,7 @@ def _proposal_values(proposal: Proposal) -> dict[str, Any]:
         ("action_std", proposal.action_std),
         ("embedding", proposal.embedding),
         ("chunk", proposal.chunks),
+        ("policy_action", proposal.policy_action),
     ):
         if values is not None:
             row[key] = values

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from salus_core.episode_store import run_folder as folder
+from salus_core.episode_store.episodes import EPISODE_ENDS
 from salus_core.episode_store.files import PARTIAL_SUFFIX, AtomicFiles, StoreWriteError
 from salus_core.episode_store.reader import committed_ends, open_run
-from salus_core.episode_store.schema import EPISODE_ENDS
 
 
 @dataclass(frozen=True)

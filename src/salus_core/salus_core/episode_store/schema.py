@@ -1,23 +1,22 @@
 """What a run holds: the arrays, their meaning, and what must not change within it."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from salus_core.actions import TOOL_MOTION, ActionSpec
 from salus_core.episode_store.columns import ColumnSpec
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S, FailureType, Outcome
+from salus_core.episode_store.episodes import EPISODE_COLUMNS, POSE_NAMES, SchemaError
+from salus_core.failures import BUILT_IN, HORIZONS_S, Taxonomy, checked_horizons
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""Of runs that are written; version 2 is read, too: see `versions`."""
 
-JOINT_NAMES = (
-    *(f"panda_joint{i}" for i in range(1, 8)),
-    "panda_finger_joint1",
-    "panda_finger_joint2",
-)
-"""Joints of the embedded world, in the order of `state`."""
+MAX_EMBEDDING = 16_384
+"""Bound of `embedding` in VlaSignals."""
 
-ACTION_NAMES = ("x", "y", "z", "rotation_x", "rotation_y", "rotation_z", "gripper")
-ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
-POSE_NAMES = ("x", "y", "z", "qx", "qy", "qz", "qw")
+MAX_CHUNK = 65_536
+"""Bound of the numbers of `chunk` in VlaSignals."""
+
 
 FORECAST_STATUS_NAMES = (
     "ok",
@@ -29,10 +28,6 @@ FORECAST_STATUS_NAMES = (
 INTERVENTION_NAMES = ("pass", "slow_down", "hold", "retry", "recover", "ask_for_help")
 NO_MESSAGE = 255
 """Value of `forecast_status` and `intervention` at a step for which no message came."""
-
-
-class SchemaError(ValueError):
-    """A run cannot be described this way; the message names the field."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +49,14 @@ class RunSchema:
         object_names: every object of the world, in the order of `object_pose`.
         signal_names: of the S signals, with units, definitions and whether this policy can give
             them.
-        action_units: of the seven action dimensions.
-        action_scale: one normalised action unit per dimension; empty if there is no policy.
+        action: the A dimensions of `action`, `command` and `action_std`.
+        policy_action: the policy's own numbers, where they are others than `action`; None: they
+            are not.
+        taxonomy: the K failure types of the episodes and of `forecast`.
+        horizons: [s], the H horizons of `forecast`. Labels can have any others.
         signal_window: steps of the windowed signals.
         embedding_size: 0 if the policy gives no embedding.
-        chunk_shape: (members, chunk length, 7), or zeros if the policy gives no chunks.
+        chunk_shape: (members, chunk length, A), or zeros if the policy gives no chunks.
         control_period: seconds per step.
         backend: name of the policy backend; empty: no policy is recorded.
         policy: identity of the policy's checkpoint.
@@ -74,11 +72,12 @@ class RunSchema:
     signal_definitions: tuple[str, ...]
     signal_available: tuple[bool, ...]
     cameras: tuple[Camera, ...] = ()
-    joint_names: tuple[str, ...] = JOINT_NAMES
+    joint_names: tuple[str, ...] = ()
     object_names: tuple[str, ...] = ()
-    action_names: tuple[str, ...] = ACTION_NAMES
-    action_units: tuple[str, ...] = ACTION_UNITS
-    action_scale: tuple[float, ...] = ()
+    action: ActionSpec = TOOL_MOTION
+    policy_action: ActionSpec | None = None
+    taxonomy: Taxonomy = BUILT_IN
+    horizons: tuple[float, ...] = HORIZONS_S
     signal_window: int = 0
     embedding_size: int = 0
     chunk_shape: tuple[int, int, int] = (0, 0, 0)
@@ -105,6 +104,29 @@ class RunSchema:
         ):
             if len(set(values)) != len(values):
                 raise SchemaError(f"{name} holds a name twice: {', '.join(values)}")
+        if not 0 <= self.embedding_size <= MAX_EMBEDDING:
+            raise SchemaError(
+                f"embedding_size must be 0 to {MAX_EMBEDDING}, got {self.embedding_size}"
+            )
+        self._check_chunk()
+        try:
+            object.__setattr__(self, "horizons", checked_horizons(self.horizons))
+        except ValueError as error:
+            raise SchemaError(str(error)) from error
+
+    def _check_chunk(self) -> None:
+        shape = tuple(self.chunk_shape)
+        if len(shape) != 3 or any(size < 0 for size in shape):
+            raise SchemaError(f"chunk_shape must be three sizes, got {shape}")
+        if not all(shape):
+            return
+        if shape[2] != self.action.size:
+            raise SchemaError(
+                f"chunk_shape {shape} has {shape[2]} action dimensions, but there are "
+                f"{self.action.size} action names: {', '.join(self.action.names)}"
+            )
+        if shape[0] * shape[1] * shape[2] > MAX_CHUNK:
+            raise SchemaError(f"chunk_shape {shape} has more than {MAX_CHUNK} numbers")
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -117,28 +139,43 @@ class RunSchema:
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of data.zarr's root group."""
+        plain = asdict(self)
+        for name in ("action", "policy_action", "taxonomy"):
+            del plain[name]
+        own = self.policy_action.to_dict() if self.policy_action is not None else {}
         return {
             "salus_schema_version": SCHEMA_VERSION,
-            **asdict(self),
+            **plain,
+            **{f"action_{key}": value for key, value in self.action.to_dict().items()},
+            **{f"policy_action_{key}": own.get(key, []) for key in ("names", "units", "kinds")},
             "rate": 1.0 / self.control_period,
             "state_names": self.state_names,
-            "failure_names": FAILURE_NAMES,
-            "horizons": HORIZONS_S,
+            "failure_names": self.taxonomy.names,
+            "failure_descriptions": self.taxonomy.descriptions,
         }
+
+    def episode_columns(self) -> tuple[ColumnSpec, ...]:
+        """Arrays with one row per episode: EPISODE_COLUMNS, with the names of the types."""
+        return tuple(
+            replace(spec, attributes={"values": ["none", *self.taxonomy.names]})
+            if spec.key == "meta/episode/failure_type"
+            else spec
+            for spec in EPISODE_COLUMNS
+        )
 
     def data_columns(self) -> tuple[ColumnSpec, ...]:
         """Arrays with one row per step; the keys are below data.zarr/data."""
         nan = float("nan")
-        action = {"names": self.action_names, "units": self.action_units}
+        action, size = _described(self.action), (self.action.size,)
         signals = {"names": self.signal_names, "units": self.signal_units}
         n_signals, n_objects = len(self.signal_names), len(self.object_names)
         columns = [
             _step("timestamp", "f8", (), nan, unit="s", about="stamp of the observation"),
             _step("step", "i4", (), 0, about="number of the step within its episode"),
             _step("complete", "bool", (), False, about="every required message came"),
-            _step("action", "f8", (7,), nan, about="proposed by the policy", **action),
-            _step("command", "f8", (7,), nan, about="executed by the robot", **action),
-            _step("action_std", "f4", (7,), nan, about="spread of the members", **action),
+            _step("action", "f8", size, nan, about="proposed by the policy", **action),
+            _step("command", "f8", size, nan, about="executed by the robot", **action),
+            _step("action_std", "f4", size, nan, about="spread of the members", **action),
             _step(
                 "state",
                 "f8",
@@ -158,11 +195,11 @@ class RunSchema:
             _step(
                 "forecast",
                 "f4",
-                (len(HORIZONS_S) * len(FAILURE_NAMES),),
+                (len(self.horizons) * self.taxonomy.size,),
                 nan,
                 about="probabilities in C order (horizon, type); NaN: no forecast",
-                horizons=HORIZONS_S,
-                failure_names=FAILURE_NAMES,
+                horizons=self.horizons,
+                failure_names=self.taxonomy.names,
             ),
             _step(
                 "forecast_status",
@@ -185,6 +222,17 @@ class RunSchema:
                 about=f"{NO_MESSAGE}: no message",
             ),
         ]
+        if self.policy_action is not None:
+            columns.append(
+                _step(
+                    "policy_action",
+                    "f8",
+                    (self.policy_action.size,),
+                    nan,
+                    about="the policy's own numbers, before they were converted to action",
+                    **_described(self.policy_action),
+                )
+            )
         if n_objects:
             columns.append(
                 _step(
@@ -224,110 +272,16 @@ class RunSchema:
         return tuple(columns)
 
 
+def _described(action: ActionSpec) -> dict[str, Any]:
+    """Attributes of an array of actions."""
+    return {
+        "names": action.names,
+        "units": action.units,
+        "kinds": [str(kind) for kind in action.kinds],
+    }
+
+
 def _step(
     name: str, dtype: str, shape: tuple[int, ...], fill: Any, **attributes: Any
 ) -> ColumnSpec:
     return ColumnSpec(f"data/{name}", dtype, shape, fill, attributes=attributes)
-
-
-def _episode(
-    name: str, dtype: str, shape: tuple[int, ...] = (), fill: Any = 0, **attributes: Any
-) -> ColumnSpec:
-    return ColumnSpec(f"meta/episode/{name}", dtype, shape, fill, attributes=attributes)
-
-
-EPISODE_ENDS = ColumnSpec(
-    "meta/episode_ends",
-    "i8",
-    attributes={"about": "first row after each episode; an episode counts once its end is here"},
-)
-
-EPISODE_COLUMNS = (
-    _episode("number", "u4", about="the world's count of resets"),
-    _episode("seed", "u8"),
-    _episode("instruction", "string"),
-    _episode("task", "string", about="what the instruction asks for; empty: unknown"),
-    _episode("difficulty", "string"),
-    _episode("fault_profile", "string"),
-    _episode("faults", "string", about="JSON list of injected faults, in order of onset"),
-    _episode("target_object", "string"),
-    _episode("goal_pose", "f8", (7,), float("nan"), components=POSE_NAMES),
-    _episode("goal_radius", "f4", unit="m"),
-    _episode("max_steps", "u4"),
-    _episode("lockstep", "bool", fill=False),
-    _episode("outcome", "u1", values=[outcome.name.lower() for outcome in Outcome]),
-    _episode("failure_type", "u1", values=[failure.name.lower() for failure in FailureType]),
-    _episode("onset_step", "i4", fill=-1, about="-1: no failure; may equal length"),
-    _episode("length", "u4", about="steps"),
-    _episode("gaps", "u4", about="steps that lack a required message"),
-    _episode("intervened", "bool", fill=False, about="the supervisor changed an action"),
-    _episode("commands_missed", "u4", about="control periods that passed without a command"),
-    _episode("predictor", "string", about="checkpoint that made the forecasts; empty: none"),
-    _episode("predictor_hash", "string"),
-    _episode("start_time", "f8", unit="s", about="wall clock, since 1970-01-01 UTC"),
-)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """An injected fault; fields as in Fault.msg."""
-
-    kind: str
-    magnitude: float
-    unit: str
-    onset_step: int
-    duration_steps: int
-
-
-@dataclass(frozen=True)
-class EpisodeStart:
-    """What an episode starts from; fields as in EpisodeSetup.msg."""
-
-    number: int
-    seed: int = 0
-    instruction: str = ""
-    task: str = ""
-    difficulty: str = ""
-    fault_profile: str = ""
-    target_object: str = ""
-    goal_pose: tuple[float, ...] = (float("nan"),) * 7
-    goal_radius: float = float("nan")
-    max_steps: int = 0
-    lockstep: bool = False
-
-
-@dataclass(frozen=True)
-class EpisodeEnd:
-    """How an episode ended.
-
-    Attributes:
-        length: its steps; rows 0 to length - 1 are stored.
-        onset_step: -1 exactly if there was no failure; may equal `length`, as the observation in
-            which the failure is seen is not a row.
-        faults: injected.
-        commands_missed: control periods that passed without a command.
-        predictor: identity of the checkpoint that made the forecasts.
-    """
-
-    length: int
-    outcome: Outcome
-    failure: FailureType = FailureType.NONE
-    onset_step: int = -1
-    faults: tuple[Fault, ...] = field(default=())
-    commands_missed: int = 0
-    predictor: str = ""
-    predictor_hash: str = ""
-
-    def __post_init__(self) -> None:
-        if self.outcome == Outcome.RUNNING:
-            raise SchemaError("an episode that is still running has no end")
-        failed = self.outcome == Outcome.FAILED
-        if failed != (self.failure != FailureType.NONE):
-            raise SchemaError(
-                f"outcome {self.outcome.name} contradicts failure {self.failure.name}"
-            )
-        if failed != (self.onset_step >= 0) or self.onset_step > self.length:
-            raise SchemaError(
-                f"onset_step {self.onset_step} does not fit outcome {self.outcome.name} "
-                f"after {self.length} steps"
-            )

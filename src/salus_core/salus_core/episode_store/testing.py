@@ -5,11 +5,13 @@ from collections.abc import Iterable
 import numpy as np
 import zarr
 
-from salus_core.episode_store.schema import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
+from salus_core.episode_store.episodes import EpisodeEnd, EpisodeStart, Fault
+from salus_core.episode_store.schema import Camera, RunSchema
 from salus_core.episode_store.writer import EpisodeWriter
 from salus_core.failures import FailureType, Outcome
 
 PERIOD = 1.0 / 30.0
+JOINT_NAMES = tuple(f"joint{number}" for number in range(1, 10))
 
 
 def make_schema() -> RunSchema:
@@ -21,6 +23,7 @@ def make_schema() -> RunSchema:
         signal_definitions=("one", "two"),
         signal_available=(True, True),
         cameras=(Camera("front", 4, 6), Camera("wrist", 4, 6)),
+        joint_names=JOINT_NAMES,
         object_names=("red_cube", "obstacle"),
         embedding_size=3,
         chunk_shape=(2, 4, 7),

@@ -16,16 +16,9 @@ from zarr.storage import MemoryStore
 
 from salus_core.episode_store import run_folder as folder
 from salus_core.episode_store.columns import Column
+from salus_core.episode_store.episodes import EPISODE_ENDS, EpisodeEnd, EpisodeStart
 from salus_core.episode_store.files import AtomicFiles, StoreWriteError
-from salus_core.episode_store.schema import (
-    EPISODE_COLUMNS,
-    EPISODE_ENDS,
-    INTERVENTION_NAMES,
-    NO_MESSAGE,
-    EpisodeEnd,
-    EpisodeStart,
-    RunSchema,
-)
+from salus_core.episode_store.schema import INTERVENTION_NAMES, NO_MESSAGE, RunSchema
 
 ACTED = range(1, len(INTERVENTION_NAMES))
 """Kinds of intervention that change the action: all but "pass"."""
@@ -90,7 +83,6 @@ class EpisodeWriter:
         self._lock = folder.RunLock(self.path)
         self._lock.acquire()
         self._metadata = {
-            "salus_schema_version": schema.attributes()["salus_schema_version"],
             "state": "open",
             "env": env,
             "begun": folder.now_text(),
@@ -99,7 +91,7 @@ class EpisodeWriter:
             "steps": 0,
             "compression": {"codec": "zstd", "level": compression_level},
             "zarr": version("zarr"),
-            **asdict(schema),
+            **schema.attributes(),
             **(metadata or {}),
         }
         self._create(compression_level)
@@ -114,7 +106,7 @@ class EpisodeWriter:
             groups["data/image"] = {}
         for key, attributes in groups.items():
             self._files.write(half_made / key / "zarr.json", [_group_document(attributes)])
-        specs = (*self.schema.data_columns(), *EPISODE_COLUMNS, EPISODE_ENDS)
+        specs = (*self.schema.data_columns(), *self.schema.episode_columns(), EPISODE_ENDS)
         columns = {spec.key: Column(self._files, half_made, spec, level) for spec in specs}
         data = self.path / folder.DATA
         self._files.barrier()
@@ -210,10 +202,12 @@ class EpisodeWriter:
 
         Raises:
             RuntimeError: no episode is in progress.
+            TaxonomyError: the run's taxonomy has no such failure type.
             StoreWriteError: the disk refused; it does not count then, those before it do.
         """
         if self._start is None:
             raise RuntimeError("no episode is in progress")
+        failure = self.schema.taxonomy.name(int(end.failure)) or "none"
         self._fill_up(end.length)
         self._truncate(end.length)
         gaps = self._complete.count(False)
@@ -236,7 +230,7 @@ class EpisodeWriter:
         self._finish_episode()
         self._log.write(
             f"episode {number} committed: {end.outcome.name.lower()} "
-            f"({end.failure.name.lower()}), {end.length} steps, {gaps} gaps"
+            f"({failure}), {end.length} steps, {gaps} gaps"
         )
         return gaps
 

@@ -17,32 +17,35 @@ from salus_core.evaluation.gate import (
 )
 from salus_core.evaluation.groups import groups_of
 from salus_core.evaluation.scored import (
+    ANY_TARGET,
     MAIN_TARGET,
-    TARGETS,
     CalibratedBaseline,
     Scored,
     positives,
     scored,
+    targets_of,
 )
 from salus_core.evaluation.steps import (
-    ALL_PAIRS,
+    Pair,
     Thresholds,
+    all_pairs,
     plain,
     step_figures,
     validation_thresholds,
 )
 
 __all__ = [
-    "ALL_PAIRS",
     "ALPHAS",
+    "ANY_TARGET",
     "CLOCKS",
     "MAIN_TARGET",
-    "TARGETS",
     "TIMEOUTS",
     "CalibratedBaseline",
+    "Pair",
     "Scored",
     "Thresholds",
     "alarm_figures",
+    "all_pairs",
     "alpha_figures",
     "clock_warnings",
     "episode_figures",
@@ -53,6 +56,7 @@ __all__ = [
     "positives",
     "scored",
     "step_figures",
+    "targets_of",
     "timeout_note",
     "validation_thresholds",
     "warnings_about_data",

@@ -4,16 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from salus_core.data import StepData
-from salus_core.evaluation.scored import MAIN_TARGET
-from salus_core.failures import HORIZONS_S, FailureType
+from salus_core.evaluation.scored import ANY_TARGET, MAIN_TARGET
+from salus_core.failures import FailureType
 from salus_core.metrics import Estimate
 
 SOLVED = 0.9
 """AUROC of a clock from which on a target counts as solved by it."""
 
 CLOCKS = ("clock", "fitted_clock")
-
-_LAST = len(HORIZONS_S) - 1
 
 
 def warnings_about_data(data: StepData) -> list[str]:
@@ -41,33 +39,35 @@ def warnings_about_data(data: StepData) -> list[str]:
 
 
 def clock_warnings(
-    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]],
+    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], data: StepData
 ) -> list[str]:
     """Targets that a clock solves.
 
     Args:
         figures: of `step_figures` by the name of the method; those of CLOCKS are read.
+        data: that they are about.
 
     Returns:
         A sentence per target; empty: the step number does not explain the failures.
     """
     found = []
-    for target in (MAIN_TARGET, "any", "collision", "drop", "missed_grasp"):
-        best = _best_clock(figures, target)
+    names = (data.taxonomy.name(code) for code in data.taxonomy.main)
+    for target in (MAIN_TARGET, ANY_TARGET, *names):
+        best = _best_clock(figures, target, data)
         if best is None or best[1] < SOLVED:
             continue
         name, area = best
         about = {
             MAIN_TARGET: "failures other than timeouts",
-            "any": "failures, timeouts included",
+            ANY_TARGET: "failures, timeouts included",
         }.get(target, f"failures by {target}")
         found.append(
             f"THE CLOCK SOLVES THIS DATA SET for {about}: the step number alone ('{name}') has an "
-            f"AUROC of {area:.3f} within {HORIZONS_S[_LAST]:g} s. A predictor's figures on this "
+            f"AUROC of {area:.3f} within {data.horizons[-1]:g} s. A predictor's figures on this "
             "target say next to nothing about foresight"
             + (
                 "; they come from timeouts, which a clock foretells: read the rows without them."
-                if target == "any"
+                if target == ANY_TARGET
                 else "; collect episodes whose failures do not come at a known time."
             )
         )
@@ -75,10 +75,10 @@ def clock_warnings(
 
 
 def timeout_note(
-    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]],
+    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], data: StepData
 ) -> list[str]:
     """Say how well the clock foretells timeouts, where there are any."""
-    best = _best_clock(figures, FailureType.TIMEOUT.name.lower())
+    best = _best_clock(figures, data.taxonomy.name(FailureType.TIMEOUT), data)
     if best is None:
         return []
     return [
@@ -88,11 +88,13 @@ def timeout_note(
 
 
 def _best_clock(
-    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], target: str
+    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]],
+    target: str,
+    data: StepData,
 ) -> tuple[str, float] | None:
     areas = []
     for name in CLOCKS:
-        area = figures.get(name, {}).get((target, _LAST), {}).get("auroc")
+        area = figures.get(name, {}).get((target, len(data.horizons) - 1), {}).get("auroc")
         if isinstance(area, Estimate) and area.value == area.value:
             areas.append((name, area.value))
     return max(areas, key=lambda pair: pair[1]) if areas else None

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from salus_core.baselines.base import previous_row
 from salus_core.data import StepData
+from salus_core.data.windows import previous_row
 from salus_core.signals import Signal
 
 LOST = (

@@ -7,9 +7,8 @@ import numpy as np
 
 from salus_core.calibration import ProbabilityCalibration, fit_calibration
 from salus_core.data import StepData
-from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, FailureType
+from salus_core.failures import Taxonomy
 from salus_core.predictors.interface import (
-    ALARM_TYPES,
     Detector,
     Forecaster,
     Predictor,
@@ -17,14 +16,17 @@ from salus_core.predictors.interface import (
     risk,
 )
 
-TARGETS: dict[str, tuple[FailureType, ...]] = {
-    "any_but_timeout": ALARM_TYPES,
-    "any": FAILURE_TYPES,
-    **{name: (failure,) for name, failure in zip(FAILURE_NAMES, FAILURE_TYPES, strict=True)},
-}
-"""What a step's figure is about: failures of these types."""
-
 MAIN_TARGET = "any_but_timeout"
+ANY_TARGET = "any"
+
+
+def targets_of(taxonomy: Taxonomy) -> dict[str, tuple[int, ...]]:
+    """What a step's figure can be about: codes of the failure types by the target's name."""
+    return {
+        MAIN_TARGET: taxonomy.main,
+        ANY_TARGET: taxonomy.codes,
+        **{taxonomy.name(code): (code,) for code in taxonomy.codes},
+    }
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Scored:
     score: np.ndarray
     probabilities: np.ndarray | None = None
 
-    def of_target(self, types: Sequence[FailureType], horizon: int) -> np.ndarray:
+    def of_target(self, types: Sequence[int], horizon: int) -> np.ndarray:
         """Score for failures of some types within a horizon, (N,).
 
         A method without horizons and types has the same one for all.
@@ -51,9 +53,9 @@ class Scored:
         return risk(self.probabilities, types, horizon)
 
 
-def positives(data: StepData, types: Sequence[FailureType], horizon: int) -> np.ndarray:
+def positives(data: StepData, types: Sequence[int], horizon: int) -> np.ndarray:
     """Whether a failure of some types comes within a horizon, (N,) bool."""
-    columns = [FAILURE_TYPES.index(failure) for failure in types]
+    columns = [code - 1 for code in types]
     return data.labels[:, horizon][:, columns].any(axis=1)
 
 
@@ -67,14 +69,14 @@ def scored(detector: Detector | Predictor, data: StepData, name: str = "") -> Sc
         found, score = detector.forecasts(data)
     else:
         found = np.asarray(detector.scores(data))
-        score = alarm_score(found) if found.ndim == 3 else found
+        score = alarm_score(found, data.taxonomy) if found.ndim == 3 else found
     result = Scored(name or detector.name, score, found if found.ndim == 3 else None)
     wrong = np.flatnonzero(~np.isfinite(result.score))
     if len(wrong):
         episode, step = data.episode[wrong[0]], data.step[wrong[0]]
         raise ValueError(
             f"'{result.name}' gives no finite score for {len(wrong)} steps, first for step {step} "
-            f"of the episode with seed {data.episodes.seed[episode]}"
+            f"of episode {episode} of the data, in {data.episodes.run[episode]}"
         )
     return result
 

@@ -7,29 +7,32 @@ import numpy as np
 
 from salus_core import metrics
 from salus_core.data import StepData
-from salus_core.evaluation.scored import TARGETS, Scored, positives
-from salus_core.failures import HORIZONS_S
+from salus_core.evaluation.scored import Scored, positives, targets_of
 from salus_core.metrics import EpisodeBootstrap, Estimate
 
 Thresholds = dict[tuple[str, int], float]
 """Alarm threshold of each (target, horizon index)."""
 
-ALL_PAIRS: tuple[tuple[str, int], ...] = tuple(
-    (target, horizon) for target in TARGETS for horizon in range(len(HORIZONS_S))
-)
-"""Every (target, horizon index)."""
+Pair = tuple[str, int]
+"""A target and the index of a horizon."""
+
+
+def all_pairs(data: StepData) -> tuple[Pair, ...]:
+    """Every (target, horizon index)."""
+    horizons = range(len(data.horizons))
+    return tuple((target, index) for target in targets_of(data.taxonomy) for index in horizons)
 
 
 def validation_thresholds(
-    method: Scored, data: StepData, pairs: Sequence[tuple[str, int]] = ALL_PAIRS
+    method: Scored, data: StepData, pairs: Sequence[Pair] | None = None
 ) -> Thresholds:
-    """Thresholds of the best F1 on the validation split."""
-    thresholds = {}
-    for target, horizon in pairs:
+    """Thresholds of the best F1 on the validation split; pairs None: all."""
+    thresholds, targets = {}, targets_of(data.taxonomy)
+    for target, horizon in pairs or all_pairs(data):
         valid = data.label_valid[:, horizon]
         thresholds[target, horizon] = metrics.best_f1_threshold(
-            method.of_target(TARGETS[target], horizon)[valid],
-            positives(data, TARGETS[target], horizon)[valid],
+            method.of_target(targets[target], horizon)[valid],
+            positives(data, targets[target], horizon)[valid],
         )
     return thresholds
 
@@ -40,7 +43,7 @@ def step_figures(
     chosen: np.ndarray,
     bootstrap: EpisodeBootstrap,
     thresholds: Thresholds | None = None,
-    pairs: Sequence[tuple[str, int]] = ALL_PAIRS,
+    pairs: Sequence[Pair] | None = None,
 ) -> dict[tuple[str, int], dict[str, Any]]:
     """Figures of each target and horizon.
 
@@ -50,18 +53,18 @@ def step_figures(
         chosen: (E,) bool, episodes that count.
         bootstrap: over the E episodes.
         thresholds: of precision, recall and F1; None: without these.
-        pairs: (target, horizon index) that are wanted.
+        pairs: (target, horizon index) that are wanted; None: all.
 
     Returns:
         By pair: `steps`, `positives`, `episodes` (with a positive step), `base_rate`, and as
         Estimate `auroc`, `average_precision`; with thresholds `precision`, `recall`, `f1`, and
         `threshold`; of a method with probabilities `brier`, `ece`, `ece_equal_mass`.
     """
-    found = {}
-    for target, horizon in pairs:
+    found, targets = {}, targets_of(data.taxonomy)
+    for target, horizon in pairs or all_pairs(data):
         rows = data.label_valid[:, horizon] & chosen[data.episode]
-        positive = positives(data, TARGETS[target], horizon)[rows]
-        score = method.of_target(TARGETS[target], horizon)[rows]
+        positive = positives(data, targets[target], horizon)[rows]
+        score = method.of_target(targets[target], horizon)[rows]
         episode = data.episode[rows]
         common = (score, positive, episode, bootstrap)
         figures: dict[str, Any] = {
@@ -86,16 +89,21 @@ def step_figures(
     return found
 
 
-def plain(figures: Any) -> Any:
-    """Figures as JSON values: estimates as value and interval, NaN and infinity as None."""
+def plain(figures: Any, horizons: Sequence[float]) -> Any:
+    """Figures as JSON values: estimates as value and interval, NaN and infinity as None.
+
+    Args:
+        figures: nested; keys may be (target, horizon index).
+        horizons: [s], of those indices.
+    """
     if isinstance(figures, Estimate):
         return figures.to_dict()
     if isinstance(figures, dict):
-        return {_key(key): plain(value) for key, value in figures.items()}
+        return {_key(key, horizons): plain(value, horizons) for key, value in figures.items()}
     if isinstance(figures, list | tuple):
-        return [plain(value) for value in figures]
+        return [plain(value, horizons) for value in figures]
     if isinstance(figures, np.ndarray):
-        return plain(figures.tolist())
+        return plain(figures.tolist(), horizons)
     if isinstance(figures, np.generic):
         figures = figures.item()
     if isinstance(figures, float) and not np.isfinite(figures):
@@ -103,8 +111,8 @@ def plain(figures: Any) -> Any:
     return figures
 
 
-def _key(key: Any) -> str:
+def _key(key: Any, horizons: Sequence[float]) -> str:
     if isinstance(key, tuple):
         target, horizon = key
-        return f"{target}@{HORIZONS_S[horizon]:g}s"
+        return f"{target}@{horizons[horizon]:g}s"
     return str(key)

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from salus_core.episode_store import INTERVENTION_NAMES, NO_MESSAGE, Episode
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S
+from salus_core.inspection.colours import type_colours
 
 FRAMES = 9
 """Key frames per camera."""
 WIDTH = 15.0
 DPI = 100
 ONSET, FAULT, ALARM, INVALID, LINE = "#c1121f", "#e07a00", "#ffb3b3", "#e4e4e4", "#1d4e89"
-TYPE_COLOURS = ("#c1121f", "#6a4c93", "#2a9d8f", "#8d99ae")
+ACTED = "#6a4c93"
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ def events_of(episode: Episode) -> list[Event]:
     acted = (kinds != NO_MESSAGE) & (kinds > 0)
     for step in np.flatnonzero(acted & ~np.r_[False, acted[:-1]]):
         name = INTERVENTION_NAMES[kinds[step]].replace("_", " ")
-        events.append(Event(int(step), name, TYPE_COLOURS[1]))
+        events.append(Event(int(step), name, ACTED))
     if episode.onset_step >= 0:
-        events.append(Event(episode.onset_step, f"{episode.failure.name.lower()} onset", ONSET))
+        events.append(Event(episode.onset_step, f"{episode.failure_name} onset", ONSET))
     return events
 
 
@@ -109,7 +109,7 @@ def draw_episode(episode: Episode) -> Figure:
 
 def _title(episode: Episode) -> str:
     failed = episode.onset_step >= 0
-    how = f"failed by {episode.failure.name.lower()}" if failed else episode.outcome.name.lower()
+    how = f"failed by {episode.failure_name}" if failed else episode.outcome.name.lower()
     seconds = episode.length * episode.run.control_period
     return (
         f"{episode.run.path.name}, episode {episode.index}: {how}, {episode.length} steps "
@@ -152,14 +152,14 @@ def _draw_frames(figure: Figure, place: object, episode: Episode) -> None:
 
 
 def _draw_forecast(axes: Axes, episode: Episode, time: np.ndarray) -> None:
-    forecast = episode["forecast"].reshape(episode.length, len(HORIZONS_S), len(FAILURE_NAMES))
-    axes.set_title(f"forecast within {HORIZONS_S[-1]:g} s", fontsize=8, loc="left", pad=2)
+    horizons, names = episode.run.horizons, episode.run.taxonomy.names
+    forecast = episode["forecast"].reshape(episode.length, len(horizons), len(names))
+    axes.set_title(f"forecast within {horizons[-1]:g} s", fontsize=8, loc="left", pad=2)
     _shade(axes, episode["alarm"], ALARM)
     if np.isfinite(forecast).any():
-        for index, name in enumerate(FAILURE_NAMES):
-            axes.plot(
-                time, forecast[:, -1, index], color=TYPE_COLOURS[index], label=name, linewidth=1.1
-            )
+        colours = type_colours(len(names))
+        for index, name in enumerate(names):
+            axes.plot(time, forecast[:, -1, index], color=colours[index], label=name, linewidth=1.1)
         axes.plot(time, episode["forecast_score"], "k:", label="alarm's score", linewidth=1.1)
         axes.plot(time, episode["forecast_band"], color="#777777", label="band", linewidth=0.8)
         axes.legend(fontsize=6.5, ncols=3, loc="upper left", frameon=False)

@@ -5,7 +5,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 from salus_core.inspection.signal_report import CLOCK, SignalReport
 from salus_core.signals import SIGNAL_NAMES, SIGNAL_UNITS
 
@@ -19,7 +18,7 @@ def draw_signals(report: SignalReport) -> Figure:
     """Draw the report."""
     figure = Figure(figsize=(15, 13.5), dpi=100)
     FigureCanvasAgg(figure)
-    milliseconds = f"{1000 * HORIZONS_S[-1]:g} ms"
+    milliseconds = f"{1000 * report.horizon:g} ms"
     figure.suptitle(
         f"Signals over {report.episodes} episodes, {report.steps} steps", x=0.05, ha="left", y=0.985
     )
@@ -39,7 +38,8 @@ def draw_signals(report: SignalReport) -> Figure:
     axes = figure.add_subplot(lower[0, 0])
     axes.set_title(f"AUROC alone, {milliseconds} ahead", fontsize=10, loc="left")
     heads = [
-        f"{name}\n{count} ep." for name, count in zip(FAILURE_NAMES, report.failed, strict=True)
+        f"{name}\n{count} ep."
+        for name, count in zip(report.failure_names, report.failed, strict=True)
     ]
     _matrix(axes, values, heads, names, (0.0, 1.0))
     axes = figure.add_subplot(lower[0, 1])

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from salus_core.data import DataError, StepData
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 from salus_core.metrics import EpisodeBootstrap, Estimate, auroc
 from salus_core.signals import SIGNAL_NAMES, SIGNAL_UNITS
 
@@ -32,6 +31,8 @@ class SignalReport:
             longest horizon", against all other steps; below 0.5, low values precede the failure.
         samples: (N, S + 1) values, NaN where not valid, the clock last.
         near: (N,) bool, some failure begins within the longest horizon.
+        failure_names: of the K types.
+        horizon: the longest one [s].
     """
 
     episodes: int
@@ -44,6 +45,8 @@ class SignalReport:
     auroc: list[list[Estimate]]
     samples: np.ndarray
     near: np.ndarray
+    failure_names: tuple[str, ...]
+    horizon: float
 
 
 def signal_report(data: StepData) -> SignalReport:
@@ -69,7 +72,7 @@ def signal_report(data: StepData) -> SignalReport:
         scores.append(
             [auroc(column[here], positive[here], episode[here], bootstrap) for positive in labels.T]
         )
-    types = np.arange(1, len(FAILURE_NAMES) + 1)
+    types = np.array(data.taxonomy.codes)
     return SignalReport(
         episodes=len(data.episodes),
         steps=int(known.sum()),
@@ -81,6 +84,8 @@ def signal_report(data: StepData) -> SignalReport:
         auroc=scores,
         samples=values,
         near=labels.any(axis=1),
+        failure_names=data.taxonomy.names,
+        horizon=data.horizons[-1],
     )
 
 
@@ -128,9 +133,9 @@ def format_report(report: SignalReport) -> str:
         lines.append(row + "".join(f"{value:>10.4g}" for value in report.quantiles[index]))
     lines += [
         "",
-        f"AUROC of each alone, failure within {1000 * HORIZONS_S[-1]:g} ms "
+        f"AUROC of each alone, failure within {1000 * report.horizon:g} ms "
         "(95 % interval over episodes; below 0.5: low values precede the failure)",
-        f"{'signal':<{width}}" + "".join(f"{name:>20}" for name in FAILURE_NAMES),
+        f"{'signal':<{width}}" + "".join(f"{name:>20}" for name in report.failure_names),
         f"{'  episodes, steps':<{width}}"
         + "".join(f"{f'{e}, {s}':>20}" for e, s in zip(report.failed, report.before, strict=True)),
     ]

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.calibration.band import ConformalBand
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import calibration_from_dict
@@ -24,7 +25,8 @@ from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.registry import kind_of
 from salus_core.predictors.settings import build
 
-FORMAT = 1
+FORMAT = 2
+"""Of manifests that are written; format 1, which knew but one kind of action, is read, too."""
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 _NORMALISER = "normaliser."
@@ -123,15 +125,37 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(manifest, dict):
         raise CheckpointError(f"{path} is not a manifest: it holds no mapping")
+    if manifest.get("format") == 1:
+        return _of_format_1(manifest, path)
     if manifest.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} has format {manifest.get('format')!r}, this program reads {FORMAT}"
+            f"{path} has format {manifest.get('format')!r}, this program reads 1 and {FORMAT}"
         )
-    names = [RENAMED.get(name, name) for name in manifest.get("failure_names") or ()]
-    manifest["failure_names"] = names
-    for name, ours in (("horizons", list(HORIZONS_S)), ("failure_names", list(FAILURE_NAMES))):
-        if manifest.get(name) != ours:
-            raise CheckpointError(f"{path}: {name} is {manifest.get(name)}, expected {ours}")
+    return manifest
+
+
+def _of_format_1(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A manifest of format 1 as format 2 would have it: the horizons and types were always these.
+
+    Raises:
+        CheckpointError: they are others.
+    """
+    names = [RENAMED.get(name, name) for name in manifest.pop("failure_names", ())]
+    horizons = manifest.pop("horizons", None)
+    for name, found, ours in (
+        ("horizons", horizons, list(HORIZONS_S)),
+        ("failure_names", names, list(FAILURE_NAMES)),
+    ):
+        if found != ours:
+            raise CheckpointError(f"{path}: {name} is {found}, but format 1 has {ours}")
+    if not isinstance(manifest.get("source"), dict):
+        raise CheckpointError(f"{path}: it does not say what the predictor was trained on: source")
+    manifest["source"] |= {
+        "horizons": horizons,
+        "failure_names": names,
+        "action_names": list(TOOL_MOTION.names),
+        "action_kinds": [str(kind) for kind in TOOL_MOTION.kinds],
+    }
     return manifest
 
 
@@ -159,9 +183,8 @@ def _build(manifest: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> 
         ),
         Source(
             **{
-                **source,
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in source.items()},
                 "policies": tuple(tuple(policy) for policy in source["policies"]),
-                "proprioception_names": tuple(source["proprioception_names"]),
             }
         ),
         manifest["scene"],

@@ -47,8 +47,8 @@ class StepInputs:
         signals: (12,) float32, NaN where not valid.
         valid: (12,) bool.
         proprioception: (P,) float32.
-        action: (7,) float32.
-        action_std: (7,) float32.
+        action: (A,) float32.
+        action_std: (A,) float32.
         embedding: (D,) any float; it is rounded to half precision.
     """
 
@@ -81,7 +81,7 @@ class InputLayout:
         signals: names of the signals that it may see; the others are as if never valid.
         proprioception_names: columns of `proprioception`.
         embedding_size: D; 0 unless "embedding" is among the inputs.
-        action_scale: (7,) one normalised action unit per dimension.
+        action_scale: (A,) one normalised action unit per dimension.
     """
 
     inputs: tuple[str, ...]
@@ -116,14 +116,19 @@ class InputLayout:
         )
 
     @property
+    def action_size(self) -> int:
+        """A, dimensions of the action."""
+        return len(self.action_scale)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, all but those of the embedding."""
         names = {
             "signals": SIGNAL_NAMES,
             "valid": tuple(f"valid.{name}" for name in SIGNAL_NAMES),
             "proprioception": self.proprioception_names,
-            "action": tuple(f"action.{index}" for index in range(7)),
-            "action_std": tuple(f"action_std.{index}" for index in range(7)),
+            "action": tuple(f"action.{index}" for index in range(self.action_size)),
+            "action_std": tuple(f"action_std.{index}" for index in range(self.action_size)),
             "small_set": SMALL_SET_NAMES,
         }
         return tuple(name for group in self.inputs for name in names.get(group, ()))
@@ -135,7 +140,9 @@ class InputLayout:
 
     def group_of_columns(self) -> np.ndarray:
         """Name of the group of each column, (F,) str."""
-        sizes = {"proprioception": len(self.proprioception_names), "action": 7, "action_std": 7}
+        actions = self.action_size
+        sizes = {"proprioception": len(self.proprioception_names)}
+        sizes |= {"action": actions, "action_std": actions}
         sizes |= {"signals": 12, "valid": 12, "small_set": len(SMALL_SET_NAMES), "embedding": 0}
         return np.repeat(self.inputs, [sizes[group] for group in self.inputs])
 

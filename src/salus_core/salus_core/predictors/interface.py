@@ -6,14 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from salus_core.data.step_data import StepData
-from salus_core.failures import FAILURE_TYPES, FailureType
-
-ALARM_TYPES: tuple[FailureType, ...] = (
-    FailureType.COLLISION,
-    FailureType.DROP,
-    FailureType.MISSED_GRASP,
-)
-"""Types that the alarm score adds up: a timeout is nearly a clock and not worth an alarm."""
+from salus_core.failures import Taxonomy
 
 
 @runtime_checkable
@@ -50,22 +43,25 @@ class Detector(Protocol):
         ...
 
 
-def alarm_score(found: np.ndarray, outlook: np.ndarray | None = None) -> np.ndarray:
+def alarm_score(
+    found: np.ndarray, taxonomy: Taxonomy, outlook: np.ndarray | None = None
+) -> np.ndarray:
     """What the alarm looks at.
 
     Args:
         found: (..., H, K) probabilities.
+        taxonomy: the K types.
         outlook: (..., K) probabilities of the episode's end.
 
     Returns:
-        (...): the probability that the episode fails by one of ALARM_TYPES, or, without an outlook,
-        that it does so within the longest horizon.
+        (...): the probability that the episode fails by one of the taxonomy's main types, or,
+        without an outlook, that it does so within the longest horizon.
     """
-    return risk(found if outlook is None else outlook[..., None, :], ALARM_TYPES)
+    return risk(found if outlook is None else outlook[..., None, :], taxonomy.main)
 
 
 def risk(
-    probabilities: np.ndarray, types: Sequence[FailureType] = FAILURE_TYPES, horizon: int = -1
+    probabilities: np.ndarray, types: Sequence[int] | None = None, horizon: int = -1
 ) -> np.ndarray:
     """Probability of any of some failures within a horizon.
 
@@ -73,11 +69,13 @@ def risk(
 
     Args:
         probabilities: (..., H, K).
-        types: that count.
+        types: codes of those that count; None: all.
         horizon: its index; -1: the longest.
 
     Returns:
         (...), at most 1.
     """
-    columns = [FAILURE_TYPES.index(failure) for failure in types]
-    return np.minimum(probabilities[..., horizon, columns].sum(axis=-1), 1.0)
+    within = probabilities[..., horizon, :]
+    if types is not None:
+        within = within[..., [code - 1 for code in types]]
+    return np.minimum(within.sum(axis=-1), 1.0)

@@ -13,7 +13,7 @@ from salus_core.calibration.band import ConformalBand
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import ProbabilityCalibration
 from salus_core.data.step_data import StepData
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S
+from salus_core.failures import Taxonomy
 from salus_core.labels import horizon_steps
 from salus_core.predictors.features import (
     FeatureStream,
@@ -52,6 +52,10 @@ class Source:
         members: of the ensemble.
         proprioception_names: columns of the body's state.
         control_period: seconds per step.
+        horizons: [s] of labels and forecasts; empty: a source of steps alone, which has none.
+        failure_names: of the K failure types; empty: likewise.
+        action_names: of the A dimensions of the action; empty: not known.
+        action_kinds: one per name.
     """
 
     schema_hash: str
@@ -60,6 +64,10 @@ class Source:
     members: int
     proprioception_names: tuple[str, ...]
     control_period: float
+    horizons: tuple[float, ...] = ()
+    failure_names: tuple[str, ...] = ()
+    action_names: tuple[str, ...] = ()
+    action_kinds: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: StepData) -> Source:
@@ -71,6 +79,10 @@ class Source:
             data.members,
             data.proprioception_names,
             data.control_period,
+            data.horizons,
+            data.taxonomy.names,
+            data.action_spec.names,
+            tuple(str(kind) for kind in data.action_spec.kinds),
         )
 
     def differences(self, other: Source, layout: InputLayout) -> list[str]:
@@ -84,6 +96,9 @@ class Source:
         names = ["schema_hash"]
         if abs(self.control_period - other.control_period) > 1e-4 * self.control_period:
             names.append("control_period")
+        for name in ("horizons", "failure_names", "action_names", "action_kinds"):
+            if getattr(self, name) and getattr(other, name):
+                names.append(name)
         if "embedding" in layout.inputs:
             names += ["embedding_size", "members"]
         if "proprioception" in layout.inputs:
@@ -115,6 +130,7 @@ class NeuralPredictor:
         network: in evaluation mode. Read from a checkpoint it computes in double precision, so that
             order of summation does not show: live and offline forecasts agree to 1e-6.
         source: what it was trained on.
+        taxonomy: the K failure types.
         calibration: of its probabilities; None: they are the network's own.
         band: of its alarm; None: it gives no alarm.
         drift: what signals are like where it was calibrated; None: not known.
@@ -130,6 +146,7 @@ class NeuralPredictor:
         source: Source,
         scene: int = 0,
     ):
+        self.taxonomy = Taxonomy(source.failure_names)
         self.name = name
         self.config = config
         self.layout = layout
@@ -143,12 +160,17 @@ class NeuralPredictor:
             columns=len(layout.columns),
             embedding=layout.embedding_size,
             members=source.members,
-            horizon_steps=tuple(horizon_steps(source.control_period).tolist()),
-            types=len(FAILURE_NAMES),
+            horizon_steps=tuple(horizon_steps(source.control_period, source.horizons).tolist()),
+            types=len(source.failure_names),
             scene=scene,
         )
         self.network: Network = kind_of(name).network(self.shape, config)
         self.network.eval()
+
+    @property
+    def horizons(self) -> tuple[float, ...]:
+        """The H horizons of its forecasts [s]."""
+        return self.source.horizons
 
     @property
     def gives_forecasts(self) -> bool:
@@ -187,7 +209,7 @@ class NeuralPredictor:
         found, outlook = self._run(data)
         if self.calibration is not None:
             found = self.calibration.apply(found)
-        return found, alarm_score(found, outlook) if self.gives_forecasts else found
+        return found, alarm_score(found, self.taxonomy, outlook) if self.gives_forecasts else found
 
     def raw_scores(self, data: StepData) -> np.ndarray:
         """As `scores`, but not calibrated.
@@ -200,9 +222,9 @@ class NeuralPredictor:
     def _run(self, data: StepData) -> tuple[np.ndarray, np.ndarray | None]:
         self.require_match(Source.of(data))
         columns = self.normaliser.columns(raw_columns(self.layout, data))
-        shape = (len(HORIZONS_S), len(FAILURE_NAMES)) if self.gives_forecasts else ()
+        shape = (len(self.horizons), self.taxonomy.size) if self.gives_forecasts else ()
         found = np.empty((len(data), *shape), np.float32)
-        outlook = np.empty((len(data), len(FAILURE_NAMES)), np.float32)
+        outlook = np.empty((len(data), self.taxonomy.size), np.float32)
         weight = next(self.network.parameters())
         with torch.inference_mode():
             for rows, present in _batches(data, self.network.by_episode):
@@ -245,8 +267,6 @@ class NeuralPredictor:
             "scene": self.shape.scene,
             "parameters": self.parameters,
             "context_steps": self.network.context,
-            "horizons": list(HORIZONS_S),
-            "failure_names": list(FAILURE_NAMES),
         }
 
 
@@ -287,7 +307,8 @@ class PredictorStream:
         self.steps += 1
         if self._predictor.calibration is not None:
             found = self._predictor.calibration.apply(found)
-        self.score = float(alarm_score(found, self.outlook) if found.ndim else found)
+        taxonomy = self._predictor.taxonomy
+        self.score = float(alarm_score(found, taxonomy, self.outlook) if found.ndim else found)
         return found
 
     def skip(self) -> None:
@@ -299,8 +320,8 @@ class PredictorStream:
                 signals=nothing,
                 valid=np.zeros(12, bool),
                 proprioception=np.full(len(layout.proprioception_names), np.nan, np.float32),
-                action=nothing[:7],
-                action_std=nothing[:7],
+                action=np.full(layout.action_size, np.nan, np.float32),
+                action_std=np.full(layout.action_size, np.nan, np.float32),
                 embedding=np.full(layout.embedding_size, np.nan, np.float32),
             )
         )

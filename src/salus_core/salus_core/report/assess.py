@@ -12,26 +12,28 @@ from salus_core import evaluation
 from salus_core.baselines import Baseline, BaselineError
 from salus_core.calibration import ConformalBand, band_part, calibration_halves
 from salus_core.data import StepData
-from salus_core.evaluation import MAIN_TARGET, TIMEOUTS, Scored, Thresholds
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S
+from salus_core.evaluation import ANY_TARGET, MAIN_TARGET, TIMEOUTS, Pair, Scored, Thresholds
+from salus_core.failures import BUILT_IN, HORIZONS_S, Taxonomy
 from salus_core.metrics import EpisodeBootstrap, Estimate, difference, estimate
 from salus_core.predictors.interface import Detector, Predictor
 from salus_core.report.sources import Parts, SourceError
 
-LONGEST = len(HORIZONS_S) - 1
 
-HORIZON_PAIRS: tuple[tuple[str, int], ...] = tuple(
-    (MAIN_TARGET, horizon) for horizon in range(len(HORIZONS_S))
-)
-"""(target, horizon index) of all horizons of the main target."""
+def horizon_pairs(horizons: Sequence[float]) -> tuple[Pair, ...]:
+    """The main target within each of the horizons."""
+    return tuple((MAIN_TARGET, index) for index in range(len(horizons)))
 
-TYPE_PAIRS: tuple[tuple[str, int], ...] = tuple(
-    (target, LONGEST) for target in (MAIN_TARGET, *FAILURE_NAMES, "any")
-)
-"""(target, horizon index) of all targets within the longest horizon."""
 
-MAIN_PAIRS: tuple[tuple[str, int], ...] = (*HORIZON_PAIRS, *TYPE_PAIRS[1:])
-"""(target, horizon index) of methods beside the one that is evaluated."""
+def type_pairs(taxonomy: Taxonomy, horizons: Sequence[float]) -> tuple[Pair, ...]:
+    """All targets within the longest horizon, the main one first."""
+    targets = (MAIN_TARGET, *taxonomy.names, ANY_TARGET)
+    return tuple((target, len(horizons) - 1) for target in targets)
+
+
+def main_pairs(data: StepData) -> tuple[Pair, ...]:
+    """Of methods beside the one that is evaluated: all horizons or all targets."""
+    of_types = type_pairs(data.taxonomy, data.horizons)
+    return (*horizon_pairs(data.horizons), *of_types[1:])
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Assessed:
         alarm: (N,) bool of the test steps; None: without a band.
         thresholds: from the validation split; None: there is none.
         figures: nested by kind, group, ...; leaves are numbers and Estimates.
+        taxonomy: of the failure types that the figures are about.
+        horizons: [s], of the indices in the figures' keys.
     """
 
     name: str
@@ -70,13 +74,20 @@ class Assessed:
     alarm: np.ndarray | None
     thresholds: Thresholds | None
     figures: dict[str, Any] = field(default_factory=dict)
+    taxonomy: Taxonomy = BUILT_IN
+    horizons: tuple[float, ...] = HORIZONS_S
+
+    @property
+    def longest(self) -> int:
+        """Index of the longest horizon."""
+        return len(self.horizons) - 1
 
 
 def assess(
     detector: Detector | Predictor,
     parts: Parts,
     settings: Settings,
-    pairs: Sequence[tuple[str, int]] = MAIN_PAIRS,
+    pairs: Sequence[Pair] | None = None,
     band: ConformalBand | None = None,
     name: str = "",
 ) -> Assessed:
@@ -86,13 +97,14 @@ def assess(
         detector: fitted.
         parts: of the evaluation.
         settings: of figures.
-        pairs: (target, horizon index) of steps' figures.
+        pairs: (target, horizon index) of steps' figures; None: `main_pairs`.
         band: its own; None: made from the calibration part, see `band_part`.
         name: in tables; empty: the detector's own.
 
     Raises:
         SourceError: its band is for another false-alarm rate, and there is nothing to make one of.
     """
+    pairs = pairs or main_pairs(parts.test)
     shape = settings.shape if band is None else band.shape
     test = evaluation.scored(detector, parts.test, name)
     thresholds, calibrated = None, None
@@ -111,7 +123,8 @@ def assess(
             "needs calibration episodes: give --runs"
         )
     alarm = None if band is None else band.alarm(test.score, parts.test.step)
-    result = Assessed(test.name, test, band, alarm, thresholds)
+    about = {"taxonomy": parts.test.taxonomy, "horizons": parts.test.horizons}
+    result = Assessed(test.name, test, band, alarm, thresholds, **about)
     result.figures = _figures(test, parts.test, alarm, thresholds, pairs, settings.replicates)
     if calibrated is not None:
         bootstrap = EpisodeBootstrap(len(parts.test.episodes), settings.replicates)
@@ -133,7 +146,7 @@ def _figures(
     data: StepData,
     alarm: np.ndarray | None,
     thresholds: Thresholds | None,
-    pairs: Sequence[tuple[str, int]],
+    pairs: Sequence[Pair],
     replicates: int,
 ) -> dict[str, Any]:
     bootstrap = EpisodeBootstrap(len(data.episodes), replicates)
@@ -201,10 +214,10 @@ COMPARED = ("auroc", "average_precision")
 
 
 def step_differences(
-    first: Assessed, second: Assessed, group: str = "all", pair: tuple[str, int] | None = None
+    first: Assessed, second: Assessed, group: str = "all", pair: Pair | None = None
 ) -> dict[str, Estimate]:
     """First minus second, paired, of the figures in COMPARED; both on the same test data."""
-    pair = pair or (MAIN_TARGET, LONGEST)
+    pair = pair or (MAIN_TARGET, first.longest)
     ours, theirs = (one.figures["steps"].get(group, {}).get(pair, {}) for one in (first, second))
     return {
         name: difference(ours[name], theirs[name])

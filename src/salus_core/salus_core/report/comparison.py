@@ -13,11 +13,10 @@ from salus_core.metrics import Estimate
 from salus_core.predictors.checkpoint import write_json
 from salus_core.report import tables
 from salus_core.report.assess import (
-    LONGEST,
-    TYPE_PAIRS,
     Assessed,
     episode_difference,
     step_differences,
+    type_pairs,
 )
 from salus_core.report.sources import Parts
 
@@ -52,7 +51,7 @@ class Comparison:
         return [
             *self.cautions,
             *evaluation.warnings_about_data(self.parts.test),
-            *evaluation.clock_warnings(steps),
+            *evaluation.clock_warnings(steps, self.parts.test),
             *evaluation.gain_warnings(self.methods[0].name, self._simple_gains()),
         ]
 
@@ -102,12 +101,13 @@ class Comparison:
             "reference": self.methods[0].name,
             "differences": self.differences(),
         }
-        write_json(folder / f"{name}.json", evaluation.plain(content))
+        write_json(folder / f"{name}.json", evaluation.plain(content, self.parts.test.horizons))
         return document
 
     def _document(self) -> str:
         said = [f"**{sentence}**" for sentence in self.warnings()]
         first = self.methods[0].name
+        of_types = type_pairs(self.parts.test.taxonomy, self.parts.test.horizons)
         parts = [
             f"# {self.title}",
             "\n".join(f"- {key}: {value}" for key, value in self.about.items()),
@@ -121,9 +121,9 @@ class Comparison:
             f"## Differences: `{first}` minus the other, paired",
             self._difference_table(),
             "## By type, within the longest horizon",
-            tables.method_table(self.methods, "all", TYPE_PAIRS),
+            tables.method_table(self.methods, "all", of_types),
             "## Episodes without an injected fault",
-            tables.method_table(self.methods, "natural", TYPE_PAIRS),
+            tables.method_table(self.methods, "natural", of_types),
             "## Episodes",
             tables.episode_table(self.methods),
         ]
@@ -139,16 +139,20 @@ class Comparison:
         parts += [
             f"## Held out: {part}\n\n" + self._held_out_table(part) for part in self.parts.held_out
         ]
+        parts += ["## Steps without an input", tables.missing_table(self.described.items())]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def _main_table(self) -> str:
+        horizons = self.parts.test.horizons
+        long_pair, short_pair = (MAIN_TARGET, len(horizons) - 1), (MAIN_TARGET, SHORTEST)
+        longest = f"{horizons[-1]:g} s"
         header = [
             "method",
-            "AUROC 0.2 s",
-            "AUROC 0.5 s",
-            "AP 0.5 s",
-            "F1 0.5 s",
-            "AUROC 0.5 s, natural",
+            f"AUROC {horizons[SHORTEST]:g} s",
+            f"AUROC {longest}",
+            f"AP {longest}",
+            f"F1 {longest}",
+            f"AUROC {longest}, natural",
             "episodes: ROC-AUC at T_min",
             "recall",
             "false-alarm rate",
@@ -158,8 +162,8 @@ class Comparison:
         rows = []
         for method in self.methods:
             steps = method.figures["steps"]["all"]
-            long, short = steps[MAIN_TARGET, LONGEST], steps[MAIN_TARGET, SHORTEST]
-            natural = method.figures["steps"].get("natural", {}).get((MAIN_TARGET, LONGEST), {})
+            long, short = steps[long_pair], steps[short_pair]
+            natural = method.figures["steps"].get("natural", {}).get(long_pair, {})
             alarm = method.figures["alarm"].get("without_timeout", {}).get("all", {})
             rows.append(
                 [
@@ -198,8 +202,11 @@ class Comparison:
         )
 
     def _held_out_table(self, part: str) -> str:
-        header = ["method", "AUROC 0.5 s", "lost", "AP 0.5 s", "episodes: ROC-AUC at T_min"]
-        pair = (MAIN_TARGET, LONGEST)
+        horizons = self.parts.test.horizons
+        longest = f"{horizons[-1]:g} s"
+        header = ["method", f"AUROC {longest}", "lost", f"AP {longest}"]
+        header.append("episodes: ROC-AUC at T_min")
+        pair = (MAIN_TARGET, len(horizons) - 1)
         rows = []
         for method in self.methods:
             figures = method.figures["held_out"][part]

@@ -9,17 +9,15 @@ from typing import Any
 
 from salus_core import evaluation
 from salus_core.evaluation import MAIN_TARGET, TIMEOUTS
-from salus_core.failures import HORIZONS_S
 from salus_core.metrics import Estimate
 from salus_core.predictors.checkpoint import write_json
 from salus_core.report import tables
 from salus_core.report.assess import (
-    HORIZON_PAIRS,
-    LONGEST,
-    TYPE_PAIRS,
     Assessed,
     episode_difference,
+    horizon_pairs,
     step_differences,
+    type_pairs,
 )
 from salus_core.report.figures import draw_all
 from salus_core.report.sources import Parts
@@ -77,14 +75,14 @@ class Report:
         return [
             *self.cautions,
             *evaluation.warnings_about_data(self.parts.test),
-            *evaluation.clock_warnings(steps),
+            *evaluation.clock_warnings(steps, self.parts.test),
             *evaluation.gain_warnings(self.method.name, self.differences()),
         ]
 
     def notes(self) -> list[str]:
         """What is good to know."""
         steps = {method.name: method.figures["steps"]["all"] for method in self.methods}
-        return [*evaluation.timeout_note(steps), *self.remarks]
+        return [*evaluation.timeout_note(steps, self.parts.test), *self.remarks]
 
     def write(self, folder: Path) -> str:
         """Write all files.
@@ -121,10 +119,12 @@ class Report:
                 for other in self.others
             },
         }
-        return evaluation.plain(content)
+        return evaluation.plain(content, self.parts.test.horizons)
 
     def _document(self, pictures: Sequence[str]) -> str:
         figures = self.method.figures
+        data = self.parts.test
+        of_types = type_pairs(data.taxonomy, data.horizons)
         said = [f"**{sentence}**" for sentence in self.warnings()]
         parts = [
             f"# {self.title}",
@@ -138,10 +138,10 @@ class Report:
             tables.data_table(self.described.items()),
             "## Steps",
             f"`{self.method.name}`, all episodes of the test part:",
-            tables.step_table(figures["steps"]["all"]),
+            tables.step_table(self.method),
             "Beside methods that look at nothing of the policy:",
-            tables.method_table(self.methods, "all", HORIZON_PAIRS),
-            tables.method_table(self.methods, "all", TYPE_PAIRS[1:]),
+            tables.method_table(self.methods, "all", horizon_pairs(data.horizons)),
+            tables.method_table(self.methods, "all", of_types[1:]),
             *self._gains(),
         ]
         for group in ("natural", "injected"):
@@ -149,7 +149,7 @@ class Report:
                 words = "without an injected fault" if group == "natural" else "with one"
                 parts += [
                     f"### Episodes {words} ({group})",
-                    tables.method_table(self.methods, group, TYPE_PAIRS),
+                    tables.method_table(self.methods, group, of_types),
                 ]
         parts += ["## Episodes", tables.episode_table(self.methods)]
         parts += self._alarm()
@@ -158,6 +158,7 @@ class Report:
         if pictures:
             parts.append("## Pictures")
             parts += [f"![{PICTURES[name]}]({name}.png)" for name in pictures]
+        parts += ["## Steps without an input", tables.missing_table(self.described.items())]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def _gains(self) -> list[str]:
@@ -168,7 +169,7 @@ class Report:
         ]
         if not rows:
             return []
-        about = f"{tables.TARGET_WORDS[MAIN_TARGET]}, {HORIZONS_S[LONGEST]:g} s"
+        about = f"{tables.target_words(MAIN_TARGET)}, {self.method.horizons[-1]:g} s"
         return [
             f"`{self.method.name}` minus the other, on the same resamples ({about}):",
             tables.table(["other", "AUROC", "average precision"], rows),
@@ -181,8 +182,8 @@ class Report:
         parts = [
             "## Alarm",
             f"False-alarm rate per successful episode of at most {self.method.band.alpha:g}, from "
-            f"{self.method.band.episodes} successful episodes. Onsets are those of collisions, "
-            "drops and misses, unless timeouts are named.",
+            f"{self.method.band.episodes} successful episodes. Onsets are those of all "
+            "failures but timeouts, unless timeouts are named.",
             tables.alarm_table(
                 (method.name, method.figures["alarm"]["without_timeout"]["all"])
                 for method in self.methods

@@ -14,16 +14,14 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from salus_core import metrics
 from salus_core.curves import first_alarm
 from salus_core.data import StepData
-from salus_core.evaluation import MAIN_TARGET, TARGETS, positives
+from salus_core.evaluation import MAIN_TARGET, positives
 from salus_core.evaluation.alarms import Outcomes
-from salus_core.failures import FAILURE_NAMES, FAILURE_TYPES, HORIZONS_S
+from salus_core.inspection.colours import horizon_colours, type_colours
 from salus_core.metrics.events import MIN_LEAD_S
-from salus_core.predictors.interface import ALARM_TYPES, risk
-from salus_core.report.assess import LONGEST, Assessed
+from salus_core.predictors.interface import risk
+from salus_core.report.assess import Assessed
 
 DPI = 120
-HORIZON_COLOURS = ("#9ecae1", "#6baed6", "#3182bd", "#08306b")
-TYPE_COLOURS = dict(zip(FAILURE_NAMES, ("#c1121f", "#6a4c93", "#2a9d8f", "#8d99ae"), strict=True))
 OTHER_STYLES = (("#e07a00", "--"), ("#7f7f7f", ":"), ("#2ca02c", "-."), ("#bcbd22", "--"))
 EXAMPLES = 25
 """Successful episodes in the picture of the band."""
@@ -64,6 +62,12 @@ def draw_all(
     return drawn
 
 
+def _types(method: Assessed) -> list[tuple[str, int, str]]:
+    """Name, code and colour of each failure type."""
+    names = method.taxonomy.names
+    return list(zip(names, method.taxonomy.codes, type_colours(len(names)), strict=True))
+
+
 def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     axes = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
@@ -76,21 +80,20 @@ def _curves(
     method: Assessed, others: Sequence[Assessed], data: StepData, roc: bool
 ) -> Figure | None:
     figure, (left, right) = _figure(11.0, 5.0, 2)
-    types = TARGETS[MAIN_TARGET]
+    types = method.taxonomy.main
     drawn = False
-    for horizon, colour in enumerate(HORIZON_COLOURS):
-        label = f"{method.name}, {HORIZONS_S[horizon]:g} s"
+    for horizon, colour in enumerate(horizon_colours(method.horizons)):
+        label = f"{method.name}, {method.horizons[horizon]:g} s"
         drawn |= _curve(left, method, data, types, horizon, roc, colour, "-", label)
     if not drawn:
         return None
     for other, (colour, style) in zip(others, OTHER_STYLES, strict=False):
-        label = f"{other.name}, {HORIZONS_S[LONGEST]:g} s"
-        _curve(left, other, data, types, LONGEST, roc, colour, style, label)
+        label = f"{other.name}, {method.horizons[-1]:g} s"
+        _curve(left, other, data, types, method.longest, roc, colour, style, label)
     left.set_title("any failure but timeout", fontsize=11)
-    for name, failure in zip(FAILURE_NAMES, FAILURE_TYPES, strict=True):
-        colour = TYPE_COLOURS[name]
-        _curve(right, method, data, (failure,), LONGEST, roc, colour, "-", name)
-    right.set_title(f"{method.name}, by type, within {HORIZONS_S[LONGEST]:g} s", fontsize=11)
+    for name, failure, colour in _types(method):
+        _curve(right, method, data, (failure,), method.longest, roc, colour, "-", name)
+    right.set_title(f"{method.name}, by type, within {method.horizons[-1]:g} s", fontsize=11)
     for axis in (left, right):
         if roc:
             axis.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.8, zorder=0)
@@ -130,10 +133,10 @@ def _curve(
 def _reliability(method: Assessed, data: StepData) -> Figure:
     figure, axes = _figure(11.0, 5.0, 2)
     for axis, equal_mass in zip(axes, (False, True), strict=True):
-        for horizon, colour in enumerate(HORIZON_COLOURS):
+        for horizon, colour in enumerate(horizon_colours(method.horizons)):
             valid = data.label_valid[:, horizon]
             probability = risk(method.scores.probabilities[valid], horizon=horizon)
-            happened = positives(data, FAILURE_TYPES, horizon)[valid]
+            happened = positives(data, method.taxonomy.codes, horizon)[valid]
             bins = metrics.reliability(probability, happened, equal_mass)
             shown = bins.count >= 20
             axis.plot(
@@ -143,7 +146,7 @@ def _reliability(method: Assessed, data: StepData) -> Figure:
                 color=colour,
                 markersize=4,
                 linewidth=1.2,
-                label=f"{HORIZONS_S[horizon]:g} s",
+                label=f"{method.horizons[horizon]:g} s",
             )
         axis.set(xlabel="risk that was forecast", ylabel="share of steps that a failure followed")
     axes[0].set_title("bins of equal width (20 steps or more)", fontsize=11)
@@ -163,35 +166,36 @@ def _confusion(method: Assessed, data: StepData) -> Figure:
     outcome = np.where(table.failed, table.failure, 0)
     first = first_alarm(method.alarm, table.start, table.length)
     raised = (first >= 0) & ((first < table.onset_step) | ~table.failed)
-    counts = np.zeros((len(FAILURE_NAMES) + 1, 2), int)
+    names, longest = method.taxonomy.names, method.longest
+    counts = np.zeros((len(names) + 1, 2), int)
     np.add.at(counts, (outcome[known], raised[known].astype(int)), 1)
     _matrix(
         right,
         counts,
-        ["success", *FAILURE_NAMES],
+        ["success", *names],
         ["no alarm", "alarm before\nthe onset"],
         "episodes: outcome and alarm",
     )
-    threshold = (method.thresholds or {}).get((MAIN_TARGET, LONGEST))
+    threshold = (method.thresholds or {}).get((MAIN_TARGET, longest))
     if method.scores.probabilities is None or threshold is None:
         left.set_axis_off()
         return figure
-    valid = data.label_valid[:, LONGEST]
-    truth = data.labels[valid, LONGEST]
+    valid = data.label_valid[:, longest]
+    truth = data.labels[valid, longest]
     actual = np.where(truth.any(axis=1), truth.argmax(axis=1) + 1, 0)
     probability = method.scores.probabilities[valid]
-    columns = [FAILURE_TYPES.index(failure) for failure in ALARM_TYPES]
-    likeliest = np.array(columns)[probability[:, LONGEST][:, columns].argmax(axis=1)]
-    forecast = np.where(risk(probability, ALARM_TYPES) >= threshold, likeliest + 1, 0)
-    counts = np.zeros((len(FAILURE_NAMES) + 1, len(FAILURE_NAMES) + 1), int)
+    columns = [code - 1 for code in method.taxonomy.main]
+    likeliest = np.array(columns)[probability[:, longest][:, columns].argmax(axis=1)]
+    forecast = np.where(risk(probability, method.taxonomy.main) >= threshold, likeliest + 1, 0)
+    counts = np.zeros((len(names) + 1, len(names) + 1), int)
     np.add.at(counts, (actual, forecast), 1)
     keep = [0, *(column + 1 for column in columns)]
     _matrix(
         left,
         counts[:, keep],
-        ["none", *FAILURE_NAMES],
-        ["none", *(FAILURE_NAMES[column] for column in columns)],
-        f"steps: what follows within {HORIZONS_S[LONGEST]:g} s\nand likeliest type above the "
+        ["none", *names],
+        ["none", *(names[column] for column in columns)],
+        f"steps: what follows within {method.horizons[-1]:g} s\nand likeliest type above the "
         "threshold of best F1 on validation",
     )
     return figure
@@ -237,12 +241,11 @@ def _band(method: Assessed, data: StepData) -> Figure:
             linewidth=0.7,
             label=f"{len(good)} successes" if index == 0 else None,
         )
-    for name, failure in zip(FAILURE_NAMES, FAILURE_TYPES, strict=True):
+    for name, failure, colour in _types(method):
         of_type = np.flatnonzero(table.failed & (table.failure == failure))[:2]
         for index, episode in enumerate(of_type):
             rows = data.rows(episode)
             time = data.step[rows] * data.control_period
-            colour = TYPE_COLOURS[name]
             label = name if index == 0 else None
             axis.plot(time, method.scores.score[rows], color=colour, linewidth=1.3, label=label)
             sounded = method.alarm[rows]
@@ -274,15 +277,15 @@ def _leads(method: Assessed, data: StepData) -> Figure | None:
     first = first_alarm(method.alarm, table.start, table.length)
     lead = np.where(first >= 0, (outcomes.onset - first) * data.control_period, -np.inf)
     recalled = outcomes.failed & (lead >= MIN_LEAD_S - 1e-6)
-    names = [failure.name.lower() for failure in ALARM_TYPES]
-    groups = [lead[recalled & (table.failure == failure)] for failure in ALARM_TYPES]
+    main = [type_ for type_ in _types(method) if type_[1] in method.taxonomy.main]
+    groups = [lead[recalled & (table.failure == failure)] for _, failure, _ in main]
     width = max((float(group.max()) for group in groups if len(group)), default=1.0)
     axis.hist(
         groups,
         bins=np.arange(0.0, width + 0.2, 0.1 if width <= 3.0 else 0.2),
         stacked=True,
-        color=[TYPE_COLOURS[name] for name in names],
-        label=names,
+        color=[colour for _, _, colour in main],
+        label=[name for name, _, _ in main],
     )
     axis.axvline(MIN_LEAD_S, color="black", linewidth=0.8, linestyle="--")
     total = int(outcomes.failed.sum())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from salus_core.data import DataError, SplitError, StepData, load_splits, read_steps
+from salus_core.failures import HORIZONS_S
 
 HELD_OUT = ("heldout_fault", "heldout_task")
 """Splits that are evaluated apart where the file of splits and the runs have them."""
@@ -114,6 +115,7 @@ def read_parts(
     trained: Mapping[str, Any],
     chunks: bool = False,
     scene: bool = False,
+    horizons: Sequence[float] | None = None,
 ) -> Parts:
     """Read all parts.
 
@@ -122,6 +124,7 @@ def read_parts(
         trained: of `data_settings`.
         chunks: read the action chunks, too.
         scene: read the ground truth of the scene, too.
+        horizons: of the labels [s]; None: those of `trained`, else the default.
 
     Raises:
         SourceError: neither options nor checkpoint say what to read.
@@ -129,7 +132,7 @@ def read_parts(
         DataError: a split has no episodes.
         NotARunError: a path holds no run.
     """
-    source = _Source(options, trained, chunks, scene)
+    source = _Source(options, trained, chunks, scene, horizons)
     held_out = {}
     for name in HELD_OUT if options.held_out is None else options.held_out:
         if options.held_out is None and name not in source.splits:
@@ -151,7 +154,8 @@ def parts_around(
     Raises:
         As `read_parts`.
     """
-    return Parts(test=test, **_Source(options, trained, chunks).read_roles())
+    source = _Source(options, trained, chunks, horizons=test.horizons)
+    return Parts(test=test, **source.read_roles())
 
 
 class _Source:
@@ -163,7 +167,9 @@ class _Source:
         trained: Mapping[str, Any],
         chunks: bool,
         scene: bool = False,
+        horizons: Sequence[float] | None = None,
     ):
+        self._horizons = tuple(horizons or trained.get("horizons") or HORIZONS_S)
         self._runs = options.runs or trained.get("runs")
         self._file = options.splits or trained.get("splits")
         self._trained, self._chunks, self._scene = trained, chunks, scene
@@ -180,7 +186,12 @@ class _Source:
         if not paths:
             raise SourceError("the checkpoint does not say which runs it used: give --runs PATH")
         return read_steps(
-            paths, self.splits[name], chunks=self._chunks, scene=self._scene, limit=limit
+            paths,
+            self.splits[name],
+            chunks=self._chunks,
+            scene=self._scene,
+            limit=limit,
+            horizons=self._horizons,
         )
 
     def read_roles(self) -> dict[str, StepData]:

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from salus_core.evaluation import MAIN_TARGET, TIMEOUTS
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S
 from salus_core.metrics import Estimate
-from salus_core.report.assess import LONGEST, Assessed
+from salus_core.report.assess import Assessed
 
-TARGET_WORDS = {
-    "any_but_timeout": "any but timeout",
-    "any": "any",
-    **{name: name for name in FAILURE_NAMES},
-}
+
+def target_words(target: str) -> str:
+    """A target in words."""
+    return "any but timeout" if target == MAIN_TARGET else target
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -53,14 +51,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def data_table(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     """Counts of each part, of `describe`."""
-    header = ["part", "episodes", "steps", "succeeded", *FAILURE_NAMES, "seeds"]
+    parts = list(parts)
+    types = list(dict.fromkeys(name for _, counts in parts for name in counts["failures"]))
+    header = ["part", "episodes", "steps", "succeeded", *types, "seeds"]
     return table(
         header,
         (
             [
                 name,
                 *(str(counts[key]) for key in ("episodes", "steps", "succeeded")),
-                *(str(counts["failures"][failure]) for failure in FAILURE_NAMES),
+                *(str(counts["failures"][failure]) for failure in types),
                 f"{counts['seeds'][0]}–{counts['seeds'][1]}",
             ]
             for name, counts in parts
@@ -68,8 +68,26 @@ def data_table(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     )
 
 
-def step_table(figures: Mapping[tuple[str, int], Mapping[str, Any]]) -> str:
+def missing_table(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """Steps of each part that lack an input, of `describe`."""
+    parts = list(parts)
+    inputs = list(dict.fromkeys(name for _, counts in parts for name in counts["missing"]))
+    return table(
+        ["part", "steps", *inputs],
+        (
+            [
+                name,
+                str(counts["steps"]),
+                *(str(counts["missing"].get(one, "–")) for one in inputs),
+            ]
+            for name, counts in parts
+        ),
+    )
+
+
+def step_table(method: Assessed, group: str = "all") -> str:
     """Steps of one method: a row per target and horizon."""
+    figures = method.figures["steps"][group]
     columns = {
         "AUROC": "auroc",
         "average precision": "average_precision",
@@ -87,8 +105,8 @@ def step_table(figures: Mapping[tuple[str, int], Mapping[str, Any]]) -> str:
         header,
         (
             [
-                TARGET_WORDS[target],
-                f"{HORIZONS_S[horizon]:g} s",
+                target_words(target),
+                f"{method.horizons[horizon]:g} s",
                 str(row["episodes"]),
                 *(number(row.get(key), 4 if key in ("brier", "base_rate") else 3) for key in shown),
             ]
@@ -108,7 +126,7 @@ def method_table(methods: Sequence[Assessed], group: str, pairs: Sequence[tuple[
     ]  # fmt: skip
     header = ["method"]
     for target, horizon in pairs:
-        about = f"{TARGET_WORDS[target]}, {HORIZONS_S[horizon]:g} s"
+        about = f"{target_words(target)}, {methods[0].horizons[horizon]:g} s"
         header += [f"AUROC: {about}", f"AP: {about}"]
     rows = []
     for method in methods:
@@ -209,9 +227,9 @@ def held_out_table(method: Assessed) -> str:
     rows = []
     for pair, figures in method.figures["steps"]["all"].items():
         target, horizon = pair
-        if not figures["positives"] or (target != MAIN_TARGET and horizon != LONGEST):
+        if not figures["positives"] or (target != MAIN_TARGET and horizon != method.longest):
             continue
-        row = [TARGET_WORDS[target], f"{HORIZONS_S[horizon]:g} s", number(figures["auroc"])]
+        row = [target_words(target), f"{method.horizons[horizon]:g} s", number(figures["auroc"])]
         for part in parts.values():
             row += [
                 number(part["steps"]["all"][pair].get("auroc")),

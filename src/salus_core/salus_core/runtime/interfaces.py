@@ -24,7 +24,7 @@ from salus_core.runtime.types import (
 from salus_core.supervision import Decision
 
 if TYPE_CHECKING:
-    from salus_core.episode_store.schema import EpisodeStart
+    from salus_core.episode_store.episodes import EpisodeStart
     from salus_core.runtime.types import Forecast
 
 

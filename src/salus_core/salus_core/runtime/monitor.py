@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from salus_core.actions import ActionKind, ActionSpec
 from salus_core.runtime.types import Forecast, Monitored, Observation, PolicyOutput, Proposal
 from salus_core.signals import SignalComputer, SignalValues, StepInput, member_variance
 
@@ -19,6 +20,7 @@ def step_input(
     observation: Observation,
     output: PolicyOutput,
     command: np.ndarray | None,
+    translation: Sequence[int] | None,
     joints: Sequence[int] | None = None,
 ) -> StepInput:
     """What the signals of a step are computed from.
@@ -27,11 +29,15 @@ def step_input(
         observation: of the step.
         output: of the policy.
         command: executed since the observation before; None: not known.
+        translation: the command's dimensions that move the tool, from `tool_translation`.
         joints: places of the joints whose limits are known; None: all.
     """
     positions = observation.joint_positions
     if joints is not None and positions is not None:
         positions = positions[list(joints)]
+    moved = None
+    if command is not None and translation is not None:
+        moved = command[list(translation)]
     return StepInput(
         step=observation.step,
         action=output.action,
@@ -41,9 +47,20 @@ def step_input(
         latent=output.latent,
         chunks=output.chunks,
         tool_position=observation.tool_position,
-        commanded_translation=None if command is None else command[:3],
+        commanded_translation=moved,
         joint_positions=positions,
     )
+
+
+def tool_translation(action: ActionSpec) -> list[int] | None:
+    """Dimensions of an action that move the tool whose pose is observed.
+
+    Returns:
+        Three of them; None: no tool is moved, or several are, and nobody says which one the tool
+        pose is.
+    """
+    found = action.indices(ActionKind.TOOL_TRANSLATION)
+    return found if len(found) == 3 else None
 
 
 def make_proposal(output: PolicyOutput, signals: SignalValues | None) -> Proposal:
@@ -56,6 +73,7 @@ def make_proposal(output: PolicyOutput, signals: SignalValues | None) -> Proposa
         chunks=_single(output.chunks),
         embedding=_single(output.latent),
         signals=signals,
+        policy_action=output.policy_action,
     )
 
 
@@ -68,6 +86,7 @@ class SignalMonitor:
 
     Args:
         make_signals: gives the SignalComputer of a lane.
+        action: what the policy's numbers are.
         signal_joints: places, among the observation's joints, of those that the signals watch;
             None: all.
         predictor: that forecasts; None: no forecasts.
@@ -77,11 +96,13 @@ class SignalMonitor:
     def __init__(
         self,
         make_signals: Callable[[], SignalComputer],
+        action: ActionSpec,
         signal_joints: Sequence[int] | None = None,
         predictor: NeuralPredictor | None = None,
         joint_names: Sequence[str] = (),
     ):
         self._make_signals = make_signals
+        self._translation = tool_translation(action)
         self._joints = None if signal_joints is None else list(signal_joints)
         self._signals: dict[int, SignalComputer] = {}
         self._predictor = predictor
@@ -111,7 +132,9 @@ class SignalMonitor:
         """
         found = {}
         for lane, observation in observations.items():
-            inputs = step_input(observation, outputs[lane], commands[lane], self._joints)
+            inputs = step_input(
+                observation, outputs[lane], commands[lane], self._translation, self._joints
+            )
             proposal = make_proposal(outputs[lane], self._signals[lane].update(inputs))
             found[lane] = Monitored(proposal, self._forecast(lane, observation, proposal))
         return found
@@ -185,9 +208,9 @@ def make_forecast(
         step: number in the episode.
         probabilities: (H, K) of the update.
     """
-    from salus_core.predictors.interface import alarm_score, risk
+    from salus_core.predictors.interface import risk
 
-    score, threshold, alarm = float(alarm_score(probabilities, stream.outlook)), 0.0, False
+    score, threshold, alarm = stream.score, 0.0, False
     if predictor.band is not None:
         edge = float(predictor.band.edge(step))
         threshold = edge if np.isfinite(edge) else float(np.finfo(np.float32).max)

@@ -11,7 +11,7 @@ import numpy as np
 from salus_core.failures import FailureType, Outcome
 
 if TYPE_CHECKING:
-    from salus_core.episode_store.schema import Fault
+    from salus_core.episode_store.episodes import Fault
     from salus_core.signals import SignalValues
 
 
@@ -55,6 +55,7 @@ class PolicyOutput:
         chunks: (K, H, A) action chunk of each member; index 0 is this step.
         latent: (D,) pooled latent h_t; D is PolicyInfo's embedding_size.
         token_probabilities: (T, V) or (K, T, V) distribution of each action token.
+        policy_action: (P,) the policy's own numbers, where `action` was converted from them.
     """
 
     action: np.ndarray
@@ -63,6 +64,7 @@ class PolicyOutput:
     chunks: np.ndarray | None = None
     latent: np.ndarray | None = None
     token_probabilities: np.ndarray | None = None
+    policy_action: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Proposal:
         chunks: (K, H, A) float32; None: the policy gives none.
         embedding: (D,) float32; None: the policy gives none.
         signals: of the step; None: none are computed.
+        policy_action: (P,) the policy's own numbers, where `action` was converted from them.
     """
 
     action: np.ndarray
@@ -82,6 +85,7 @@ class Proposal:
     chunks: np.ndarray | None = None
     embedding: np.ndarray | None = None
     signals: SignalValues | None = None
+    policy_action: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from salus_core.signals.definitions import (
     schema_hash,
     unpack_validity,
 )
-from salus_core.signals.latents import LatentStatistics, fit_latent_statistics, ledoit_wolf
+from salus_core.signals.latents import LatentStatistics, fit_latent_statistics
 from salus_core.signals.uncertainty import (
     chunk_disagreement,
     gaussian_mixture_entropy,
@@ -44,7 +44,6 @@ __all__ = [
     "chunk_disagreement",
     "fit_latent_statistics",
     "gaussian_mixture_entropy",
-    "ledoit_wolf",
     "member_variance",
     "pack_validity",
     "schema_hash",

@@ -260,6 +260,7 @@ def available_signals(
     has_latent: bool,
     has_latent_statistics: bool,
     has_joint_limits: bool,
+    has_tool_motion: bool = True,
 ) -> np.ndarray:
     """Which signals a policy can ever give, for SignalInfo.
 
@@ -270,6 +271,7 @@ def available_signals(
         has_latent: The policy gives a latent.
         has_latent_statistics: Statistics of the training latents ship with the policy.
         has_joint_limits: Limits of the joints are known.
+        has_tool_motion: The action moves the tool, and the robot tells where that is.
 
     Returns:
         (12,) bool, in the order of `Signal`.
@@ -279,5 +281,6 @@ def available_signals(
     available[Signal.OOD_DISTANCE] = has_latent and has_latent_statistics
     available[Signal.PREDICTIVE_ENTROPY] = has_distribution
     available[Signal.EPISTEMIC_UNCERTAINTY] = member_kind == "checkpoints" and members >= 2
+    available[Signal.EXECUTION_MISMATCH] = has_tool_motion
     available[Signal.CONSTRAINT_MARGIN] = has_joint_limits
     return available

@@ -79,32 +79,6 @@ class LatentStatistics:
         return cls(mean.astype(np.float64), cholesky.astype(np.float64), int(tensors["count"]))
 
 
-def ledoit_wolf(samples: np.ndarray) -> tuple[np.ndarray, float]:
-    """Covariance shrunk towards a multiple of the identity.
-
-    Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
-    Journal of Multivariate Analysis 88(2), 2004, section 3.
-
-    Args:
-        samples: (N, D) with N of at least two.
-
-    Returns:
-        The (D, D) covariance and the shrinkage from 0 (sample covariance) to 1 (identity).
-    """
-    count, size = samples.shape
-    centred = samples - samples.mean(axis=0)
-    covariance = centred.T @ centred / count
-    scale = np.trace(covariance) / size
-    # Squared Frobenius norms; the paper divides each by D, which cancels in the shrinkage.
-    squares = float(np.sum(covariance**2))
-    dispersion = squares - size * scale**2
-    error = (float(np.sum(np.sum(centred**2, axis=1) ** 2)) / count - squares) / count
-    shrinkage = 1.0 if dispersion <= 0.0 else float(np.clip(error / dispersion, 0.0, 1.0))
-    shrunk = (1.0 - shrinkage) * covariance
-    shrunk[np.diag_indices(size)] += shrinkage * scale
-    return shrunk, shrinkage
-
-
 def fit_latent_statistics(latents: np.ndarray) -> LatentStatistics:
     """Fits mean and precision to the latents of a policy on its own training observations.
 
@@ -123,7 +97,10 @@ def fit_latent_statistics(latents: np.ndarray) -> LatentStatistics:
         raise ValueError(f"latents {latents.shape} must be (N, D) with N >= 2")
     if not np.all(np.isfinite(latents)):
         raise ValueError("latents hold NaN or infinity")
-    covariance, _ = ledoit_wolf(latents)
+    # Only here: a node reads statistics and fits none.
+    from sklearn.covariance import LedoitWolf
+
+    covariance = LedoitWolf().fit(latents).covariance_  # shrunk towards the identity
     try:
         # P = C^-1 = (U U^T)^-1 with C = A A^T gives P = A^-T A^-1; its own Cholesky factor is
         # taken so that the stored matrix is triangular.

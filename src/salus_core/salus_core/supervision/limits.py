@@ -19,7 +19,7 @@ class Limits:
     Attributes:
         translation: norm of each tool's translation [m].
         rotation: norm of each tool's rotation vector [rad].
-        joint_step: change of a joint's target from the one before [rad, m].
+        joint_step: change of a joint's target from the one before, or joint_delta [rad, m].
         joint_velocity: of each joint [rad/s, m/s].
         base_velocity: of each component of the base [m/s, rad/s].
     """
@@ -84,6 +84,14 @@ class LimitCheck:
             if self._targets[index] is None:
                 self._targets[index] = targets[index]
 
+    def unknown(self) -> list[str]:
+        """Names of the dimensions of which it is not known what holds them."""
+        return [
+            name
+            for name, target in zip(self.spec.names, self._targets, strict=True)
+            if target is None
+        ]
+
     def check(self, action: Sequence[float]) -> Decision:
         """Decide on one proposal.
 
@@ -135,8 +143,8 @@ class LimitCheck:
         ):
             if kind == ActionKind.GRIPPER and not 0.0 <= value <= 1.0:
                 return f"proposed gripper opening of {value:.3g} is not within 0 and 1"
-            before = self._targets[index]
-            if kind == ActionKind.JOINT_POSITION and before is not None:
+            before = 0.0 if kind == ActionKind.JOINT_DELTA else self._targets[index]
+            if kind in (ActionKind.JOINT_POSITION, ActionKind.JOINT_DELTA) and before is not None:
                 step = abs(value - before)
                 if step > limits.joint_step:
                     return f"proposed step of {name} of {step:.3g} exceeds {limits.joint_step:.3g}"

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.baselines import BASELINES, BaselineError, make_baselines
 from salus_core.baselines.fiper import chunk_entropy
 from salus_core.baselines.stac import Stac, StacSingle
 from salus_core.baselines.uncertainty import MaxUncertainty
 from salus_core.data.testing import make_steps
-from salus_core.predictors.interface import ALARM_TYPES, Detector
+from salus_core.predictors.interface import Detector
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def fitted(train):
 
 def area(data, score):
     valid = data.label_valid[:, -1]
-    columns = [failure - 1 for failure in ALARM_TYPES]
+    columns = [failure - 1 for failure in data.taxonomy.main]
     return roc_auc_score(data.labels[valid, -1][:, columns].any(1), score[valid])
 
 
@@ -108,7 +109,7 @@ def test_stac_is_zero_where_chunks_agree_and_the_discrepancy_by_hand_where_not(t
     data, _ = truncated(train.select(np.array([0])), 3)
     plan = np.zeros((3, 2, 3, 7), np.float32)
     plan[2, :, :, 0] = 1.0  # the third chunk moves everything by one unit
-    data = dataclasses.replace(data, chunk=plan, action_scale=np.ones(7, np.float32))
+    data = dataclasses.replace(data, chunk=plan, action_spec=TOOL_MOTION)
     stac = Stac()
     stac._beta = 4.0
     # overlap of two steps: squared distance 2 between any two members

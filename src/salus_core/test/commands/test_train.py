@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from salus_core.commands.train import main
-from salus_core.data.testing import make_steps
+from salus_core.data.testing import JOINT_NAMES, make_steps
 from salus_core.episode_store import EpisodeEnd, EpisodeStart, EpisodeWriter, RunSchema
-from salus_core.failures import FailureType, Outcome
+from salus_core.failures import Outcome
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.signals import SIGNAL_NAMES
 
@@ -29,7 +29,8 @@ def recorded(tmp_path_factory):
         signal_definitions=("",) * 12,
         signal_available=(True,) * 12,
         object_names=("red_cube",),
-        action_scale=(1.0,) * 7,
+        joint_names=JOINT_NAMES,
+        action=data.action_spec,
         embedding_size=data.embedding.shape[1],
         policy="made up",
         policy_hash="00",
@@ -57,7 +58,7 @@ def recorded(tmp_path_factory):
             EpisodeEnd(
                 int(table.length[episode]),
                 Outcome(int(table.outcome[episode])),
-                FailureType(int(table.failure[episode])),
+                int(table.failure[episode]),
                 int(table.onset_step[episode]),
             )
         )

@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.data import DataError, Split, make_windows, read_steps
 from salus_core.data.scene import HINDSIGHT, SCENE_NAMES
-from salus_core.data.testing import make_steps
+from salus_core.data.testing import JOINT_NAMES, make_steps
 from salus_core.episode_store import EpisodeEnd, EpisodeStart, EpisodeWriter, Fault, RunSchema
 from salus_core.failures import FailureType, Outcome
 from salus_core.signals import SIGNAL_NAMES
@@ -20,8 +21,9 @@ def make_schema(objects=("red_cube", "blue_cube")):
         signal_units=("",) * 12,
         signal_definitions=("",) * 12,
         signal_available=(True,) * 12,
+        joint_names=JOINT_NAMES,
         object_names=objects,
-        action_scale=(0.1,) * 7,
+        action=dataclasses.replace(TOOL_MOTION, scale=(0.1,) * 7),
         embedding_size=6,
         chunk_shape=CHUNK,
         policy="test",
@@ -33,6 +35,7 @@ def make_schema(objects=("red_cube", "blue_cube")):
 
 def make_row(step, gap=""):
     state = np.full(25, 0.1 * step)
+    state[-4:] = 0.5  # a rotation
     poses = np.full((2, 7), np.nan)
     poses[0, :3] = [0.5, 0.1, 0.02]
     poses[1, :3] = [0.5, 0.4, 0.02]

@@ -101,7 +101,7 @@ def test_what_is_no_run_is_named(run, tmp_path):
     content = json.loads(document.read_text())
     content["attributes"]["salus_schema_version"] = 99
     document.write_text(json.dumps(content))
-    with pytest.raises(NotARunError, match="schema version 99, this program reads version 2"):
+    with pytest.raises(NotARunError, match="schema version 99, this program reads versions 2, 3"):
         open_run(run.path)
     document.write_text("{")
     with pytest.raises(NotARunError, match="not Zarr 3"):

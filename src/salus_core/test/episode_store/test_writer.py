@@ -44,7 +44,7 @@ def test_plain_zarr_reads_what_was_written(tmp_path, schema):
     }
     assert group.attrs["signal_names"] == ["first", "second"]
     assert group.attrs["object_names"] == ["red_cube", "obstacle"]
-    assert group["data/state"].attrs["names"][0] == "position.panda_joint1"
+    assert group["data/state"].attrs["names"][0] == "position.joint1"
 
 
 def test_a_robot_without_known_objects_is_recorded_without_their_poses(tmp_path, schema):

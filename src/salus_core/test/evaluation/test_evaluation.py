@@ -9,7 +9,7 @@ from salus_core.baselines import make_baselines
 from salus_core.data.testing import make_steps
 from salus_core.evaluation import MAIN_TARGET, Scored
 from salus_core.metrics import EpisodeBootstrap
-from salus_core.predictors.interface import ALARM_TYPES, risk
+from salus_core.predictors.interface import risk
 
 LAST = 3
 
@@ -28,7 +28,7 @@ def oracle(data, sharpness=3.0, seed=0):
 
 def scored_oracle(data, **options):
     probabilities = oracle(data, **options)
-    return Scored("oracle", risk(probabilities, ALARM_TYPES), probabilities)
+    return Scored("oracle", risk(probabilities, data.taxonomy.main), probabilities)
 
 
 def clock_figures(data):
@@ -75,7 +75,7 @@ def failing_at(data, onset, length):
 
 def test_a_data_set_that_the_clock_solves_is_called_out_in_plain_words(data):
     solved = failing_at(data, onset=60, length=60)
-    said = evaluation.clock_warnings(clock_figures(solved))
+    said = evaluation.clock_warnings(clock_figures(solved), solved)
     assert said[0].startswith("THE CLOCK SOLVES THIS DATA SET for failures other than timeouts")
     about = evaluation.warnings_about_data(solved)
     assert any("NO EPISODE SUCCEEDED" in sentence for sentence in about)
@@ -86,12 +86,12 @@ def test_failures_at_a_fixed_early_step_are_called_out_though_the_clock_only_ris
     early = failing_at(data, onset=30, length=80)
     # steps after the onset are censored, so only a fitted clock has both sides of the label
     uncensored = dataclasses.replace(early, label_valid=np.ones_like(early.label_valid))
-    said = evaluation.clock_warnings(clock_figures(uncensored))
+    said = evaluation.clock_warnings(clock_figures(uncensored), uncensored)
     assert "('fitted_clock')" in said[0]
 
 
 def test_a_sound_data_set_is_not_called_out(data):
-    assert evaluation.clock_warnings(clock_figures(data)) == []
+    assert evaluation.clock_warnings(clock_figures(data), data) == []
     assert evaluation.warnings_about_data(data) == []
 
 
@@ -203,7 +203,7 @@ def test_figures_become_json(data):
         scored_oracle(data), data, evaluation.groups_of(data)["all"], bootstrap,
         pairs=[("drop", 0), ("timeout", 1)],
     )  # fmt: skip
-    content = json.loads(json.dumps(evaluation.plain(figures), allow_nan=False))
+    content = json.loads(json.dumps(evaluation.plain(figures, data.horizons), allow_nan=False))
     assert set(content) == {"drop@0.2s", "timeout@0.3s"}
     assert set(content["drop@0.2s"]["auroc"]) == {"value", "low", "high"}
     assert content["timeout@0.3s"]["auroc"]["value"] is None

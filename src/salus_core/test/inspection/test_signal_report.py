@@ -3,7 +3,7 @@ import pytest
 from matplotlib.image import imread
 
 from salus_core.commands.inspect import main
-from salus_core.data.testing import make_steps
+from salus_core.data.testing import JOINT_NAMES, make_steps
 from salus_core.episode_store import EpisodeEnd, EpisodeStart, EpisodeWriter, RunSchema
 from salus_core.episode_store.testing import make_schema, write_episode
 from salus_core.failures import FailureType, Outcome
@@ -37,6 +37,7 @@ def run(tmp_path_factory):
         signal_units=("1",) * count,
         signal_definitions=("",) * count,
         signal_available=(True,) * count,
+        joint_names=JOINT_NAMES,
         object_names=("cube",),
     )
     writer = EpisodeWriter(tmp_path_factory.mktemp("runs"), schema)

@@ -9,7 +9,7 @@ from salus_core.data.testing import make_steps
 from salus_core.failures import Outcome
 from salus_core.predictors.checkpoint import CheckpointError
 from salus_core.predictors.features import InputError
-from salus_core.predictors.interface import ALARM_TYPES, risk
+from salus_core.predictors.interface import risk
 from salus_core.predictors.settings import SettingsError, override
 from salus_core.predictors.training.averaging import Averaging
 from salus_core.predictors.training.batches import TrainingSet
@@ -42,7 +42,7 @@ def test_the_alarm_looks_at_the_outlook_where_there_is_one(train, steps):
     predictor, _ = train("temporal", epochs=8, network={"outlook": True}, training=how)
     found, score = predictor.forecasts(data)
     assert roc_auc_score(soon[soon | well], score[soon | well]) > 0.85
-    assert (np.abs(score - risk(found, ALARM_TYPES)) > 0.05).mean() > 0.5
+    assert (np.abs(score - risk(found, data.taxonomy.main)) > 0.05).mean() > 0.5
     calibrate(predictor, data, CalibrationSettings())
     table = data.episodes
     edges = predictor.band.edge(data.step)
@@ -151,7 +151,7 @@ def test_the_best_epoch_is_never_an_earlier_runs(train, steps, tmp_path):
 
 def test_a_figure_that_is_not_defined_on_validation_chooses_no_epoch(train, steps):
     good = steps[1].select(np.flatnonzero(steps[1].episodes.succeeded))
-    with pytest.raises(InputError, match=r"training\.monitor .* no collision, drop or miss"):
+    with pytest.raises(InputError, match=r"training\.monitor .* no failure but timeouts"):
         train("mvp", 1, (steps[0], good), training={"monitor": "average_precision"})
 
 

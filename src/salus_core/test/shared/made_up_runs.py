@@ -4,7 +4,7 @@ import numpy as np
 import yaml
 
 from salus_core.episode_store import EpisodeEnd, EpisodeStart, EpisodeWriter, Fault, RunSchema
-from salus_core.failures import FailureType, Outcome
+from salus_core.failures import Outcome
 from salus_core.signals import SIGNAL_NAMES
 
 SPLITS = {"train": (0, 49), "validation": (50, 64), "calibration": (65, 99), "test": (100, 139)}
@@ -19,8 +19,15 @@ def write_runs(root, data, forecasts=None, predictor_hash="", score=None):
         signal_units=("",) * 12,
         signal_definitions=("",) * 12,
         signal_available=(True,) * 12,
+        joint_names=tuple(
+            name.removeprefix("position.")
+            for name in data.proprioception_names
+            if name.startswith("position.")
+        ),
         object_names=("red_cube",),
-        action_scale=(1.0,) * 7,
+        action=data.action_spec,
+        taxonomy=data.taxonomy,
+        horizons=data.horizons,
         embedding_size=data.embedding.shape[1],
         chunk_shape=data.chunk.shape[1:],
         policy="made up",
@@ -72,7 +79,7 @@ def write_episode(writer, data, episode, rows, forecasts, predictor_hash, score)
         EpisodeEnd(
             length=int(table.length[episode]),
             outcome=Outcome(int(table.outcome[episode])),
-            failure=FailureType(int(table.failure[episode])),
+            failure=int(table.failure[episode]),
             onset_step=int(table.onset_step[episode]),
             faults=(fault,) if table.injected[episode] else (),
             predictor="made up" if predictor_hash else "",

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from salus_core.actions import ActionSpec
 from salus_core.runtime import Observation, PolicyOutput
+from salus_core.runtime.monitor import tool_translation
 from salus_core.signals import MEMBER_KINDS, LatentStatistics
 
 if TYPE_CHECKING:
@@ -19,15 +21,10 @@ if TYPE_CHECKING:
 
     from salus_policies.robot import RobotDescription
 
-ACTION_SIZE = 7
-MAX_EMBEDDING = 1024
+MAX_EMBEDDING = 16384
 """Bound of VlaSignals.embedding."""
-MAX_CHUNK = 8192
-"""Bound of VlaSignals.chunk: members x chunk length x 7."""
-
-ACTION_NAMES = ("x", "y", "z", "rotation_x", "rotation_y", "rotation_z", "gripper")
-ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
-"""Of ActionCommand: the change of the tool pose, and the gripper's opening."""
+MAX_CHUNK = 65536
+"""Bound of VlaSignals.chunk: members x chunk length x actions."""
 
 STATISTICS_FILE = "latent_statistics.safetensors"
 """In a checkpoint's folder: the statistics of its training latents."""
@@ -70,10 +67,8 @@ class PolicyInfo:
         backend: Name of the backend.
         policy: Identity of the checkpoint: name, folder or hub id.
         weights_hash: SHA-256 over the weight files, from `hash_files`.
-        cameras: (height, width) of each camera that the policy needs, in pixels.
-        action_scale: (7,) one normalised action unit per dimension, in action_units.
-        action_names: One per dimension.
-        action_units: One per dimension.
+        cameras: (height, width) of each camera that the policy needs, in pixels; may be empty.
+        action: What the A numbers of PolicyOutput.action are, with their scale.
         control_period: Time per step that the policy was made for [s].
         members: Number of members.
         member_kind: "checkpoints", "samples" (noise samples of one checkpoint) or "single".
@@ -83,15 +78,15 @@ class PolicyInfo:
         latent_statistics: Of the training latents; None: they do not ship with the policy.
         config_hash: SHA-256 of the policy's configuration file; empty: it has none.
         device: Where it runs, for diagnostics.
+        policy_action: What the P numbers of PolicyOutput.policy_action are; None: there are none,
+            as `action` is the policy's own.
     """
 
     backend: str
     policy: str
     weights_hash: str
     cameras: Mapping[str, tuple[int, int]]
-    action_scale: tuple[float, ...]
-    action_names: tuple[str, ...]
-    action_units: tuple[str, ...]
+    action: ActionSpec
     control_period: float
     members: int
     member_kind: str
@@ -101,6 +96,7 @@ class PolicyInfo:
     latent_statistics: LatentStatistics | None = None
     config_hash: str = ""
     device: str = "cpu"
+    policy_action: ActionSpec | None = None
 
     def __post_init__(self):
         """Checks that the policy fits the messages.
@@ -109,20 +105,18 @@ class PolicyInfo:
             BackendError: It does not.
         """
         problems = []
-        for field in ("action_scale", "action_names", "action_units"):
-            if len(getattr(self, field)) != ACTION_SIZE:
-                problems.append(f"{field} has {len(getattr(self, field))} entries, not 7")
+        if not self.action.scale:
+            problems.append("its action has no scale, which signals are computed with")
         if self.members < 1:
             problems.append(f"members is {self.members}")
         if self.member_kind not in MEMBER_KINDS:
             problems.append(f"member_kind '{self.member_kind}' is none of {MEMBER_KINDS}")
-        if not self.cameras:
-            problems.append("it names no camera")
         if self.embedding_size > MAX_EMBEDDING:
             problems.append(f"its latent has {self.embedding_size} > {MAX_EMBEDDING} elements")
-        if self.members * self.chunk_length * ACTION_SIZE > MAX_CHUNK:
+        if self.members * self.chunk_length * self.action.size > MAX_CHUNK:
             problems.append(
-                f"its chunks have {self.members} x {self.chunk_length} x 7 > {MAX_CHUNK} elements"
+                f"its chunks have {self.members} x {self.chunk_length} x {self.action.size} > "
+                f"{MAX_CHUNK} elements"
             )
         statistics = self.latent_statistics
         if statistics is not None and len(statistics.mean) != self.embedding_size:
@@ -134,11 +128,21 @@ class PolicyInfo:
             raise BackendError(f"policy '{self.policy}' cannot be used: {'; '.join(problems)}")
 
     @property
+    def action_scale(self) -> tuple[float, ...]:
+        """(A,) one normalised action unit per dimension."""
+        return self.action.scale
+
+    @property
     def chunk_shape(self) -> tuple[int, int, int]:
-        """(members, chunk length, 7); zeros without chunks."""
+        """(members, chunk length, A); zeros without chunks."""
         if self.chunk_length == 0:
             return (0, 0, 0)
-        return (self.members, self.chunk_length, ACTION_SIZE)
+        return (self.members, self.chunk_length, self.action.size)
+
+    @property
+    def has_tool_motion(self) -> bool:
+        """The action moves one tool, so that its achieved motion can be compared."""
+        return tool_translation(self.action) is not None
 
     def check(self, output: PolicyOutput) -> None:
         """Checks that an output is what this info promises: shapes, and no NaN or infinity.
@@ -149,9 +153,11 @@ class PolicyInfo:
         Raises:
             PolicyOutputError: It is not.
         """
-        members = (self.members, ACTION_SIZE)
+        members = (self.members, self.action.size)
+        own = 0 if self.policy_action is None else self.policy_action.size
         expected = {
-            "action": (ACTION_SIZE,),
+            "action": (self.action.size,),
+            "policy_action": (own,),
             "member_means": members,
             "member_stds": members,
             "chunks": self.chunk_shape,
@@ -160,7 +166,8 @@ class PolicyInfo:
         for name, shape in expected.items():
             value = getattr(output, name)
             if value is None:
-                if name == "action" or (name in ("chunks", "latent") and any(shape)):
+                wanted = name in ("chunks", "latent", "policy_action") and any(shape)
+                if name == "action" or wanted:
                     raise PolicyOutputError(f"the policy gave no {name}")
                 continue
             if np.shape(value) != shape:
@@ -257,6 +264,33 @@ class PolicyBackend(abc.ABC):
         """
         pairs = zip(backends, observations, strict=True)
         return [backend.act(observation) for backend, observation in pairs]
+
+
+SOURCES = {
+    "joint_positions": "joint_states, and the parameter joint_names",
+    "joint_velocities": "velocities in joint_states",
+    "tool_position": "tool_pose",
+    "tool_quaternion": "tool_pose",
+    "gripper_width": "joint_states, and the parameter finger_joint_names",
+}
+"""What a robot gives a field of Observation by."""
+
+
+def require_seen(observation: Observation, *names: str) -> None:
+    """Checks that an observation has what a policy needs.
+
+    Args:
+        observation: Of one step.
+        names: Fields that must not be None.
+
+    Raises:
+        PolicyOutputError: One is; it is never made up.
+    """
+    for name in names:
+        if getattr(observation, name) is None:
+            raise PolicyOutputError(
+                f"the policy needs {name}, which the robot does not tell: give {SOURCES[name]}"
+            )
 
 
 def sampling_key(images: Mapping[str, np.ndarray], state: np.ndarray) -> int:

@@ -23,6 +23,7 @@ from salus_msgs.srv import ResetEpisode
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 
+from salus_core.actions import TOOL_MOTION, ActionError
 from salus_ros import qos
 from salus_ros.diagnostics import Diagnostics, DiagnosticsParameters
 from salus_ros.images import to_message
@@ -235,6 +236,11 @@ class WorldNode(Node):
             )
             return
         action = np.array(message.action)
+        try:
+            TOOL_MOTION.check_size(action, "it")
+        except ActionError as error:
+            self._refuse(f"command for step {message.step} refused: {error}")
+            return
         if not np.all(np.isfinite(action)):
             self._refuse(f"command for step {message.step} refused: action {action} is not finite")
             return

@@ -64,6 +64,11 @@ class EpisodeCollector:
         backend = backend_class(settings.policy).load(settings.checkpoint, LoadOptions())
         backend.bind(robot)
         info = backend.info
+        if info.action.kinds != TOOL_MOTION.kinds:
+            raise DatasetError(
+                f"the embedded environment's actions are {', '.join(TOOL_MOTION.names)}, but those "
+                f"of policy '{settings.checkpoint}' are {', '.join(info.action.names)}"
+            )
         joints = range(len(robot.joint_names))  # the arm's come first, then the fingers'
         self.policy = BackendPolicy(backend, environments, joints)
         drawn = tuple(dict.fromkeys([*info.cameras, *settings.cameras]))
@@ -102,7 +107,7 @@ class EpisodeCollector:
                 digest = "" if predictor is None else predictor.hash
                 self._sinks.append(StoreSink(open_writer, settings.predictor, digest))
                 self._lanes.append(
-                    Lane(environment, LimitSupervisor(TOOL_MOTION), [self._sinks[-1]])
+                    Lane(environment, LimitSupervisor(info.action), [self._sinks[-1]])
                 )
         except WorldError as error:
             raise DatasetError(str(error)) from error
@@ -110,6 +115,7 @@ class EpisodeCollector:
             _require_match(predictor, schema)
         self.monitor = SignalMonitor(
             partial(signal_computer, info, DEFAULT_WINDOW, robot.joint_lower, robot.joint_upper),
+            info.action,
             joints,
             predictor,
             environment.joint_names,
@@ -167,6 +173,8 @@ def _require_match(predictor: NeuralPredictor, schema: RunSchema) -> None:
         members=schema.members,
         proprioception_names=predictor.source.proprioception_names,
         control_period=schema.control_period,
+        action_names=schema.action.names,
+        action_kinds=tuple(str(kind) for kind in schema.action.kinds),
     )
     try:
         predictor.require_match(source)

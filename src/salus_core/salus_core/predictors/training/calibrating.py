@@ -12,7 +12,6 @@ from salus_core.calibration.halves import band_part, calibration_halves
 from salus_core.calibration.probabilities import fit_calibration
 from salus_core.data.reading import DataError
 from salus_core.data.step_data import EpisodeTable, StepData
-from salus_core.predictors.interface import ALARM_TYPES
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.training.configuration import CalibrationSettings
 from salus_core.signals import SIGNAL_NAMES
@@ -81,7 +80,7 @@ def calibrate(
         "calibration_episodes": len(first.episodes),
         "band_episodes": predictor.band.episodes,
         "alpha": settings.alpha,
-        "score": [failure.name.lower() for failure in ALARM_TYPES],
+        "score": [predictor.taxonomy.name(code) for code in predictor.taxonomy.main],
         "score_within": "episode" if predictor.has_outlook else "longest horizon",
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from salus_core.calibration.band import SHAPES
 from salus_core.calibration.probabilities import CALIBRATIONS
+from salus_core.failures import HORIZONS_S, checked_horizons
 from salus_core.predictors.registry import kind_of
 from salus_core.predictors.settings import SettingsError, build
 from salus_core.predictors.training.losses import LOSSES
@@ -28,6 +29,7 @@ class DataSettings:
         validation: name of the split that rates, schedule and stopping look at.
         calibration: name of the split of calibration and band; empty: neither is made.
         limit: read so many training episodes at most; 0: all.
+        horizons: of labels and forecasts [s], ascending; they must not be below a control period.
     """
 
     runs: tuple[str, ...] = ()
@@ -36,6 +38,10 @@ class DataSettings:
     validation: str = "validation"
     calibration: str = "calibration"
     limit: int = 0
+    horizons: tuple[float, ...] = HORIZONS_S
+
+    def __post_init__(self) -> None:
+        checked_horizons(self.horizons)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def made_of(settings: RunSettings, train: StepData, validation: StepData) -> dic
         "training episodes": data_digest(train),
         "validation episodes": data_digest(validation),
     }
+    parts |= {"horizons": list(train.horizons), "failure types": list(train.taxonomy.names)}
     return {**found, **{f"training.{k}": v for k, v in training.items()}, **parts}
 
 

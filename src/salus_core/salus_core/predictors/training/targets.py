@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from salus_core.data.step_data import StepData
-from salus_core.failures import FAILURE_TYPES, Outcome
+from salus_core.failures import Outcome
 
 NEVER = 1_000_000
 """Steps to a failure that does not come."""
@@ -64,7 +64,7 @@ def make_targets(data: StepData, scene: np.ndarray | None = None) -> Targets:
     last = table.length[episode] - 1 - data.step
     known = np.where(aborted, np.minimum(last, NEVER), NEVER)
     known = np.where(failed, ahead - 1, known)
-    types = len(FAILURE_TYPES)
+    types = data.taxonomy.size
     kind = np.where(failed, table.failure[episode].astype(np.int64) - 1, types)
     return Targets(
         labels=data.labels,

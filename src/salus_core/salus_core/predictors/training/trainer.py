@@ -14,7 +14,6 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from salus_core.data.step_data import StepData
-from salus_core.failures import HORIZONS_S
 from salus_core.predictors.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -22,7 +21,7 @@ from salus_core.predictors.checkpoint import (
     write_json,
 )
 from salus_core.predictors.features import InputError, InputLayout, Normaliser, raw_columns
-from salus_core.predictors.interface import ALARM_TYPES, FAILURE_TYPES, risk
+from salus_core.predictors.interface import risk
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.temporal import TemporalConfig
 from salus_core.predictors.training.averaging import Averaging
@@ -92,7 +91,7 @@ def _require_monitor(settings: RunSettings, data: StepData) -> None:
     """Refuse to choose the best epoch by a figure that is not defined."""
     _, positive = _failing(data, -1)
     if settings.training.monitor != "loss" and (positive.all() or not positive.any()):
-        found = "nothing but failures" if positive.any() else "no collision, drop or miss"
+        found = "nothing but failures" if positive.any() else "no failure but timeouts"
         raise InputError(
             f"training.monitor is '{settings.training.monitor}', which is not defined on the "
             f"validation episodes: they hold {found}; use training.monitor=loss or more episodes"
@@ -369,11 +368,11 @@ def validation_figures(scores: np.ndarray, data: StepData) -> dict[str, float]:
         data: N steps.
     """
     found: dict[str, float] = {}
-    for horizon, seconds in ((-1, ""), (0, f"_{round(1000 * HORIZONS_S[0])}ms")):
+    for horizon, seconds in ((-1, ""), (0, f"_{round(1000 * data.horizons[0])}ms")):
         valid, positive = _failing(data, horizon)
         if positive.all() or not positive.any():
             continue
-        score = scores if scores.ndim == 1 else risk(scores, ALARM_TYPES, horizon)
+        score = scores if scores.ndim == 1 else risk(scores, data.taxonomy.main, horizon)
         found[f"auroc{seconds}"] = float(roc_auc_score(positive, score[valid]))
         found[f"average_precision{seconds}"] = float(
             average_precision_score(positive, score[valid])
@@ -383,6 +382,6 @@ def validation_figures(scores: np.ndarray, data: StepData) -> dict[str, float]:
 
 def _failing(data: StepData, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """Steps whose label is known, and of these whether a failure but a timeout comes: bool."""
-    columns = [FAILURE_TYPES.index(failure) for failure in ALARM_TYPES]
+    columns = [code - 1 for code in data.taxonomy.main]
     valid = data.label_valid[:, horizon]
     return valid, data.labels[valid, horizon][:, columns].any(axis=1)

@@ -1,14 +1,14 @@
 """The embedded ensemble behind the interface of backends."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from salus_core.actions import TOOL_MOTION
 from salus_policies.backends.base import (
-    ACTION_NAMES,
-    ACTION_UNITS,
     BackendError,
     LoadOptions,
     Observation,
@@ -18,6 +18,7 @@ from salus_policies.backends.base import (
     PolicyOutputError,
     hash_files,
     read_statistics,
+    require_seen,
     sampling_key,
     torch_device,
     torch_precision,
@@ -132,6 +133,9 @@ class EmbeddedBackend(PolicyBackend):
         self, observation: Observation
     ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         """Images, proprioception and tokens of the next step."""
+        require_seen(
+            observation, "joint_positions", "tool_position", "tool_quaternion", "gripper_width"
+        )
         width = observation.gripper_width
         previous = width if self._width is None else self._width
         if observation.step - self._step > 1:
@@ -190,9 +194,7 @@ def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device:
         policy=checkpoint,
         weights_hash=hash_files(folder, weights),
         cameras={name: (CAMERA_SIZE, CAMERA_SIZE) for name in config.cameras},
-        action_scale=tuple(config.action_scale),
-        action_names=ACTION_NAMES,
-        action_units=ACTION_UNITS,
+        action=replace(TOOL_MOTION, scale=tuple(config.action_scale)),
         control_period=config.control_period,
         members=ensemble.members,
         member_kind="checkpoints" if ensemble.members > 1 else "single",

@@ -10,10 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from salus_policies.action_space import ActionAdapter
+from salus_policies.action_adapter import ActionAdapter
 from salus_policies.backends.base import (
-    ACTION_NAMES,
-    ACTION_UNITS,
     BackendError,
     LoadOptions,
     Observation,
@@ -28,7 +26,6 @@ from salus_policies.backends.base import (
 )
 from salus_policies.backends.checkpoints import resolve
 from salus_policies.backends.lerobot.loading import Member, load_member
-from salus_policies.kinematics import quaternion_matrix
 from salus_policies.options import Options
 from salus_policies.policy_config import PolicyConfig, find_config, read_config
 from salus_policies.robot import RobotDescription
@@ -181,10 +178,23 @@ class LeRobotBackend(PolicyBackend):
             if self._config.state is not None:
                 self._config.state.bind(robot, member.state_size or 0)
         self._adapter = adapter
-        middle = (np.array(robot.joint_lower) + np.array(robot.joint_upper)) / 2.0
+        middle = np.zeros(len(robot.joint_names))
+        if robot.joint_lower:
+            middle = np.nan_to_num(
+                (np.array(robot.joint_lower) + np.array(robot.joint_upper)) / 2.0,
+                posinf=0.0,
+                neginf=0.0,
+            )
         black = {n: np.zeros((*s, 3), np.uint8) for n, s in self._info.cameras.items()}
         first = Observation(
-            black, middle, 0.0 * middle, np.zeros(3), np.array([0.0, 0, 0, 1]), 0.0, "wait", 0
+            images=black,
+            joint_positions=middle,
+            joint_velocities=0.0 * middle,
+            tool_position=np.zeros(3),
+            tool_quaternion=np.array([0.0, 0.0, 0.0, 1.0]),
+            gripper_width=0.0,
+            instruction="wait",
+            step=0,
         )
         self._info.check(self.act(first))
         self._check_library(first)
@@ -225,20 +235,21 @@ class LeRobotBackend(PolicyBackend):
         if self._adapter is None:
             raise RuntimeError("bind() was not called: the policy does not know its robot")
         if self._key is None:
-            self._key = sampling_key(observation.images, observation.joint_positions)
+            body = observation.joint_positions
+            self._key = sampling_key(observation.images, np.empty(0) if body is None else body)
         with torch.inference_mode(), self._arithmetic():
             drawn, latent = self._sample(self.batches(observation), self.noise(observation.step))
         own = [
             member.postprocess(chunk.float()).cpu().numpy()[:, : self._info.chunk_length]
             for member, chunk in zip(self.members, drawn, strict=True)
         ]
+        numbers = np.concatenate(own)
         chunks = self._adapter.convert(
-            np.concatenate(own),
-            observation.joint_positions,
-            quaternion_matrix(observation.tool_quaternion),
+            numbers, observation.joint_positions, observation.tool_quaternion
         )
         means = chunks[:, 0]
-        proposed = means.mean(axis=0) if self.sampling.propose == "mean" else means[0]
+        mean = self.sampling.propose == "mean"
+        proposed = means.mean(axis=0) if mean else means[0]
         stds = None
         if self._info.has_distribution:
             stds = kernel_widths(means, np.array(self._info.action_scale))
@@ -248,6 +259,7 @@ class LeRobotBackend(PolicyBackend):
             member_stds=stds,
             chunks=chunks,
             latent=None if latent is None else latent.float().cpu().numpy(),
+            policy_action=self._adapter.own(numbers[:, 0].mean(axis=0) if mean else numbers[0, 0]),
         )
 
     def _arithmetic(self) -> Any:
@@ -278,9 +290,8 @@ class LeRobotBackend(PolicyBackend):
             policy=checkpoint,
             weights_hash=hashes[0] if len(members) == 1 else joined,
             cameras=config.camera_sizes,
-            action_scale=config.action.scale,
-            action_names=ACTION_NAMES,
-            action_units=ACTION_UNITS,
+            action=config.action.action,
+            policy_action=config.action.policy_action,
             control_period=config.control_period,
             members=number,
             member_kind=kind if number > 1 else "single",

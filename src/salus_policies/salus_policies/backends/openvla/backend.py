@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from salus_policies.action_space import ActionAdapter
+from salus_policies.action_adapter import ActionAdapter
 from salus_policies.backends.base import (
-    ACTION_NAMES,
-    ACTION_UNITS,
-    MAX_EMBEDDING,
     BackendError,
     LoadOptions,
     Observation,
@@ -25,7 +22,6 @@ from salus_policies.backends.base import (
 )
 from salus_policies.backends.checkpoints import require, resolve
 from salus_policies.backends.openvla.tokens import ActionTokens, read_tokens
-from salus_policies.kinematics import quaternion_matrix
 from salus_policies.options import Options
 from salus_policies.policy_config import PolicyConfig, find_config, read_config
 from salus_policies.robot import RobotDescription
@@ -34,8 +30,9 @@ INSTALL = "pip install -r tools/env/requirements-vla.txt"
 PROMPT = "In: What action should the robot take to {instruction}?\nOut:"
 EMPTY_TOKEN = 29871
 """Llama's token of an empty word, which OpenVLA was trained to see before an action."""
+LARGEST_LATENT = 1024
 PROJECTED = 512
-"""Size of latents that are too large for the message."""
+"""Size of latents with more than LARGEST_LATENT elements: a window of them would be too much."""
 LEAST_DIFFERENCE = 1e-6
 """Least change of a probability from a black image to a white one."""
 
@@ -127,7 +124,7 @@ class OpenVlaBackend(PolicyBackend):
         self._adapter: ActionAdapter | None = None
         size = _latent_size(model)
         random = np.random.default_rng(0).standard_normal((size, PROJECTED)) / np.sqrt(PROJECTED)
-        self._projection = random if size > MAX_EMBEDDING else None
+        self._projection = random if size > LARGEST_LATENT else None
 
     @classmethod
     def load(cls, checkpoint: str, options: LoadOptions) -> "OpenVlaBackend":
@@ -167,13 +164,12 @@ class OpenVlaBackend(PolicyBackend):
             policy=checkpoint,
             weights_hash=weights_hash,
             cameras=config.camera_sizes,
-            action_scale=config.action.scale,
-            action_names=ACTION_NAMES,
-            action_units=ACTION_UNITS,
+            action=config.action.action,
+            policy_action=config.action.policy_action,
             control_period=config.control_period,
             members=1,
             member_kind="single",
-            embedding_size=size if size <= MAX_EMBEDDING else PROJECTED,
+            embedding_size=size if size <= LARGEST_LATENT else PROJECTED,
             has_distribution=True,
             config_hash=config.hash,
             device=device,
@@ -212,10 +208,9 @@ class OpenVlaBackend(PolicyBackend):
         tokens, probabilities, latent = self._decode(
             observation.images[camera.camera], observation.instruction
         )
+        own = self._tokens.values(tokens)
         action = self._adapter.convert(
-            self._tokens.values(tokens)[None, None],
-            observation.joint_positions,
-            quaternion_matrix(observation.tool_quaternion),
+            own[None, None], observation.joint_positions, observation.tool_quaternion
         )[0]
         if self._projection is not None:
             latent = latent @ self._projection
@@ -224,6 +219,7 @@ class OpenVlaBackend(PolicyBackend):
             member_means=action,
             latent=latent,
             token_probabilities=probabilities,
+            policy_action=self._adapter.own(own),
         )
 
     @torch.inference_mode()

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from salus_core.actions import ActionSpec
 from salus_core.signals import LatentStatistics
 from salus_policies.backends.base import Observation, PolicyInfo, PolicyOutput
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAGIC = b"SLVP"
 PREFIX = struct.Struct("<4sIQ")
 """Magic, bytes of the header, bytes of the arrays; little-endian."""
@@ -139,16 +140,19 @@ def _receive(connection: socket.socket, size: int) -> bytearray:
     return buffer
 
 
+BODY = ("joint_positions", "joint_velocities", "tool_position", "tool_quaternion")
+"""Arrays of an observation that a robot may lack."""
+
+
 def observation_message(observation: Observation) -> Message:
-    """An observation on its way to the server."""
+    """An observation on its way to the server; what is None is left out."""
     arrays = {f"image/{name}": image for name, image in observation.images.items()}
-    for name in ("joint_positions", "joint_velocities", "tool_position", "tool_quaternion"):
-        arrays[name] = np.asarray(getattr(observation, name), np.float64)
-    values = {
-        "step": observation.step,
-        "instruction": observation.instruction,
-        "gripper_width": float(observation.gripper_width),
-    }
+    for name in BODY:
+        if getattr(observation, name) is not None:
+            arrays[name] = np.asarray(getattr(observation, name), np.float64)
+    values: dict[str, Any] = {"step": observation.step, "instruction": observation.instruction}
+    if observation.gripper_width is not None:
+        values["gripper_width"] = float(observation.gripper_width)
     return Message("act", values, arrays)
 
 
@@ -165,7 +169,8 @@ def read_observation(message: Message) -> Observation:
             for name in list(arrays)
             if name.startswith("image/")
         }
-        return Observation(images=images, **arrays, **message.fields)
+        told = {**dict.fromkeys((*BODY, "gripper_width")), **arrays, **message.fields}
+        return Observation(images=images, **told)
     except TypeError as error:
         raise ProtocolError(f"an observation is incomplete: {error}") from error
 
@@ -189,15 +194,13 @@ def read_output(message: Message) -> PolicyOutput:
         raise ProtocolError(f"an output is unreadable: {error}") from error
 
 
-_ARRAY_FIELDS = ("action_scale", "action_names", "action_units")
-
-
 def info_message(info: PolicyInfo) -> Message:
     """A policy's description on its way to the client."""
     values = {f.name: getattr(info, f.name) for f in fields(PolicyInfo)}
     statistics = values.pop("latent_statistics")
     values["cameras"] = {name: list(size) for name, size in info.cameras.items()}
-    values.update({name: list(values[name]) for name in _ARRAY_FIELDS})
+    for name in ("action", "policy_action"):
+        values[name] = None if values[name] is None else values[name].to_dict()
     arrays = {}
     if statistics is not None:
         values["latent_count"] = statistics.count
@@ -222,7 +225,9 @@ def read_info(message: Message) -> PolicyInfo:
                 message.arrays["latent_mean"], message.arrays["latent_precision_cholesky"], count
             )
         values["cameras"] = {name: tuple(size) for name, size in values["cameras"].items()}
-        values.update({name: tuple(values[name]) for name in _ARRAY_FIELDS})
+        for name in ("action", "policy_action"):
+            if name == "action" or values[name] is not None:
+                values[name] = ActionSpec.of(**values[name])
         return PolicyInfo(**values, latent_statistics=statistics)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"the policy's description is unreadable: {error!r}") from error

@@ -17,6 +17,7 @@ from salus_policies.backends.base import (
     PRECISIONS,
     BackendError,
     LoadOptions,
+    Observation,
     PolicyBackend,
     PolicyOutputError,
 )
@@ -100,8 +101,7 @@ class PolicyServer:
                 self._backend.reset()
                 return Message("done")
             if message.kind == "act":
-                observation = protocol.read_observation(message)
-                return protocol.output_message(self._backend.act(observation))
+                return self._act(protocol.read_observation(message))
         except PolicyOutputError as error:
             return _error("output", str(error))
         except (BackendError, RobotError) as error:
@@ -121,6 +121,19 @@ class PolicyServer:
                 "same version of SALUS on both sides"
             )
         return protocol.info_message(self._backend.info)
+
+    def _act(self, observation: Observation) -> Message:
+        joints = observation.joint_positions
+        if self._bound is not None and joints is not None:
+            names = self._bound.joint_names
+            if len(joints) != len(names):
+                raise PolicyOutputError(
+                    f"the observation has {len(joints)} joint positions, but the policy is bound "
+                    f"to {len(names)} joints: {', '.join(names)}"
+                )
+        output = self._backend.act(observation)
+        self._backend.info.check(output)
+        return protocol.output_message(output)
 
     def _bind(self, robot: RobotDescription) -> Message:
         # A client that comes back after a break brings the same robot: nothing to try out again.
