@@ -46,6 +46,30 @@ def published_truth(truth: WorldTruth, scenario: Scenario) -> GroundTruth:
     )
 
 
+def observe(
+    world: MujocoWorld, truth: WorldTruth, cameras: Sequence[str], stamp: int = 0
+) -> Observation:
+    """What is seen of a world's present step.
+
+    Args:
+        world: after `truth` was read from it.
+        truth: of the step.
+        cameras: to draw.
+        stamp: of the step [ns].
+    """
+    return Observation(
+        images={name: world.render(name) for name in cameras},
+        joint_positions=truth.joint_positions,
+        joint_velocities=truth.joint_velocities,
+        tool_position=truth.tool_position,
+        tool_quaternion=truth.tool_quaternion,
+        gripper_width=truth.gripper_width,
+        instruction=world.scenario.instruction,
+        step=truth.step,
+        stamp=stamp,
+    )
+
+
 class EmbeddedEnvironment:
     """MuJoCo world, scenario and outcome detector; see `salus_core.runtime.Environment`.
 
@@ -87,6 +111,7 @@ class EmbeddedEnvironment:
         self._tasks, self._wording = tuple(tasks), wording
         self._episode = self._ticks = 0
         self._verdict: Verdict | None = None
+        self._over = False
 
     @property
     def scenario(self) -> Scenario:
@@ -132,20 +157,15 @@ class EmbeddedEnvironment:
         self.truth = published_truth(self.exact_truth, self.scenario)
         if self._verdict is None:
             self._verdict = self._referee.update(self.truth)
-        exact = self.exact_truth
+        self._over = self._verdict is not None and self.is_over(self._verdict)
         # Nobody acts on what is seen after the end, and drawing is half of a step's time.
-        drawn = () if self.result is not None else self.cameras
-        return Observation(
-            images={name: self.world.render(name) for name in drawn},
-            joint_positions=exact.joint_positions,
-            joint_velocities=exact.joint_velocities,
-            tool_position=exact.tool_position,
-            tool_quaternion=exact.tool_quaternion,
-            gripper_width=exact.gripper_width,
-            instruction=self.scenario.instruction,
-            step=exact.step,
-            stamp=round(self._ticks * 1e9 * self.world.scene.control_period),
-        )
+        drawn = () if self._over else self.cameras
+        stamp = round(self._ticks * 1e9 * self.world.scene.control_period)
+        return observe(self.world, self.exact_truth, drawn, stamp)
+
+    def is_over(self, verdict: Verdict) -> bool:
+        """Whether an episode whose outcome is certain ends; asked once at every step from then."""
+        return True
 
     @property
     def verdict(self) -> Verdict | None:
@@ -156,13 +176,13 @@ class EmbeddedEnvironment:
     def result(self) -> EpisodeResult | None:
         """How the episode ended; None while it runs."""
         verdict = self._verdict
-        if verdict is None:
+        if verdict is None or not self._over:
             return None
         failed = verdict.failure != FailureType.NONE
         return EpisodeResult(
             seed=self.scenario.seed,
             outcome=Outcome.FAILED if failed else Outcome.SUCCEEDED,
-            failure=verdict.failure,
+            failure=verdict.failure.name.lower() if failed else "",
             onset_step=verdict.onset_step,
             steps=verdict.step,
             description=verdict.description,

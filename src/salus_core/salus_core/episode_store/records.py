@@ -159,13 +159,18 @@ class StoreSink:
         self._writer.append(row_of(record, self._writer.schema))
 
     def end(self, result: EpisodeResult) -> None:
-        """See Sink."""
+        """See Sink.
+
+        Raises:
+            TaxonomyError: the run has no such failure type.
+            StoreWriteError: the disk refused.
+        """
         failed = result.outcome == Outcome.FAILED
         self._writer.commit(
             EpisodeEnd(
                 length=result.steps,
                 outcome=result.outcome,
-                failure=result.failure,
+                failure=self._writer.schema.taxonomy.code(result.failure),
                 onset_step=result.onset_step if failed else -1,
                 faults=result.faults,
                 predictor=self._predictor,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salus_core.failures import FailureType, Outcome
+from salus_core.failures import Outcome
 
 if TYPE_CHECKING:
     from salus_core.episode_store.episodes import Fault
@@ -182,7 +182,7 @@ class EpisodeResult:
     Attributes:
         seed: of the episode.
         outcome: ABORTED: it came to no end that says anything.
-        failure: its type; NONE: there was none.
+        failure: name of its type; empty: there was none.
         onset_step: first step of the failure; of a success its last step.
         steps: until the outcome was certain.
         description: for people, with figures.
@@ -193,7 +193,7 @@ class EpisodeResult:
 
     seed: int
     outcome: Outcome
-    failure: FailureType = FailureType.NONE
+    failure: str = ""
     onset_step: int = -1
     steps: int = 0
     description: str = ""
@@ -210,5 +210,5 @@ class EpisodeResult:
     def name(self) -> str:
         """'success', 'aborted', or the type of failure."""
         if self.outcome == Outcome.FAILED:
-            return self.failure.name.lower()
+            return self.failure
         return "success" if self.outcome == Outcome.SUCCEEDED else self.outcome.name.lower()

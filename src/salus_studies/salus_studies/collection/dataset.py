@@ -24,14 +24,14 @@ from salus_core.episode_store import (
     open_run,
     recover_root,
 )
-from salus_core.failures import FailureType
+from salus_core.failures import FAILURE_NAMES
 from salus_sim.scenario import sample_scenario
 from salus_sim.scene import SceneError, load_scene, scene_hash
 from salus_studies.collection.settings import RUN_HASHES, DatasetError, Settings, load_splits
 from salus_studies.collection.worker import Ended, Finished, Refused, Share, work
 
 SUCCESS = "success"
-OUTCOMES = (SUCCESS, *(failure.name.lower() for failure in tuple(FailureType)[1:]))
+OUTCOMES = (SUCCESS, *FAILURE_NAMES)
 
 
 @dataclass
@@ -56,9 +56,9 @@ class Tally:
     cpu_seconds: Counter[int] = field(default_factory=Counter)
     refused: list[int] = field(default_factory=list)
 
-    def add(self, failure: FailureType, fault_before: bool, steps: int) -> None:
-        """Count an episode."""
-        name = SUCCESS if failure == FailureType.NONE else failure.name.lower()
+    def add(self, failure: str, fault_before: bool, steps: int) -> None:
+        """Count an episode; without the name of a failure it is a success."""
+        name = failure or SUCCESS
         self.outcomes[name] += 1
         self.injected[name] += fault_before
         self.steps += steps
@@ -256,7 +256,7 @@ def committed(output: Path, settings: Settings, tally: Tally) -> tuple[set[int],
             done.add(episode.seed)
             onset = episode.onset_step if episode.onset_step >= 0 else episode.length
             before = any(fault.onset_step <= onset for fault in episode.faults)
-            tally.add(episode.failure, before, episode.length)
+            tally.add(episode.failure_name, before, episode.length)
     return done, hashes
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from salus_core.actions import TOOL_MOTION
+from salus_core.signals import LatentStatistics
 from salus_policies.backends.base import (
     BackendError,
     LoadOptions,
@@ -35,6 +36,7 @@ from salus_policies.backends.embedded.inputs import (
     executable_action,
     proprioception_vector,
 )
+from salus_policies.backends.embedded.network import EmbeddedNetwork
 from salus_policies.backends.embedded.pretrained import WEIGHTS_FILE, CheckpointError
 from salus_policies.robot import RobotDescription
 
@@ -77,11 +79,21 @@ class EmbeddedBackend(PolicyBackend):
             ensemble = EmbeddedEnsemble.from_pretrained(
                 folder, device, torch_precision(options.precision, device, on_gpu="float16")
             )
-            info = _describe(ensemble, checkpoint, folder, device)
+            folder = folder.resolve()
+            weights = [member / WEIGHTS_FILE for member in member_folders(folder)]
+            info = _describe(
+                ensemble, checkpoint, hash_files(folder, weights), device, read_statistics(folder)
+            )
         except (CheckpointError, ValueError) as error:
             raise BackendError(f"embedded policy '{checkpoint}' cannot be used: {error}") from error
         _warm_up(ensemble)
         return cls(ensemble, info)
+
+    @classmethod
+    def in_training(cls, network: EmbeddedNetwork) -> "EmbeddedBackend":
+        """Members that are on no disk yet, as they are now, on the CPU."""
+        ensemble = EmbeddedEnsemble(network, torch.device("cpu"), torch.float32)
+        return cls(ensemble, _describe(ensemble, "in training", "", "cpu", None))
 
     def bind(self, robot: RobotDescription) -> None:
         """Refuses an arm with another number of joints; see PolicyBackend.bind."""
@@ -185,14 +197,18 @@ def _warm_up(ensemble: EmbeddedEnsemble) -> None:
         ensemble.act(images, proprioception, ensemble.tokenize(config.vocabulary[1]))
 
 
-def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device: str) -> PolicyInfo:
+def _describe(
+    ensemble: EmbeddedEnsemble,
+    checkpoint: str,
+    weights_hash: str,
+    device: str,
+    statistics: LatentStatistics | None,
+) -> PolicyInfo:
     config = ensemble.config
-    folder = folder.resolve()
-    weights = [member / WEIGHTS_FILE for member in member_folders(folder)]
     return PolicyInfo(
         backend="embedded",
         policy=checkpoint,
-        weights_hash=hash_files(folder, weights),
+        weights_hash=weights_hash,
         cameras={name: (CAMERA_SIZE, CAMERA_SIZE) for name in config.cameras},
         action=replace(TOOL_MOTION, scale=tuple(config.action_scale)),
         control_period=config.control_period,
@@ -201,6 +217,6 @@ def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device:
         embedding_size=ensemble.members * config.latent_size,
         chunk_length=config.chunk_length,
         has_distribution=True,
-        latent_statistics=read_statistics(folder),
+        latent_statistics=statistics,
         device=device,
     )
