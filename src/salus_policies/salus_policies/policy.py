@@ -1,11 +1,21 @@
-"""A loaded policy with its signals: one environment's state, free of ROS."""
+"""A loaded policy with its signals, for a node and for the episode loop; free of ROS."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from salus_core.actions import ActionKind
-from salus_core.signals import SignalComputer, SignalValues, StepInput
+from salus_core.episode_store.schema import Camera, RunSchema
+from salus_core.runtime.monitor import step_input, tool_translation
+from salus_core.signals import (
+    SIGNAL_DEFINITIONS,
+    SIGNAL_NAMES,
+    SIGNAL_UNITS,
+    SignalComputer,
+    SignalValues,
+    available_signals,
+    schema_hash,
+)
 from salus_policies.backends.base import (
     LoadOptions,
     Observation,
@@ -39,20 +49,8 @@ class MonitoredPolicy:
     ):
         self._backend = backend
         self.info: PolicyInfo = backend.info
-        self._signals = SignalComputer(
-            self.info.action_scale,
-            window=window,
-            member_kind=self.info.member_kind,
-            latent_statistics=self.info.latent_statistics,
-            joint_lower=joint_lower or None,
-            joint_upper=joint_upper or None,
-        )
-        # Of two tools nobody says which one the tool pose is.
-        self._translation = (
-            self.info.action.indices(ActionKind.TOOL_TRANSLATION)
-            if self.info.has_tool_motion
-            else None
-        )
+        self._signals = signal_computer(self.info, window, joint_lower, joint_upper)
+        self._translation = tool_translation(self.info.action)
         self._episode: int | None = None
         self._step = -1
 
@@ -124,19 +122,145 @@ class MonitoredPolicy:
         command = None
         if observation.step > 0 and self._translation is not None:
             command = get_command(episode, observation.step - 1)
-        inputs = StepInput(
-            step=observation.step,
-            action=output.action,
-            member_means=output.member_means,
-            member_stds=output.member_stds,
-            token_probabilities=output.token_probabilities,
-            latent=output.latent,
-            chunks=output.chunks,
-            tool_position=observation.tool_position,
-            commanded_translation=None if command is None else command[self._translation],
-            joint_positions=observation.joint_positions,
-        )
+        inputs = step_input(observation, output, command, self._translation)
         try:
             return output, self._signals.update(inputs)
         except ValueError as error:
             raise PolicyOutputError(str(error)) from error
+
+
+class BackendPolicy:
+    """A backend as a policy of the episode loop; see `salus_core.runtime.Policy`.
+
+    Args:
+        backend: Loaded, and bound to the robot if it needs one.
+        lanes: Environments that it drives.
+        joints: Places, among the observation's joints, of the policy's own; None: all.
+
+    Raises:
+        BackendError: It drives fewer environments.
+    """
+
+    def __init__(self, backend: PolicyBackend, lanes: int = 1, joints: Sequence[int] | None = None):
+        self.info: PolicyInfo = backend.info
+        self._backends = [backend, *(backend.another() for _ in range(lanes - 1))]
+        self._joints = None if joints is None else list(joints)
+
+    def reset(self, lane: int) -> None:
+        """See Policy."""
+        self._backends[lane].reset()
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, PolicyOutput]:
+        """See Policy.
+
+        Raises:
+            PolicyOutputError: The policy gave no usable action.
+        """
+        backends = [self._backends[lane] for lane in observations]
+        seen = [self._view(observation) for observation in observations.values()]
+        outputs = type(backends[0]).act_together(backends, seen)
+        for output in outputs:
+            self.info.check(output)
+        return dict(zip(observations, outputs, strict=True))
+
+    def _view(self, observation: Observation) -> Observation:
+        """What the policy gets: its own cameras and joints."""
+        positions, velocities = observation.joint_positions, observation.joint_velocities
+        if self._joints is not None:
+            positions = positions[self._joints]
+            velocities = None if velocities is None else velocities[self._joints]
+        return replace(
+            observation,
+            images={name: observation.images[name] for name in self.info.cameras},
+            joint_positions=positions,
+            joint_velocities=np.zeros_like(positions) if velocities is None else velocities,
+        )
+
+
+def signal_computer(
+    info: PolicyInfo, window: int, joint_lower: Sequence[float], joint_upper: Sequence[float]
+) -> SignalComputer:
+    """The signals of one environment.
+
+    Args:
+        info: Of the policy.
+        window: Steps of the windowed signals.
+        joint_lower: (J,) lower limits of the policy's joints [rad]; empty: not known.
+        joint_upper: (J,) upper limits of the same [rad].
+    """
+    return SignalComputer(
+        info.action_scale,
+        window=window,
+        member_kind=info.member_kind,
+        latent_statistics=info.latent_statistics,
+        joint_lower=joint_lower or None,
+        joint_upper=joint_upper or None,
+    )
+
+
+def run_schema(
+    info: PolicyInfo,
+    window: int,
+    control_period: float,
+    object_names: Sequence[str],
+    joint_names: Sequence[str],
+    cameras: Sequence[Camera],
+    has_joint_limits: bool = True,
+    has_tool_pose: bool = True,
+) -> RunSchema:
+    """Describes a run of a policy, as a recorder does from SignalInfo and EpisodeSetup.
+
+    Args:
+        info: Of the policy.
+        window: Steps of the windowed signals.
+        control_period: Time per step [s].
+        object_names: Every object that ground truth may name.
+        joint_names: Of the recorded joints.
+        cameras: Whose images are stored.
+        has_joint_limits: The limits of the policy's joints are known.
+        has_tool_pose: The robot tells where its tool is.
+    """
+    return RunSchema(
+        control_period=control_period,
+        signal_names=SIGNAL_NAMES,
+        signal_units=SIGNAL_UNITS,
+        signal_definitions=SIGNAL_DEFINITIONS,
+        signal_available=tuple(
+            bool(available)
+            for available in available_signals(
+                members=info.members,
+                member_kind=info.member_kind,
+                has_distribution=info.has_distribution,
+                has_latent=info.embedding_size > 0,
+                has_latent_statistics=info.latent_statistics is not None,
+                has_joint_limits=has_joint_limits,
+                has_tool_motion=has_tool_pose and info.has_tool_motion,
+            )
+        ),
+        cameras=tuple(cameras),
+        joint_names=tuple(joint_names),
+        object_names=tuple(object_names),
+        # Rounded as in SignalInfo, so that runs of both kinds have equal attributes.
+        action=replace(
+            info.action, scale=tuple(float(np.float32(scale)) for scale in info.action_scale)
+        ),
+        policy_action=None if info.policy_action is None else replace(info.policy_action, scale=()),
+        signal_window=window,
+        embedding_size=info.embedding_size,
+        chunk_shape=info.chunk_shape,
+        backend=info.backend,
+        policy=info.policy,
+        policy_hash=info.weights_hash,
+        members=info.members,
+        member_kind=info.member_kind,
+        schema_hash=schema_hash(
+            window=window,
+            embedding_size=info.embedding_size,
+            chunk_shape=info.chunk_shape,
+            members=info.members,
+            member_kind=info.member_kind,
+            action_names=info.action.names,
+            action_units=info.action.units,
+            action_scale=info.action.scale,
+        ),
+    )

@@ -4,14 +4,16 @@ import abc
 import hashlib
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salus_core.actions import ActionKind, ActionSpec
+from salus_core.actions import ActionSpec
+from salus_core.runtime import Observation, PolicyOutput
+from salus_core.runtime.monitor import tool_translation
 from salus_core.signals import MEMBER_KINDS, LatentStatistics
 
 if TYPE_CHECKING:
@@ -55,56 +57,6 @@ class LoadOptions:
     precision: str = "auto"
     threads: int = 1
     config: str = ""
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What the policy sees at one step.
-
-    Attributes:
-        images: (H, W, 3) uint8, red first, of each camera that PolicyInfo names; read-only.
-        joint_positions: (J,) in the order of the node's parameter joint_names [rad].
-        joint_velocities: (J,) [rad/s]; zeros if the robot gives none.
-        tool_position: (3,) in the frame of the actions [m].
-        tool_quaternion: (4,) x, y, z, w.
-        gripper_width: Distance between the finger pads [m].
-        instruction: What to do, in words.
-        step: Number of the step within the episode.
-    """
-
-    images: Mapping[str, np.ndarray]
-    joint_positions: np.ndarray
-    joint_velocities: np.ndarray
-    tool_position: np.ndarray
-    tool_quaternion: np.ndarray
-    gripper_width: float
-    instruction: str
-    step: int
-
-
-@dataclass(frozen=True)
-class PolicyOutput:
-    """What the policy proposes at one step, in the units of ActionCommand.
-
-    What a policy cannot give is None; never a made-up value.
-
-    Attributes:
-        action: (A,) float64, the ensemble's mean first action, made ready to be executed.
-        member_means: (K, A) first action of each member.
-        member_stds: (K, A) standard deviations that the members predict for it, positive.
-        chunks: (K, H, A) action chunk of each member; index 0 is this step.
-        policy_action: (P,) the policy's own numbers, where `action` was converted from them.
-        latent: (D,) pooled latent h_t; D is PolicyInfo's embedding_size.
-        token_probabilities: (T, V) or (K, T, V) distribution of each action token.
-    """
-
-    action: np.ndarray
-    member_means: np.ndarray | None = None
-    member_stds: np.ndarray | None = None
-    chunks: np.ndarray | None = None
-    latent: np.ndarray | None = None
-    token_probabilities: np.ndarray | None = None
-    policy_action: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +142,7 @@ class PolicyInfo:
     @property
     def has_tool_motion(self) -> bool:
         """The action moves one tool, so that its achieved motion can be compared."""
-        return len(self.action.indices(ActionKind.TOOL_TRANSLATION)) == 3
+        return tool_translation(self.action) is not None
 
     def check(self, output: PolicyOutput) -> None:
         """Checks that an output is what this info promises: shapes, and no NaN or infinity.
@@ -282,6 +234,36 @@ class PolicyBackend(abc.ABC):
         Raises:
             PolicyOutputError: There is none for this observation; nothing is executed then.
         """
+
+    def another(self) -> "PolicyBackend":
+        """The same weights for another environment, with a state of its own.
+
+        Raises:
+            BackendError: This policy drives one environment only.
+        """
+        raise BackendError(
+            f"policy '{self.info.policy}' of backend '{self.info.backend}' drives one environment "
+            "at a time: run one environment per process"
+        )
+
+    @classmethod
+    def act_together(
+        cls, backends: Sequence["PolicyBackend"], observations: Sequence[Observation]
+    ) -> list[PolicyOutput]:
+        """Proposes an action for each of several environments, in one pass where it can.
+
+        Args:
+            backends: One per environment, made by `another`.
+            observations: One per environment.
+
+        Returns:
+            What `act` gives for each, to the last bit.
+
+        Raises:
+            PolicyOutputError: There is none for one of the observations.
+        """
+        pairs = zip(backends, observations, strict=True)
+        return [backend.act(observation) for backend, observation in pairs]
 
 
 SOURCES = {

@@ -24,14 +24,14 @@ from salus_core.episode_store import (
     open_run,
     recover_root,
 )
-from salus_core.failures import FailureType
+from salus_core.failures import FAILURE_NAMES
 from salus_sim.scenario import sample_scenario
 from salus_sim.scene import SceneError, load_scene, scene_hash
 from salus_studies.collection.settings import RUN_HASHES, DatasetError, Settings, load_splits
 from salus_studies.collection.worker import Ended, Finished, Refused, Share, work
 
 SUCCESS = "success"
-OUTCOMES = (SUCCESS, *(failure.name.lower() for failure in tuple(FailureType)[1:]))
+OUTCOMES = (SUCCESS, *FAILURE_NAMES)
 
 
 @dataclass
@@ -56,9 +56,9 @@ class Tally:
     cpu_seconds: Counter[int] = field(default_factory=Counter)
     refused: list[int] = field(default_factory=list)
 
-    def add(self, failure: FailureType, fault_before: bool, steps: int) -> None:
-        """Count an episode."""
-        name = SUCCESS if failure == FailureType.NONE else failure.name.lower()
+    def add(self, failure: str, fault_before: bool, steps: int) -> None:
+        """Count an episode; without the name of a failure it is a success."""
+        name = failure or SUCCESS
         self.outcomes[name] += 1
         self.injected[name] += fault_before
         self.steps += steps
@@ -123,6 +123,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--cameras", nargs="+", default=(), metavar="NAME", help="record images of these cameras"
     )
+    parser.add_argument(
+        "--predictor",
+        default="",
+        metavar="DIR",
+        help="record the forecasts of this predictor's checkpoint, too",
+    )
+    parser.add_argument(
+        "--environments",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of each worker, stepped together in one process; default: 1",
+    )
+    parser.add_argument(
+        "--splits",
+        type=Path,
+        metavar="FILE",
+        help="the file that --split reads; default: config/dataset.yaml",
+    )
     return parser.parse_args(arguments)
 
 
@@ -136,13 +155,15 @@ def settings_of(options: argparse.Namespace) -> tuple[Settings, range]:
         raise DatasetError(f"--episodes must be at least 1, got {options.episodes}")
     if options.workers < 1:
         raise DatasetError(f"--workers must be at least 1, got {options.workers}")
+    if options.environments < 1:
+        raise DatasetError(f"--environments must be at least 1, got {options.environments}")
     profile, difficulty = options.profile or "mixed", options.difficulty or "standard"
     tasks, first, limit = tuple(options.tasks or ()), options.seed or 0, None
     if options.split:
         for name in ("seed", "profile", "difficulty", "tasks"):
             if getattr(options, name) is not None:
                 raise DatasetError(f"--{name} contradicts --split, which fixes it")
-        splits = load_splits()
+        splits = load_splits(options.splits)
         if options.split not in splits:
             known = ", ".join(splits)
             raise DatasetError(f"there is no split '{options.split}': use one of {known}")
@@ -168,8 +189,22 @@ def settings_of(options: argparse.Namespace) -> tuple[Settings, range]:
         checkpoint=options.checkpoint,
         cameras=tuple(options.cameras),
         scene_hash=scene_hash(),
+        predictor=options.predictor,
+        predictor_hash=_predictor_hash(options.predictor),
     )
     return settings, range(first, first + options.episodes)
+
+
+def _predictor_hash(folder: str) -> str:
+    if not folder:
+        return ""
+    # Only whoever forecasts needs torch in this process.
+    from salus_core.predictors.checkpoint import CheckpointError, read_manifest
+
+    try:
+        return read_manifest(Path(folder).expanduser())["weights_sha256"]
+    except (CheckpointError, KeyError) as error:
+        raise DatasetError(f"--predictor: {error}") from error
 
 
 @contextlib.contextmanager
@@ -221,7 +256,7 @@ def committed(output: Path, settings: Settings, tally: Tally) -> tuple[set[int],
             done.add(episode.seed)
             onset = episode.onset_step if episode.onset_step >= 0 else episode.length
             before = any(fault.onset_step <= onset for fault in episode.faults)
-            tally.add(FailureType(episode.failure), before, episode.length)
+            tally.add(episode.failure_name, before, episode.length)
     return done, hashes
 
 
@@ -230,9 +265,11 @@ def _check_belongs(run: Run, settings: Settings) -> None:
     if found is None:
         raise DatasetError(f"{run.path} was not collected by this command: choose another --output")
     for name, wanted in settings.comparable.items():
-        if found.get(name) != wanted:
+        # Runs of before dataset had a predictor do not say that they have none.
+        held = found.get(name, "" if name == "predictor_hash" else None)
+        if held != wanted:
             raise DatasetError(
-                f"{run.path} was collected with {name} {found.get(name)!r}, not {wanted!r}: "
+                f"{run.path} was collected with {name} {held!r}, not {wanted!r}: "
                 "choose another --output"
             )
 
@@ -244,6 +281,7 @@ def collect(
     workers: int,
     hashes: dict[str, str],
     tally: Tally,
+    environments: int = 1,
 ) -> list[str]:
     """Collect the seeds in processes.
 
@@ -254,6 +292,7 @@ def collect(
         workers: processes.
         hashes: those of RUN_HASHES that new runs must have; empty: any.
         tally: is added to.
+        environments: of each process, stepped together.
 
     Returns:
         What went wrong; empty: nothing.
@@ -265,7 +304,7 @@ def collect(
     news, stop = context.Queue(), context.Event()
     processes = {}
     for index in range(min(workers, len(seeds))):
-        share = Share(index, tuple(seeds[index::workers]), output, settings, hashes)
+        share = Share(index, tuple(seeds[index::workers]), output, settings, hashes, environments)
         processes[index] = context.Process(target=work, args=(share, news, stop), daemon=True)
     errors: list[str] = []
     previous = {
@@ -308,9 +347,9 @@ def _take(news, processes: dict, tally: Tally, errors: list[str], bar: tqdm) -> 
         tqdm.write(item.reason)
         bar.update()
     elif isinstance(item, Finished):
-        report = item.report
-        tally.add(report.failure, report.fault_before, report.steps)
-        tally.new_steps[item.index] += report.steps
+        result = item.result
+        tally.add(result.failure, result.fault_before, result.steps)
+        tally.new_steps[item.index] += result.steps
         tally.seconds[item.index] += item.seconds
         tally.cpu_seconds[item.index] += item.cpu_seconds
         bar.set_postfix_str(tally.short, refresh=False)
@@ -328,7 +367,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             left = [seed for seed in seeds if seed not in done]
             if done:
                 print(f"{len(seeds) - len(left)} of {len(seeds)} episodes are there already")
-            errors = collect(settings, left, output, options.workers, hashes, tally)
+            errors = collect(
+                settings, left, output, options.workers, hashes, tally, options.environments
+            )
     except (DatasetError, NotARunError, StoreWriteError) as error:
         print(f"dataset: {error}", file=sys.stderr)
         return 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ament_index_python.packages import get_package_share_directory
 
 from salus_core import data
 
@@ -34,6 +34,8 @@ class Settings:
         checkpoint: as the backend takes it.
         cameras: whose images are recorded.
         scene_hash: SHA-256 of the scene file.
+        predictor: folder of the checkpoint that forecasts; empty: none does.
+        predictor_hash: SHA-256 of its weights.
     """
 
     split: str = ""
@@ -44,6 +46,8 @@ class Settings:
     checkpoint: str = "default"
     cameras: tuple[str, ...] = ()
     scene_hash: str = ""
+    predictor: str = ""
+    predictor_hash: str = ""
 
     @property
     def comparable(self) -> dict[str, Any]:
@@ -55,6 +59,7 @@ class Settings:
             "tasks": list(self.tasks),
             "cameras": list(self.cameras),
             "scene_hash": self.scene_hash,
+            "predictor_hash": self.predictor_hash,
         }
 
 
@@ -78,8 +83,21 @@ class Split:
 
 
 def splits_file() -> Path:
-    """The file that ships with SALUS."""
-    return Path(get_package_share_directory("salus")) / "config" / "dataset.yaml"
+    """The standard splits: config/dataset.yaml here, or in an installed SALUS workspace.
+
+    Raises:
+        DatasetError: neither is there.
+    """
+    name = Path("config") / "dataset.yaml"
+    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
+    places = [name, *(Path(prefix) / "share" / "salus" / name for prefix in prefixes)]
+    for place in places:
+        if place.is_file():
+            return place
+    raise DatasetError(
+        f"the standard splits, {name}, are neither in this folder nor in an installed workspace: "
+        "give the file with --splits"
+    )
 
 
 def load_splits(path: Path | None = None) -> dict[str, Split]:

@@ -12,15 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from salus_core.episode_store import StoreWriteError
+from salus_core.runtime import EpisodeResult, EpisodeStoppedError
 from salus_policies.backends.base import BackendError, PolicyOutputError
 from salus_sim.scene import SceneError
 from salus_sim.world.mujoco_world import WorldError
-from salus_studies.collection.episode import (
-    EpisodeCollector,
-    EpisodeReport,
-    EpisodeStoppedError,
-    SeedRefusedError,
-)
+from salus_studies.collection.episode import EpisodeCollector
 from salus_studies.collection.settings import RUN_HASHES, DatasetError, Settings
 
 
@@ -34,6 +30,7 @@ class Share:
         output: folder of runs.
         settings: of the data set.
         hashes: those of RUN_HASHES that the run must have; empty: any.
+        environments: that step together.
     """
 
     index: int
@@ -41,6 +38,7 @@ class Share:
     output: Path
     settings: Settings
     hashes: dict[str, str]
+    environments: int = 1
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,13 @@ class Finished:
 
     Attributes:
         index: of the worker.
-        report: on the episode.
-        seconds: that it took, by the clock.
-        cpu_seconds: processor time that it took.
+        result: of the episode.
+        seconds: since the end before it, by the clock.
+        cpu_seconds: processor time since then.
     """
 
     index: int
-    report: EpisodeReport
+    result: EpisodeResult
     seconds: float
     cpu_seconds: float
 
@@ -123,6 +121,7 @@ def _collect(share: Share, news: Queue, stopped: Any) -> None:
         share.output,
         f"worker{share.index}",
         {"dataset": share.settings.comparable},
+        share.environments,
     )
     try:
         for name, found in share.hashes.items():
@@ -132,14 +131,13 @@ def _collect(share: Share, news: Queue, stopped: Any) -> None:
                     f"{found[:12]}, these: {collector.hashes[name][:12]}): give the same "
                     "--policy and --checkpoint, or another --output"
                 )
-        for seed in share.seeds:
-            started, cpu = time.monotonic(), time.process_time()
-            try:
-                report = collector.collect(seed, stopped)
-            except SeedRefusedError as error:
-                news.put(Refused(share.index, seed, str(error)))
+        started, cpu = time.monotonic(), time.process_time()
+        for result in collector.collect(share.seeds, stopped):
+            if result.refused:
+                news.put(Refused(share.index, result.seed, result.refused))
                 continue
-            seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu
-            news.put(Finished(share.index, report, seconds, cpu_seconds))
+            now, cpu_now = time.monotonic(), time.process_time()
+            news.put(Finished(share.index, result, now - started, cpu_now - cpu))
+            started, cpu = now, cpu_now
     finally:
         collector.close()

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from salus_core.failures import FailureType
+from salus_core.episode_store import EpisodeStart
+from salus_core.runtime import EpisodeResult, StepRecord, run_episode
 from salus_core.signals import member_variance
-from salus_policies.backends.base import LoadOptions, Observation, PolicyBackend
+from salus_policies.backends.base import LoadOptions, PolicyInfo
+from salus_policies.backends.embedded.config import JOINTS
 from salus_policies.backends.registry import backend_class
-from salus_sim.experts import expert_for
-from salus_sim.referee import Referee, Verdict
-from salus_sim.scenario import Scenario
+from salus_policies.policy import BackendPolicy
+from salus_sim.environment import EmbeddedEnvironment
+from salus_sim.expert_policy import ExpertPolicy
 from salus_sim.scene import load_scene
-from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
+from salus_sim.world.mujoco_world import MujocoWorld
 
 EXPERT, ENSEMBLE = "expert", "ensemble"
 REFUSED = "refused"
@@ -121,12 +123,13 @@ class Stage:
         """Free the renderer."""
         self._world.close()
 
-    def policy(self, actor: str) -> PolicyBackend:
+    def policy(self, actor: str) -> BackendPolicy:
         """The loaded policy of an actor; the one before it is dropped."""
         if self._actor != actor:
             self._policy = None
             checkpoint = self._checkpoints[actor]
-            self._policy = backend_class("embedded").load(checkpoint, LoadOptions(threads=1))
+            backend = backend_class("embedded").load(checkpoint, LoadOptions(threads=1))
+            self._policy = BackendPolicy(backend, joints=range(JOINTS))
             self._actor = actor
         return self._policy
 
@@ -143,79 +146,80 @@ class Stage:
         Returns:
             The result, and the images of steps 0 to the last one.
         """
-        world, images = self._world, []
-        try:
-            truth = world.reset(seed, cell.difficulty, cell.profile, wording=cell.wording)
-        except WorldError:
-            return Result(cell, seed), images
-        scenario = world.scenario
-        referee = Referee.of(world.scene, scenario)
-        policy = expert = None
-        if cell.actor == EXPERT:
-            expert = expert_for(world.scene, scenario)
-        else:
-            policy = self.policy(cell.actor)
-            policy.reset()
-        log = _Log(cell)
-        verdict: Verdict | None = None
-        while True:
-            if camera:
-                images.append(world.render(camera))
-            verdict = referee.update(truth)
-            if verdict is not None:
-                return log.result(seed, scenario, verdict, truth), images
-            if expert is not None:
-                action = expert.act(truth)
-            else:
-                output = policy.act(self._observe(policy, truth, scenario.instruction))
-                log.note(policy, output, truth, scenario)
-                action = output.action
-            truth = world.step(action)
-
-    def _observe(self, policy: PolicyBackend, truth: WorldTruth, instruction: str) -> Observation:
-        return Observation(
-            images={name: self._world.render(name) for name in policy.info.cameras},
-            joint_positions=truth.joint_positions[:7],
-            joint_velocities=truth.joint_velocities[:7],
-            tool_position=truth.tool_position,
-            tool_quaternion=truth.tool_quaternion,
-            gripper_width=truth.gripper_width,
-            instruction=instruction,
-            step=truth.step,
+        policy = None if cell.actor == EXPERT else self.policy(cell.actor)
+        cameras = [] if policy is None else [*policy.info.cameras]
+        if camera:
+            cameras.append(camera)
+        environment = EmbeddedEnvironment(
+            self._world,
+            cell.difficulty,
+            cell.profile,
+            wording=cell.wording,
+            cameras=tuple(dict.fromkeys(cameras)),
         )
+        log = _Log(cell, environment, None if policy is None else policy.info, camera)
+        actor = ExpertPolicy([environment]) if policy is None else policy
+        return log.result(run_episode(environment, actor, seed, sinks=[log])), log.images
 
 
 class _Log:
-    """What is kept of an episode's steps."""
+    """What is kept of an episode's steps; see `salus_core.runtime.Sink`."""
 
-    def __init__(self, cell: Cell):
-        self._cell = cell
+    def __init__(
+        self,
+        cell: Cell,
+        environment: EmbeddedEnvironment,
+        policy: PolicyInfo | None,
+        camera: str | None,
+    ):
+        self._cell, self._environment = cell, environment
+        self._policy, self._camera = policy, camera
         self._epistemic: list[float] = []
         self._embeddings: list[np.ndarray] = []
         self._targets: list[list[float]] = []
+        self.images: list[np.ndarray] = []
 
-    def note(self, policy: PolicyBackend, output, truth: WorldTruth, scenario: Scenario) -> None:
-        if policy.info.members > 1:
-            means = output.member_means / np.array(policy.info.action_scale)
+    def begin(self, start: EpisodeStart) -> None:
+        """See Sink."""
+
+    def step(self, record: StepRecord) -> None:
+        """See Sink."""
+        if self._camera:
+            self.images.append(record.observation.images[self._camera])
+        if self._policy is not None and self._policy.members > 1:
+            means = record.output.member_means / np.array(self._policy.action_scale)
             self._epistemic.append(float(member_variance(means).mean()))
-        if self._cell.actor == ENSEMBLE and truth.step % PROBE_PERIOD == 0:
+        if self._cell.actor == ENSEMBLE and record.step % PROBE_PERIOD == 0:
+            scenario = self._environment.scenario
             obstacle = scenario.obstacle
             there = [np.nan] * 3 if obstacle is None else obstacle[[0, 1, 5]]
-            target = truth.object_poses[scenario.target][:3]
-            self._embeddings.append(output.latent.astype(np.float32))
+            target = record.truth.object_poses[scenario.target][:3]
+            self._embeddings.append(record.output.latent.astype(np.float32))
             self._targets.append([*target, *scenario.goal[:2], *there])
 
-    def result(self, seed: int, scenario: Scenario, verdict: Verdict, truth: WorldTruth) -> Result:
-        failed = verdict.failure != FailureType.NONE
+    def end(self, result: EpisodeResult) -> None:
+        """See Sink."""
+        if self._camera:
+            # The environment draws nothing at the end, since nobody acts on it.
+            self.images.append(self._environment.world.render(self._camera))
+
+    def discard(self, reason: str) -> None:
+        """See Sink."""
+
+    def result(self, episode: EpisodeResult) -> Result:
+        """The episode's figures."""
+        if episode.refused:
+            return Result(self._cell, episode.seed)
+        onset = episode.onset_step
         result = Result(
             cell=self._cell,
-            seed=seed,
-            task=scenario.task,
-            instruction=scenario.instruction,
-            outcome=verdict.failure.name.lower() if failed else "success",
-            steps=verdict.step,
-            onset=verdict.onset_step,
-            faults=tuple(f.kind for f in truth.faults if f.onset_step <= verdict.onset_step),
+            seed=episode.seed,
+            task=episode.info["task"],
+            instruction=episode.info["instruction"],
+            outcome=episode.name,
+            steps=episode.steps,
+            onset=onset,
+            faults=tuple(fault.kind for fault in episode.faults if fault.onset_step <= onset),
         )
         if self._epistemic:
             result.epistemic = float(np.mean(self._epistemic))

@@ -11,6 +11,7 @@ import numpy as np
 
 from salus_policies.backends.embedded.config import EmbeddedConfig
 from salus_policies.backends.embedded.inputs import tokenize
+from salus_sim.environment import observe
 from salus_sim.experts import expert_for
 from salus_sim.experts.geometry import quarter_turn
 from salus_sim.scenario import Scenario
@@ -18,7 +19,7 @@ from salus_sim.slip import PAD_HALF_WIDTH, PAD_LOW
 from salus_sim.tasks import PUSH
 from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
 from salus_studies.policy_training.frames import Frames
-from salus_studies.policy_training.rollout import InputReader
+from salus_studies.policy_training.rollout import policy_inputs
 from salus_studies.policy_training.scene_values import hand_offset, scene_points, scene_values
 
 _HELD, _NEAR = 0.35, 0.6  # share with the target in hand; of the others, share near the target
@@ -63,10 +64,10 @@ def glimpse(
     if truth is None:
         return None
     scenario, scale = world.scenario, np.array(config.action_scale)
-    expert, reader = expert_for(world.scene, scenario, hurries=False), InputReader(config, world)
+    expert = expert_for(world.scene, scenario, hurries=False)
     for _ in range(_LOOKS):  # its phase follows from the state within so many looks
         action = expert.act(truth)
-    images, vector = reader.read(truth)
+    images, vector = policy_inputs(observe(world, truth, config.cameras), None, config)
     values = scene_values(truth, scenario, expert.progress)
     points = scene_points(world, truth, config)
     chunk = [np.full(7, np.nan)] * config.chunk_length

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from salus_core.failures import FailureType
-from salus_policies.backends.embedded.config import EmbeddedConfig
-from salus_policies.backends.embedded.ensemble import EmbeddedEnsemble
+from salus_core.failures import Outcome
+from salus_policies.backends.embedded.backend import EmbeddedBackend
+from salus_policies.backends.embedded.config import JOINTS, EmbeddedConfig
 from salus_policies.backends.embedded.network import EmbeddedNetwork
+from salus_policies.policy import BackendPolicy
 from salus_sim.tasks import STACK
 from salus_sim.world.mujoco_world import MujocoWorld
 from salus_studies.policy_training.frames import Frames
 from salus_studies.policy_training.glimpses import glimpse
-from salus_studies.policy_training.rollout import actor, run_episode
+from salus_studies.policy_training.rollout import demonstrate, practise
 
 DEMO_SEED, GLIMPSE_SEED, VIEW_SEED = 1_000_000, 1_500_000, 1_700_000
 DAGGER_SEED = 2_000_000
@@ -43,10 +44,10 @@ def collect_demos(world: MujocoWorld, work: Path, episodes: int) -> Frames:
         return Frames.load(path)
     parts = []
     for seed in tqdm(range(DEMO_SEED, DEMO_SEED + episodes), "demonstrations", unit="ep"):
-        frames, verdict = run_episode(
-            world, EmbeddedConfig(), seed, _difficulty(seed), None, tasks=_tasks(seed)
+        frames, result = demonstrate(
+            world, EmbeddedConfig(), seed, _difficulty(seed), tasks=_tasks(seed)
         )
-        if verdict.failure == FailureType.NONE:
+        if result.outcome == Outcome.SUCCEEDED:
             parts.append(frames)
     return _keep(Frames.join(parts), path)
 
@@ -109,14 +110,16 @@ def dagger_round(
     if path.exists():
         return Frames.load(path)
     first = DAGGER_SEED + SEEDS_PER_MEMBER * member + 10_000 * number
-    act = actor(EmbeddedEnsemble(network, torch.device("cpu"), torch.float32))
-    parts, outcomes = [], {}
+    policy = BackendPolicy(EmbeddedBackend.in_training(network), joints=range(JOINTS))
+    parts, outcomes = [], Counter()
     seeds = range(first, first + episodes)
     for seed in tqdm(seeds, f"member {member} round {number}", unit="ep", mininterval=5):
-        frames, verdict = run_episode(
-            world, network.config, seed, _difficulty(seed), act, tasks=_tasks(seed)
+        frames, result = practise(
+            world, policy, network.config, seed, _difficulty(seed), tasks=_tasks(seed)
         )
-        outcomes[verdict.failure.name] = outcomes.get(verdict.failure.name, 0) + 1
+        if result.refused:
+            continue
+        outcomes[(result.failure or "none").upper()] += 1
         parts.append(frames)
     views = folder / f"glimpses_{number}.npz"
     parts.append(collect_glimpses(world, views, first + 500, glimpses))

@@ -2,55 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from salus_core.episode_store import EpisodeStart
 from salus_core.failures import FailureType
-from salus_policies.backends.base import sampling_key
-from salus_policies.backends.embedded.config import JOINTS, EmbeddedConfig
-from salus_policies.backends.embedded.ensemble import EmbeddedEnsemble
-from salus_policies.backends.embedded.inputs import (
-    camera_view,
-    executable_action,
-    proprioception_vector,
-    tokenize,
+from salus_core.runtime import (
+    EpisodeResult,
+    Observation,
+    Policy,
+    PolicyOutput,
+    StepRecord,
+    run_episode,
 )
-from salus_sim.experts import expert_for
-from salus_sim.referee import Referee, Verdict
-from salus_sim.world.mujoco_world import MujocoWorld, WorldTruth
+from salus_policies.backends.embedded.config import JOINTS, EmbeddedConfig
+from salus_policies.backends.embedded.inputs import camera_view, proprioception_vector, tokenize
+from salus_sim.environment import EmbeddedEnvironment
+from salus_sim.expert_policy import ExpertPolicy
+from salus_sim.referee import Verdict
+from salus_sim.world.mujoco_world import MujocoWorld
 from salus_studies.policy_training.frames import Frames, chunks_of
 from salus_studies.policy_training.scene_values import fallen, scene_points, scene_values
 
-_ENDED_BY_EXPERT = 12  # steps of rest after the goal is reached that are worth learning
+_REST = 12  # steps of rest after the goal is reached that are worth learning
 
 
-class InputReader:
-    """Makes the policy's inputs from a world in process, exactly as the node does from messages."""
+def policy_inputs(
+    observation: Observation, previous_width: float | None, config: EmbeddedConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the network gets of a step.
 
-    def __init__(self, config: EmbeddedConfig, world: MujocoWorld) -> None:
-        self._config, self._world = config, world
-        self.start()
+    Args:
+        observation: with the images of the configuration's cameras.
+        previous_width: of the gripper one step before [m]; None: the episode begins.
+        config: of the network.
 
-    def start(self) -> None:
-        """Begin an episode."""
-        self._width: float | None = None
-
-    def read(self, truth: WorldTruth) -> tuple[np.ndarray, np.ndarray]:
-        """Images (C, S, S, 3) uint8 and proprioception (P,) of the present step."""
-        images = np.stack(
-            [camera_view(self._world.render(c), c, self._config) for c in self._config.cameras]
-        )
-        width = truth.gripper_width
-        vector = proprioception_vector(
-            truth.tool_position,
-            truth.tool_quaternion,
-            width,
-            width if self._width is None else self._width,
-            truth.joint_positions[:JOINTS],
-        )
-        self._width = width
-        return images, vector
+    Returns:
+        Images (C, S, S, 3) uint8 and proprioception (P,).
+    """
+    width = observation.gripper_width
+    vector = proprioception_vector(
+        observation.tool_position,
+        observation.tool_quaternion,
+        width,
+        width if previous_width is None else previous_width,
+        observation.joint_positions[:JOINTS],
+    )
+    views = [camera_view(observation.images[name], name, config) for name in config.cameras]
+    return np.stack(views), vector
 
 
 class ActionNoise:
@@ -78,100 +78,179 @@ class ActionNoise:
         return action
 
 
-def run_episode(
+class LessonEnvironment(EmbeddedEnvironment):
+    """Goes on after a drop or a missed grasp, so that the expert shows how to recover.
+
+    A success goes on for some steps, too: the robot learns to rest.
+    """
+
+    def reset(self, seed: int) -> Observation:
+        """See Environment."""
+        self._rest = _REST
+        return super().reset(seed)
+
+    def is_over(self, verdict: Verdict) -> bool:
+        """Whether there is nothing more to learn; see EmbeddedEnvironment."""
+        truth = self.exact_truth
+        if verdict.failure in (FailureType.COLLISION, FailureType.TIMEOUT):
+            return True
+        if fallen(truth, self.scenario) or truth.step >= self.world.scene.control["max_steps"]:
+            return True
+        if verdict.failure == FailureType.NONE:
+            self._rest -= 1
+        return self._rest < 0
+
+
+class NoisyExpert:
+    """The expert as a policy, with bursts of noise; see `salus_core.runtime.Policy`.
+
+    Args:
+        expert: that acts.
+        environment: the only one.
+        scale: (7,) one normalised action unit per dimension.
+
+    Attributes:
+        label: (7,) what the expert does at the present step without noise.
+    """
+
+    def __init__(self, expert: ExpertPolicy, environment: EmbeddedEnvironment, scale: np.ndarray):
+        self._expert, self._environment, self._scale = expert, environment, scale
+
+    def reset(self, lane: int) -> None:
+        """See Policy."""
+        self._expert.reset(lane)
+        self._noise = ActionNoise(np.random.default_rng([self._environment.scenario.seed, 3]))
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, PolicyOutput]:
+        """See Policy."""
+        self.label = self._expert.act(observations)[0].action
+        return {0: PolicyOutput(self._noise(self.label, self._scale))}
+
+
+class FrameSink:
+    """Keeps each step as a lesson: what is seen, and what the expert does there.
+
+    Args:
+        environment: of the episodes.
+        config: of the network that learns.
+        expert: labels the steps.
+        actor: the expert that acts itself; None: another policy does.
+    """
+
+    def __init__(
+        self,
+        environment: EmbeddedEnvironment,
+        config: EmbeddedConfig,
+        expert: ExpertPolicy,
+        actor: NoisyExpert | None = None,
+    ):
+        self._environment, self._config = environment, config
+        self._expert, self._actor = expert, actor
+        self._scale = np.array(config.action_scale)
+
+    def begin(self, start: EpisodeStart) -> None:
+        """See Sink."""
+        if self._actor is None:
+            self._expert.reset(0)
+        self._rows: list[tuple[np.ndarray, ...]] = []
+        self._width: float | None = None
+        self._tokens = tokenize(start.instruction, self._config)
+
+    def step(self, record: StepRecord) -> None:
+        """See Sink."""
+        seen, environment = record.observation, self._environment
+        acts = self._actor is not None
+        label = self._actor.label if acts else self._expert.act({0: seen})[0].action
+        truth, scenario = environment.exact_truth, environment.scenario
+        self._rows.append(
+            (
+                *policy_inputs(seen, self._width, self._config),
+                label / self._scale,
+                scene_values(truth, scenario, self._expert.experts[0].progress),
+                scene_points(environment.world, truth, self._config),
+            )
+        )
+        self._width = seen.gripper_width
+
+    def end(self, result: EpisodeResult) -> None:
+        """See Sink."""
+
+    def discard(self, reason: str) -> None:
+        """See Sink."""
+        self._rows = []
+
+    def frames(self) -> Frames:
+        """All steps of the episode."""
+        images, vectors, actions, scenes, points = (
+            np.stack(column) for column in zip(*self._rows, strict=True)
+        )
+        count = len(self._rows)
+        return Frames(
+            images,
+            vectors.astype(np.float32),
+            np.repeat(self._tokens[None], count, 0),
+            chunks_of(actions.astype(np.float32), self._config.chunk_length),
+            scenes.astype(np.float32),
+            points.astype(np.float32),
+            np.zeros(count, dtype=np.int64),
+        )
+
+
+def demonstrate(
     world: MujocoWorld,
     config: EmbeddedConfig,
     seed: int,
     difficulty: str,
-    act: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray] | None,
-    record: bool = True,
-    fault_profile: str = "none",
-    tasks: tuple[str, ...] = (),
-    wording: str = "seen",
-) -> tuple[Frames | None, Verdict]:
-    """Run one episode and label each step by the expert.
+    tasks: Sequence[str] = (),
+) -> tuple[Frames | None, EpisodeResult]:
+    """Let the expert act, with bursts of noise.
 
     Args:
         world: the world to run in.
-        config: the policy's configuration.
+        config: of the network that learns.
         seed: the episode's seed.
-        difficulty: the episode's difficulty.
-        act: from images, proprioception, tokens and step to an action (7,) in physical units;
-            None lets the expert act, with bursts of noise.
-        record: keep the frames; a DAgger episode then goes on after a drop or a miss, so that the
-            expert shows how to recover.
-        fault_profile: faults to inject.
+        difficulty: of the scene.
         tasks: from which the seed draws; empty: all.
-        wording: 'seen' or 'unseen'; see `salus_sim.tasks`.
 
     Returns:
-        The frames (None unless recorded) and the referee's first verdict.
+        The frames, None if the world refuses the seed, and how the episode ended.
     """
-    scene, scale = world.scene, np.array(config.action_scale)
-    truth = world.reset(seed, difficulty, fault_profile, tasks=tasks, wording=wording)
-    scenario = world.scenario
-    max_steps = scene.control["max_steps"]
-    referee = Referee.of(scene, scenario)
-    expert, reader = expert_for(scene, scenario, hurries=False), InputReader(config, world)
-    noise = ActionNoise(np.random.default_rng([seed, 3]))
-    tokens = tokenize(scenario.instruction, config)
-    rows: list[tuple] = []
-    verdict = referee.update(truth)
-    rest = _ENDED_BY_EXPERT
-    while True:
-        label = expert.act(truth) if record or act is None else None
-        images = vector = None
-        if record or act is not None:
-            images, vector = reader.read(truth)
-        if record:
-            values = scene_values(truth, scenario, expert.progress)
-            points = scene_points(world, truth, config)
-            rows.append((images, vector, label / scale, values, points))
-        action = act(images, vector, tokens, truth.step) if act else noise(label, scale)
-        truth = world.step(action)
-        if verdict is None:
-            verdict = referee.update(truth)
-        if verdict is None:
-            continue
-        hopeless = verdict.failure in (FailureType.COLLISION, FailureType.TIMEOUT)
-        if (
-            not record
-            or hopeless
-            or fallen(truth, scenario)
-            or truth.step >= max_steps
-            or rest == 0
-        ):
-            break
-        if verdict.failure == FailureType.NONE:
-            rest -= 1
-    if not record:
-        return None, verdict
-    images, vectors, actions, scenes, points = (
-        np.stack(column) for column in zip(*rows, strict=True)
-    )
-    count = len(rows)
-    frames = Frames(
-        images,
-        vectors.astype(np.float32),
-        np.repeat(tokens[None], count, 0),
-        chunks_of(actions.astype(np.float32), config.chunk_length),
-        scenes.astype(np.float32),
-        points.astype(np.float32),
-        np.zeros(count, dtype=np.int64),
-    )
-    return frames, verdict
+    environment = LessonEnvironment(world, difficulty, tasks=tasks, cameras=config.cameras)
+    expert = ExpertPolicy([environment], hurries=False)
+    policy = NoisyExpert(expert, environment, np.array(config.action_scale))
+    sink = FrameSink(environment, config, expert, policy)
+    return _play(environment, policy, seed, sink)
 
 
-def actor(ensemble: EmbeddedEnsemble):
-    """The ensemble's executed action as a function for `run_episode`."""
-    config, key = ensemble.config, 0
+def practise(
+    world: MujocoWorld,
+    policy: Policy,
+    config: EmbeddedConfig,
+    seed: int,
+    difficulty: str,
+    tasks: Sequence[str] = (),
+) -> tuple[Frames | None, EpisodeResult]:
+    """Let a policy act, and label its steps by what the expert would do.
 
-    def act(images: np.ndarray, vector: np.ndarray, tokens: np.ndarray, step: int) -> np.ndarray:
-        nonlocal key
-        views = dict(zip(config.cameras, images, strict=True))
-        if step == 0:
-            key = sampling_key(views, vector)
-        output = ensemble.act(views, vector, tokens)
-        return executable_action(output.means[:, 0], output.stds[:, 0], key, step, config)
+    Args:
+        world: the world to run in.
+        policy: that acts.
+        config: of the same.
+        seed: the episode's seed.
+        difficulty: of the scene.
+        tasks: from which the seed draws; empty: all.
 
-    return act
+    Returns:
+        The frames, None if the world refuses the seed, and how the episode ended.
+    """
+    environment = LessonEnvironment(world, difficulty, tasks=tasks, cameras=config.cameras)
+    expert = ExpertPolicy([environment], hurries=False)
+    sink = FrameSink(environment, config, expert)
+    return _play(environment, policy, seed, sink)
+
+
+def _play(
+    environment: LessonEnvironment, policy: Policy, seed: int, sink: FrameSink
+) -> tuple[Frames | None, EpisodeResult]:
+    result = run_episode(environment, policy, seed, sinks=[sink])
+    return None if result.refused else sink.frames(), result

@@ -11,21 +11,26 @@ import argparse
 import dataclasses
 import json
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from salus_core.failures import FailureType
+from salus_core.runtime import Lane, run_episodes
 from salus_core.signals import fit_latent_statistics
-from salus_policies.backends.embedded.config import EmbeddedConfig
+from salus_policies.backends.base import LoadOptions
+from salus_policies.backends.embedded.backend import EmbeddedBackend
+from salus_policies.backends.embedded.config import JOINTS, EmbeddedConfig
 from salus_policies.backends.embedded.ensemble import (
     STATISTICS_FILE,
     EmbeddedEnsemble,
     save_ensemble,
 )
 from salus_policies.backends.embedded.network import EmbeddedNetwork
+from salus_policies.policy import BackendPolicy
+from salus_sim.environment import EmbeddedEnvironment
 from salus_sim.scene import load_scene
 from salus_sim.world.mujoco_world import MujocoWorld
 from salus_studies.policy_training.frames import Frames
@@ -40,7 +45,6 @@ from salus_studies.policy_training.lessons import (
     dagger_round,
 )
 from salus_studies.policy_training.report_figure import draw_report
-from salus_studies.policy_training.rollout import actor, run_episode
 from salus_studies.policy_training.trainer import train_stage
 from salus_studies.policy_training.world_hashes import world_hashes
 
@@ -223,7 +227,7 @@ def run_stage(
         )
     outcomes: dict[str, int] = {}
     if name == LAST:
-        acting = EmbeddedEnsemble(network, torch.device("cpu"), torch.float32)
+        acting = EmbeddedBackend.in_training(network)
         _, outcomes = evaluate(world, acting, "training", options.evaluate)
     network.save_pretrained(folder / name)
     rollouts = folder / f"{name}.json"
@@ -241,18 +245,20 @@ def run_stage(
 
 def evaluate(
     world: MujocoWorld,
-    ensemble: EmbeddedEnsemble,
+    backend: EmbeddedBackend,
     difficulty: str,
     episodes: int,
     first_seed: int = VALIDATION_SEED,
 ) -> tuple[float, dict[str, int]]:
     """Success rate and outcomes over fresh validation episodes without faults."""
-    outcomes: dict[str, int] = {}
-    act = actor(ensemble)
-    for seed in range(first_seed, first_seed + episodes):
-        _, verdict = run_episode(world, ensemble.config, seed, difficulty, act, record=False)
-        outcomes[verdict.failure.name] = outcomes.get(verdict.failure.name, 0) + 1
-    return outcomes.get(FailureType.NONE.name, 0) / max(episodes, 1), outcomes
+    environment = EmbeddedEnvironment(world, difficulty, cameras=tuple(backend.info.cameras))
+    policy = BackendPolicy(backend, joints=range(JOINTS))
+    seeds = range(first_seed, first_seed + episodes)
+    results = run_episodes([Lane(environment)], policy, seeds)
+    outcomes = Counter(
+        (result.failure or "none").upper() for result in results if not result.refused
+    )
+    return outcomes["NONE"] / max(episodes, 1), dict(outcomes)
 
 
 def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Namespace) -> None:
@@ -278,6 +284,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
         )
         latents.append(result.latents.reshape(len(part), -1))
     fit_latent_statistics(np.concatenate(latents)).save(output / STATISTICS_FILE)
+    backend = EmbeddedBackend.load(str(output.resolve()), LoadOptions(device="cpu", threads=0))
     report = {
         "seeds": {
             "demos": DEMO_SEED,
@@ -294,7 +301,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
             for name in names
         },
         "ensemble": {
-            difficulty: evaluate(world, ensemble, difficulty, options.evaluate)
+            difficulty: evaluate(world, backend, difficulty, options.evaluate)
             for difficulty in ("easy", "training", "standard")
         },
     }

@@ -1,5 +1,6 @@
 """The embedded ensemble behind the interface of backends."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 
 from salus_core.actions import TOOL_MOTION
+from salus_core.signals import LatentStatistics
 from salus_policies.backends.base import (
     BackendError,
     LoadOptions,
@@ -27,12 +29,14 @@ from salus_policies.backends.embedded.config import JOINTS
 from salus_policies.backends.embedded.ensemble import (
     ENSEMBLE_FILE,
     EmbeddedEnsemble,
+    EnsembleOutput,
     member_folders,
 )
 from salus_policies.backends.embedded.inputs import (
     executable_action,
     proprioception_vector,
 )
+from salus_policies.backends.embedded.network import EmbeddedNetwork
 from salus_policies.backends.embedded.pretrained import WEIGHTS_FILE, CheckpointError
 from salus_policies.robot import RobotDescription
 
@@ -75,11 +79,21 @@ class EmbeddedBackend(PolicyBackend):
             ensemble = EmbeddedEnsemble.from_pretrained(
                 folder, device, torch_precision(options.precision, device, on_gpu="float16")
             )
-            info = _describe(ensemble, checkpoint, folder, device)
+            folder = folder.resolve()
+            weights = [member / WEIGHTS_FILE for member in member_folders(folder)]
+            info = _describe(
+                ensemble, checkpoint, hash_files(folder, weights), device, read_statistics(folder)
+            )
         except (CheckpointError, ValueError) as error:
             raise BackendError(f"embedded policy '{checkpoint}' cannot be used: {error}") from error
         _warm_up(ensemble)
         return cls(ensemble, info)
+
+    @classmethod
+    def in_training(cls, network: EmbeddedNetwork) -> "EmbeddedBackend":
+        """Members that are on no disk yet, as they are now, on the CPU."""
+        ensemble = EmbeddedEnsemble(network, torch.device("cpu"), torch.float32)
+        return cls(ensemble, _describe(ensemble, "in training", "", "cpu", None))
 
     def bind(self, robot: RobotDescription) -> None:
         """Refuses an arm with another number of joints; see PolicyBackend.bind."""
@@ -101,8 +115,36 @@ class EmbeddedBackend(PolicyBackend):
         self._key: int | None = None
         self._step = -1
 
+    def another(self) -> "EmbeddedBackend":
+        """The same members for another environment; see PolicyBackend.another."""
+        return type(self)(self._ensemble, self._info)
+
     def act(self, observation: Observation) -> PolicyOutput:
         """Proposes an action around the members' mean; see PolicyBackend.act."""
+        return self.act_together([self], [observation])[0]
+
+    @classmethod
+    def act_together(
+        cls, backends: Sequence["EmbeddedBackend"], observations: Sequence[Observation]
+    ) -> list[PolicyOutput]:
+        """Runs the members on all observations in one pass; see PolicyBackend.act_together."""
+        try:
+            inputs = [
+                backend._inputs(observation)
+                for backend, observation in zip(backends, observations, strict=True)
+            ]
+            found = backends[0]._ensemble.act_each(inputs)
+        except ValueError as error:
+            raise PolicyOutputError(str(error)) from error
+        return [
+            backend._output(observation, output)
+            for backend, observation, output in zip(backends, observations, found, strict=True)
+        ]
+
+    def _inputs(
+        self, observation: Observation
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """Images, proprioception and tokens of the next step."""
         require_seen(
             observation, "joint_positions", "tool_position", "tool_quaternion", "gripper_width"
         )
@@ -121,11 +163,9 @@ class EmbeddedBackend(PolicyBackend):
         )
         if self._key is None:
             self._key = sampling_key(observation.images, proprioception)
-        try:
-            tokens = self._tokens(observation.instruction)
-            output = self._ensemble.act(dict(observation.images), proprioception, tokens)
-        except ValueError as error:
-            raise PolicyOutputError(str(error)) from error
+        return dict(observation.images), proprioception, self._tokens(observation.instruction)
+
+    def _output(self, observation: Observation, output: EnsembleOutput) -> PolicyOutput:
         chunks = output.means * self._scale
         return PolicyOutput(
             action=executable_action(
@@ -157,14 +197,18 @@ def _warm_up(ensemble: EmbeddedEnsemble) -> None:
         ensemble.act(images, proprioception, ensemble.tokenize(config.vocabulary[1]))
 
 
-def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device: str) -> PolicyInfo:
+def _describe(
+    ensemble: EmbeddedEnsemble,
+    checkpoint: str,
+    weights_hash: str,
+    device: str,
+    statistics: LatentStatistics | None,
+) -> PolicyInfo:
     config = ensemble.config
-    folder = folder.resolve()
-    weights = [member / WEIGHTS_FILE for member in member_folders(folder)]
     return PolicyInfo(
         backend="embedded",
         policy=checkpoint,
-        weights_hash=hash_files(folder, weights),
+        weights_hash=weights_hash,
         cameras={name: (CAMERA_SIZE, CAMERA_SIZE) for name in config.cameras},
         action=replace(TOOL_MOTION, scale=tuple(config.action_scale)),
         control_period=config.control_period,
@@ -173,6 +217,6 @@ def _describe(ensemble: EmbeddedEnsemble, checkpoint: str, folder: Path, device:
         embedding_size=ensemble.members * config.latent_size,
         chunk_length=config.chunk_length,
         has_distribution=True,
-        latent_statistics=read_statistics(folder),
+        latent_statistics=statistics,
         device=device,
     )

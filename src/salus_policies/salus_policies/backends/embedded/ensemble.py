@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,17 +129,40 @@ class EmbeddedEnsemble:
         Raises:
             ValueError: an image's size does not fit, or no camera is there.
         """
-        size = self.config.image_size
-        if not any(name in images for name in self.config.cameras):
-            raise ValueError(f"none of the cameras {', '.join(self.config.cameras)} is there")
-        stacked = np.zeros((1, len(self.config.cameras), size, size, 3), np.uint8)
-        present = np.zeros((1, len(self.config.cameras)), np.float32)
-        for i, name in enumerate(self.config.cameras):
-            if name in images:
-                stacked[0, i] = camera_view(images[name], name, self.config)
-                present[0, i] = 1.0
-        output = self.forward(stacked, present, proprioception[None], tokens[None])
-        return EnsembleOutput(*(value[0] for value in output))
+        return self.act_each([(images, proprioception, tokens)])[0]
+
+    def act_each(
+        self, observations: Sequence[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]
+    ) -> list[EnsembleOutput]:
+        """Run all members on several observations; each result is that of `act`, bit for bit.
+
+        Args:
+            observations: images, proprioception and tokens each, as `act` takes them.
+
+        Raises:
+            ValueError: an image's size does not fit, or no camera is there.
+        """
+        config, count = self.config, len(observations)
+        size = config.image_size
+        stacked = np.zeros((count, len(config.cameras), size, size, 3), np.uint8)
+        present = np.zeros((count, len(config.cameras)), np.float32)
+        for row, (images, _, _) in enumerate(observations):
+            if not any(name in images for name in config.cameras):
+                raise ValueError(f"none of the cameras {', '.join(config.cameras)} is there")
+            for i, name in enumerate(config.cameras):
+                if name in images:
+                    stacked[row, i] = camera_view(images[name], name, config)
+                    present[row, i] = 1.0
+        proprioception = np.stack([vector for _, vector, _ in observations])
+        tokens = np.stack([words for _, _, words in observations])
+        # One by one: torch's products of several rows add up in another order than of one row.
+        outputs = [
+            self.forward(
+                *(part[row : row + 1] for part in (stacked, present, proprioception, tokens))
+            )
+            for row in range(count)
+        ]
+        return [EnsembleOutput(*(value[0] for value in output)) for output in outputs]
 
     def forward(
         self,

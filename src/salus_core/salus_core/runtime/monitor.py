@@ -1,0 +1,225 @@
+"""The monitor of the loop: the signals of each step, and the forecast made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from salus_core.actions import ActionKind, ActionSpec
+from salus_core.runtime.types import Forecast, Monitored, Observation, PolicyOutput, Proposal
+from salus_core.signals import SignalComputer, SignalValues, StepInput, member_variance
+
+if TYPE_CHECKING:
+    from salus_core.predictors.features import StepInputs
+    from salus_core.predictors.model import NeuralPredictor, PredictorStream
+
+
+def step_input(
+    observation: Observation,
+    output: PolicyOutput,
+    command: np.ndarray | None,
+    translation: Sequence[int] | None,
+    joints: Sequence[int] | None = None,
+) -> StepInput:
+    """What the signals of a step are computed from.
+
+    Args:
+        observation: of the step.
+        output: of the policy.
+        command: executed since the observation before; None: not known.
+        translation: the command's dimensions that move the tool, from `tool_translation`.
+        joints: places of the joints whose limits are known; None: all.
+    """
+    positions = observation.joint_positions
+    if joints is not None and positions is not None:
+        positions = positions[list(joints)]
+    moved = None
+    if command is not None and translation is not None:
+        moved = command[list(translation)]
+    return StepInput(
+        step=observation.step,
+        action=output.action,
+        member_means=output.member_means,
+        member_stds=output.member_stds,
+        token_probabilities=output.token_probabilities,
+        latent=output.latent,
+        chunks=output.chunks,
+        tool_position=observation.tool_position,
+        commanded_translation=moved,
+        joint_positions=positions,
+    )
+
+
+def tool_translation(action: ActionSpec) -> list[int] | None:
+    """Dimensions of an action that move the tool whose pose is observed.
+
+    Returns:
+        Three of them; None: no tool is moved, or several are, and nobody says which one the tool
+        pose is.
+    """
+    found = action.indices(ActionKind.TOOL_TRANSLATION)
+    return found if len(found) == 3 else None
+
+
+def make_proposal(output: PolicyOutput, signals: SignalValues | None) -> Proposal:
+    """What is published and recorded of an output: float32 but for the action."""
+    means = output.member_means
+    several = means is not None and len(means) > 1
+    return Proposal(
+        action=np.array(output.action, np.float64),
+        action_std=np.sqrt(member_variance(means)).astype(np.float32) if several else None,
+        chunks=_single(output.chunks),
+        embedding=_single(output.latent),
+        signals=signals,
+        policy_action=output.policy_action,
+    )
+
+
+def _single(values: np.ndarray | None) -> np.ndarray | None:
+    return None if values is None else np.asarray(values, np.float32)
+
+
+class SignalMonitor:
+    """Signals of every lane, and forecasts if there is a predictor.
+
+    Args:
+        make_signals: gives the SignalComputer of a lane.
+        action: what the policy's numbers are.
+        signal_joints: places, among the observation's joints, of those that the signals watch;
+            None: all.
+        predictor: that forecasts; None: no forecasts.
+        joint_names: of the observation's joints, for a predictor that reads proprioception.
+    """
+
+    def __init__(
+        self,
+        make_signals: Callable[[], SignalComputer],
+        action: ActionSpec,
+        signal_joints: Sequence[int] | None = None,
+        predictor: NeuralPredictor | None = None,
+        joint_names: Sequence[str] = (),
+    ):
+        self._make_signals = make_signals
+        self._translation = tool_translation(action)
+        self._joints = None if signal_joints is None else list(signal_joints)
+        self._signals: dict[int, SignalComputer] = {}
+        self._predictor = predictor
+        self._joint_names = tuple(joint_names)
+        self._streams: dict[int, PredictorStream] = {}
+
+    def reset(self, lane: int) -> None:
+        """See Monitor."""
+        if lane not in self._signals:
+            self._signals[lane] = self._make_signals()
+            if self._predictor is not None:
+                self._streams[lane] = self._predictor.stream()
+        self._signals[lane].reset()
+        if self._predictor is not None:
+            self._streams[lane].reset()
+
+    def observe(
+        self,
+        observations: Mapping[int, Observation],
+        outputs: Mapping[int, PolicyOutput],
+        commands: Mapping[int, np.ndarray | None],
+    ) -> dict[int, Monitored]:
+        """See Monitor.
+
+        Raises:
+            ValueError: an output does not fit the signals; the message says how.
+        """
+        found = {}
+        for lane, observation in observations.items():
+            inputs = step_input(
+                observation, outputs[lane], commands[lane], self._translation, self._joints
+            )
+            proposal = make_proposal(outputs[lane], self._signals[lane].update(inputs))
+            found[lane] = Monitored(proposal, self._forecast(lane, observation, proposal))
+        return found
+
+    def _forecast(self, lane: int, observation: Observation, proposal: Proposal) -> Forecast | None:
+        if self._predictor is None:
+            return None
+        stream = self._streams[lane]
+        layout = self._predictor.layout
+        body = body_vector(observation, self._joint_names, layout.proprioception_names)
+        probabilities = stream.update(predictor_inputs(proposal, body, layout.embedding_size))
+        return make_forecast(self._predictor, stream, observation.step, probabilities)
+
+
+def body_vector(
+    observation: Observation, joint_names: Sequence[str], wanted: Sequence[str]
+) -> np.ndarray:
+    """Proprioception (P,) float32 in a predictor's order; NaN: the observation does not have it.
+
+    Args:
+        observation: with its joints in the order of `joint_names`.
+        joint_names: J names.
+        wanted: P names: `position.JOINT`, `velocity.JOINT`, `tool.x` and so on.
+    """
+    known: dict[str, float] = {}
+    for quantity, values in (
+        ("position", observation.joint_positions),
+        ("velocity", observation.joint_velocities),
+    ):
+        if values is not None:
+            known |= {
+                f"{quantity}.{name}": value for name, value in zip(joint_names, values, strict=True)
+            }
+    if observation.tool_position is not None and observation.tool_quaternion is not None:
+        pose = (*observation.tool_position, *observation.tool_quaternion)
+        axes = ("x", "y", "z", "qx", "qy", "qz", "qw")
+        known |= {f"tool.{axis}": value for axis, value in zip(axes, pose, strict=True)}
+    return np.array([known.get(name, np.nan) for name in wanted], np.float32)
+
+
+def predictor_inputs(proposal: Proposal, body: np.ndarray, embedding_size: int) -> StepInputs:
+    """What a predictor reads of a step.
+
+    Args:
+        proposal: with its signals.
+        body: (P,) proprioception.
+        embedding_size: D that the predictor reads; 0: none.
+    """
+    from salus_core.predictors.features import StepInputs
+
+    signals = proposal.signals
+    nothing = np.full(len(proposal.action), np.nan, np.float32)
+    return StepInputs(
+        signals=np.where(signals.valid, signals.values, np.float32(np.nan)),
+        valid=signals.valid,
+        proprioception=body,
+        action=np.asarray(proposal.action, np.float32),
+        action_std=nothing if proposal.action_std is None else proposal.action_std,
+        embedding=proposal.embedding if embedding_size else np.zeros(0, np.float32),
+    )
+
+
+def make_forecast(
+    predictor: NeuralPredictor, stream: PredictorStream, step: int, probabilities: np.ndarray
+) -> Forecast:
+    """The forecast of a stream's last step.
+
+    Args:
+        predictor: whose conformal threshold gives the alarm.
+        stream: of the episode, after its update.
+        step: number in the episode.
+        probabilities: (H, K) of the update.
+    """
+    from salus_core.predictors.interface import risk
+
+    score, threshold, alarm = stream.score, 0.0, False
+    if predictor.band is not None:
+        edge = float(predictor.band.edge(step))
+        threshold = edge if np.isfinite(edge) else float(np.finfo(np.float32).max)
+        alarm = score > edge
+    return Forecast(
+        status="warming_up" if stream.warming_up else "ok",
+        probabilities=np.asarray(probabilities, np.float32),
+        risk=float(risk(probabilities)),
+        score=score,
+        threshold=threshold,
+        alarm=alarm,
+    )
