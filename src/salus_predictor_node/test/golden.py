@@ -1,33 +1,33 @@
 """Makes the golden bag: a live node's forecasts, and the messages that it made them from.
 
-    python golden.py      # in a ROS environment; replaces the folder golden beside this file
+    python golden.py      # in a ROS environment; replaces golden/bag, after messages have changed
 
 The bag (MCAP, read and written by rosbags alone) and the checkpoint are kept in the repository, so
 that live node, played bag and offline replay are compared with numbers of an earlier version.
+`golden/bag_of_0_1` is the bag of version 0.1, whose actions had a fixed length of 7: it stays as it
+is, and must stay readable. The checkpoint is of manifest format 1 and stays, too.
 """
 
 import os
 import shutil
 import sys
+from array import array
 from pathlib import Path
 
 import numpy as np
 import rclpy
-import torch
 from ament_index_python.packages import get_package_share_directory
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from salus_msgs.msg import EpisodeStatus, SignalInfo
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.data.testing import make_steps
-from salus_core.predictors.checkpoint import save_checkpoint
-from salus_core.predictors.training.calibrating import calibrate
-from salus_core.predictors.training.configuration import CalibrationSettings, RunSettings
-from salus_core.predictors.training.trainer import make_predictor
 
 GOLDEN = Path(__file__).parent / "golden"
 BAG, CHECKPOINT = GOLDEN / "bag", GOLDEN / "checkpoint"
+OLD_BAG = GOLDEN / "bag_of_0_1"
 NAMESPACE = "/salus"
 EPISODES = (2, 5)
 """Of the made-up steps; their numbers in the bag are 1 and 2."""
@@ -46,22 +46,6 @@ def made_up_steps():
     turn = steps.proprioception[:, -4:]
     turn /= np.linalg.norm(turn, axis=1, keepdims=True)
     return steps
-
-
-def made_up_checkpoint(folder, data):
-    """A small `temporal` with drawn weights."""
-    predictor = make_predictor(
-        RunSettings.from_mapping(
-            {"predictor": "temporal", "network": {"width": 16, "projection": 8}}
-        ),
-        data,
-    )
-    torch.manual_seed(0)
-    for parameter in predictor.network.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.2)
-    calibrate(predictor, data, CalibrationSettings(method="none", alpha=0.2))
-    return save_checkpoint(predictor, folder)
 
 
 class BagWriter:
@@ -109,7 +93,10 @@ def record(data, checkpoint, path, plugin=StoragePlugin.MCAP):
         embedding_size=data.embedding.shape[1],
         members=data.members,
         control_period=data.control_period,
-        action_scale=np.ones(7, np.float32),
+        action_names=list(TOOL_MOTION.names),
+        action_units=list(TOOL_MOTION.units),
+        action_kinds=[str(kind) for kind in TOOL_MOTION.kinds],
+        action_scale=array("f", [1.0] * TOOL_MOTION.size),
     )
     now = 1_000_000_000
     writer.write("signal_info", now, info)
@@ -156,15 +143,14 @@ class Tap:
 
 def main():
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    shutil.rmtree(GOLDEN, ignore_errors=True)
-    GOLDEN.mkdir()
-    data = made_up_steps()
+    shutil.rmtree(BAG, ignore_errors=True)
+    # By a relative path: forecast_info says where the checkpoint is, and no machine's path stays.
+    os.chdir(GOLDEN.parent)
     rclpy.init(args=[])
-    record(data, made_up_checkpoint(CHECKPOINT, data), BAG)
+    record(made_up_steps(), CHECKPOINT.relative_to(GOLDEN.parent), BAG)
     rclpy.try_shutdown()
-    for path in sorted(GOLDEN.rglob("*")):
-        if path.is_file():
-            print(path.relative_to(GOLDEN), path.stat().st_size)
+    for path in sorted(BAG.rglob("*")):
+        print(path.relative_to(GOLDEN), path.stat().st_size)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,25 @@ def test_offline_replay_agrees_with_the_recorded_live_forecasts(predictor, recor
     assert found.std() > 0.003  # forecasts that say something
 
 
+def test_a_bag_of_version_0_1_is_read_as_it_was_recorded(predictor, recording):
+    """Its actions are seven fixed numbers, and no message has the fields that came later."""
+    old = read_recordings([golden.OLD_BAG], predictor)
+    for name in ("signals", "proprioception", "action", "action_std", "embedding", "labels"):
+        one, other = getattr(old.data, name), getattr(recording.data, name)
+        np.testing.assert_array_equal(one, other, err_msg=name)
+    found = StreamedPredictor(predictor).scores(old.data)
+    there = np.isfinite(old.recorded).all(axis=(1, 2))
+    assert there.sum() == len(old.data)
+    np.testing.assert_allclose(found[there], old.recorded[there], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("bag", [golden.BAG, golden.OLD_BAG])
+def test_no_machines_path_is_in_a_bag(bag):
+    content = next(bag.glob("*.mcap")).read_bytes()
+    assert b"golden/checkpoint" in content
+    assert b"/golden/checkpoint" not in content
+
+
 def test_step_by_step_and_in_batches_are_the_same(predictor, recording):
     streamed = StreamedPredictor(predictor).scores(recording.data)
     np.testing.assert_allclose(predictor.scores(recording.data), streamed, rtol=0, atol=1e-6)
