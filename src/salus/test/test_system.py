@@ -70,7 +70,7 @@ def test_every_episode_is_committed_with_its_outcome(collected):
         assert episode.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)
         if episode.outcome == Outcome.FAILED:
             assert 0 <= episode.onset_step <= episode.length
-            assert episode.failure.name != "NONE"
+            assert episode.failure_name
         assert not episode.intervened
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -32,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if given else 2
     name, arguments = given[0].replace("-", "_"), given[1:]
     if name not in known:
-        print(f"salus: there is no command '{given[0]}'\n{_usage(known)}", file=sys.stderr)
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f": did you mean '{close[0]}'?" if close else ""
+        print(f"salus: there is no command '{given[0]}'{hint}\n{_usage(known)}", file=sys.stderr)
         return 2
     try:
         run = known[name].load()

@@ -33,8 +33,8 @@ def horizon_steps(control_period: float, horizons: Sequence[float] = HORIZONS_S)
         (H,) int64.
 
     Raises:
-        ValueError: the horizons are not ascending, one is shorter than half a step, or the period
-            is not positive.
+        ValueError: the horizons are not ascending, one is shorter than half a step, two are the
+            same number of steps, or the period is not positive.
     """
     if not control_period > 0:
         raise ValueError(f"control_period must be positive: {control_period}")
@@ -44,6 +44,11 @@ def horizon_steps(control_period: float, horizons: Sequence[float] = HORIZONS_S)
         raise ValueError(
             f"horizons {horizons} s begin below one step of {control_period:g} s: leave the "
             "shortest ones out"
+        )
+    if len(set(steps.tolist())) < len(steps):
+        raise ValueError(
+            f"some of the horizons {horizons} s are the same number of steps of "
+            f"{control_period:g} s: leave out those that are too near to each other"
         )
     return steps
 

@@ -8,7 +8,7 @@ import pytest
 from made_up_runs import write_runs
 
 from salus_core.actions import TOOL_MOTION, ActionSpec
-from salus_core.commands import evaluate, train
+from salus_core.commands import evaluate, inspect, train
 from salus_core.data import DataError, read_steps
 from salus_core.data.testing import make_steps
 from salus_core.episode_store import open_run
@@ -131,6 +131,19 @@ def test_the_report_names_the_types_and_horizons_of_the_data(shape, checkpoint, 
     assert ("| spill |" in document) == ("spill" in data.taxonomy.names)
     assert f"{given['horizons'][-1]:g} s" in document
     assert "0.3 s |" not in document
+
+
+def test_inspect_draws_episodes_and_signals(shape, tmp_path, capsys):
+    data, runs, _, given = shape
+    (run,) = (path for path in runs.iterdir() if path.is_dir())
+    for arguments in (
+        ["--episode", "0"],
+        ["--signals", "--horizons", *map(str, given["horizons"])],
+    ):
+        picture = tmp_path / f"{len(arguments)}.png"
+        assert inspect.main([str(run), *arguments, "--output", str(picture)]) == 0
+        assert picture.stat().st_size > 5000
+        assert ("spill" in capsys.readouterr().out) == ("spill" in data.taxonomy.names)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ def test_horizons_are_6_9_12_15_steps_at_30_hz():
     assert horizon_steps(0.05).tolist() == [4, 6, 8, 10]
 
 
+def test_horizons_that_a_slow_robot_cannot_tell_apart_are_refused():
+    assert horizon_steps(0.2, (0.4, 1.0)).tolist() == [2, 5]
+    with pytest.raises(ValueError, match=r"same number of steps of 0\.2 s"):
+        horizon_steps(0.2)
+
+
 @pytest.mark.parametrize("period", [0.0, -1.0, float("nan"), 0.5])
 def test_impossible_periods_are_refused(period):
     with pytest.raises(ValueError, match=r"period|step"):

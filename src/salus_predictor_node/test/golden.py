@@ -33,11 +33,16 @@ EPISODES = (2, 5)
 """Of the made-up steps; their numbers in the bag are 1 and 2."""
 STEPS = 40
 PERIOD_NS = 33_333_333
+JOINT_NAMES = (
+    *(f"panda_joint{i}" for i in range(1, 8)),
+    "panda_finger_joint1",
+    "panda_finger_joint2",
+)
 
 
 def made_up_steps():
     """Steps whose tool poses are poses."""
-    steps = make_steps(40, seed=21)
+    steps = make_steps(40, seed=21, joint_names=JOINT_NAMES)
     turn = steps.proprioception[:, -4:]
     turn /= np.linalg.norm(turn, axis=1, keepdims=True)
     return steps

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 STEP = "step"
 
+RESTART = 100_000_000
+"""A stamp this far before the newest of its topic says that the clock was started anew [ns]."""
+
 JOIN_STEPS = 10
 """An episode of which fewer first steps than these were lost is recorded, with gaps."""
 
@@ -107,8 +110,9 @@ class EpisodeAssembler:
         self._episodes: dict[int, _Episode] = {}
         self._finished = -1
         self._skipped: set[int] = set()
-        self._steps_by_stamp: OrderedDict[int, tuple[int, int]] = OrderedDict()
-        self._unmatched: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self._steps_by_stamp: OrderedDict[tuple[int, int], tuple[int, int]] = OrderedDict()
+        self._unmatched: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
+        self._clocks: dict[str, tuple[int, int]] = {}
 
     @property
     def recording(self) -> bool:
@@ -156,6 +160,7 @@ class EpisodeAssembler:
         self._skipped.clear()
         self._steps_by_stamp.clear()
         self._unmatched.clear()
+        self._clocks.clear()
         self._finished = -1
 
     # Input --------------------------------------------------------------------------------------
@@ -170,10 +175,11 @@ class EpisodeAssembler:
             return
         row.messages[STEP] = True
         row.stamp = stamp
-        self._steps_by_stamp[stamp] = (episode, step)
+        key = self._key(STEP, stamp)
+        self._steps_by_stamp[key] = (episode, step)
         while len(self._steps_by_stamp) > 2 * self.capacity:
             self._steps_by_stamp.popitem(last=False)
-        for topic, message in self._unmatched.pop(stamp, {}).items():
+        for topic, message in self._unmatched.pop(key, {}).items():
             row.messages.setdefault(topic, message)
         self._release()
 
@@ -187,11 +193,12 @@ class EpisodeAssembler:
         """Take a message that is known by its stamp only."""
         if self._paused:
             return
-        place = self._steps_by_stamp.get(stamp)
+        key = self._key(topic, stamp)
+        place = self._steps_by_stamp.get(key)
         if place is not None:
             self.add(topic, *place, message)
             return
-        waiting = self._unmatched.setdefault(stamp, {})
+        waiting = self._unmatched.setdefault(key, {})
         if topic in waiting:
             self.duplicates += 1
             return
@@ -235,6 +242,19 @@ class EpisodeAssembler:
         self._release()
 
     # Matching -----------------------------------------------------------------------------------
+
+    def _key(self, topic: str, stamp: int) -> tuple[int, int]:
+        """A stamp with the number of times that its topic's clock was started anew.
+
+        So a message never belongs to a step of an earlier or later run of the clock, in whatever
+        order the topics tell that it was started anew.
+        """
+        steps = self._clocks.get(STEP, (0, stamp))[0]
+        restarts, newest = self._clocks.get(topic, (steps, stamp))
+        if stamp < newest - RESTART:
+            restarts, newest = max(restarts + 1, steps), stamp
+        self._clocks[topic] = (restarts, max(newest, stamp))
+        return restarts, stamp
 
     def _episode(self, number: int) -> _Episode | None:
         if number <= self._finished or number in self._skipped:

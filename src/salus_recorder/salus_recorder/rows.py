@@ -19,7 +19,7 @@ from salus_msgs.msg import (
 )
 from sensor_msgs.msg import JointState
 
-from salus_core.actions import ActionSpec
+from salus_core.actions import ActionError, ActionSpec
 from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
 from salus_core.episode_store.records import require_known_objects
 from salus_core.episode_store.schema import FORECAST_STATUS_NAMES, INTERVENTION_NAMES
@@ -80,14 +80,8 @@ def make_schema(
         cameras=tuple(cameras),
         joint_names=tuple(joint_names),
         object_names=tuple(setup.object_names) if setup is not None else (),
-        action=ActionSpec.of(
-            info.action_names, info.action_units, info.action_kinds, info.action_scale
-        ),
-        policy_action=ActionSpec.of(
-            info.policy_action_names, info.policy_action_units, info.policy_action_kinds
-        )
-        if info.policy_action_names
-        else None,
+        action=_action("action", info),
+        policy_action=_action("policy_action", info) if info.policy_action_names else None,
         signal_window=info.window,
         embedding_size=info.embedding_size,
         chunk_shape=tuple(int(size) for size in info.chunk_shape),
@@ -98,6 +92,19 @@ def make_schema(
         member_kind=info.member_kind,
         schema_hash=info.schema_hash,
     )
+
+
+def _action(name: str, info: SignalInfo) -> ActionSpec:
+    """What the numbers of `action` or `policy_action` mean.
+
+    Raises:
+        InvalidInputError: signal_info contradicts itself.
+    """
+    fields = [getattr(info, f"{name}_{field}") for field in ("names", "units", "kinds")]
+    try:
+        return ActionSpec.of(*fields, info.action_scale if name == "action" else ())
+    except ActionError as error:
+        raise InvalidInputError(f"signal_info: {name}: {error}") from error
 
 
 def make_start(

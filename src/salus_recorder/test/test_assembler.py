@@ -275,3 +275,23 @@ def test_a_world_that_starts_anew_counts_from_the_beginning(assembler, sink):
     assembler.clear("the world was started anew")
     observe(assembler, 0, 0)
     assert sink.said[-1] == ("row", 0, 0, *FULL)
+
+
+@pytest.mark.parametrize("step_first", [False, True])
+def test_stamps_that_restart_at_each_episode_never_mix_episodes(sink, assembler, step_first):
+    kept = []
+    sink.row = lambda episode, row: kept.append((episode, row.step, row.messages["image"])) or True
+    second = 1_000_000_000
+    for episode in range(4):
+        for step in range(5):
+            stamp = second + step * second // 20
+            image = ("image", stamp, f"image {episode}.{step}")
+            if step_first:
+                assembler.add_step(episode, step, stamp)
+                assembler.add_stamped(*image)
+            else:
+                assembler.add_stamped(*image)
+                assembler.add_step(episode, step, stamp)
+            assembler.add("command", episode, step, "command")
+        assembler.add_end(episode, Status(5), now=float(episode))
+    assert kept == [(e, s, f"image {e}.{s}") for e in range(4) for s in range(5)]

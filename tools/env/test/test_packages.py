@@ -1,15 +1,38 @@
 """What colcon sees in the repository, and that each package builds when it is copied alone."""
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from ament_index_python.packages import get_package_prefix
 
 ROOT = Path(__file__).resolve().parents[3]
+ROSDEP = {
+    "PIL": "python3-pil",
+    "matplotlib": "python3-matplotlib",
+    "numpy": "python3-numpy",
+    "pytest": "python3-pytest",
+    "scipy": "python3-scipy",
+    "sklearn": "python3-sklearn",
+    "tqdm": "python3-tqdm",
+    "yaml": "python3-yaml",
+}
+"""Keys of rosdep, by module."""
+ON_PYPI = {
+    *("google_crc32c", "lerobot", "mcap", "mujoco", "numcodecs", "rosbags", "safetensors"),
+    *("torch", "transformers", "zarr", "tensorboard", "huggingface_hub", "timm"),
+}
+"""Modules that pip installs: setup.py or docs/dependencies.md names them."""
+OF_ISAAC = {"isaacsim", "omni", "carb", "pxr", "usdrt"}
+OPTIONAL = {"salus": {"salus_isaac"}}
+"""Imported only when they are asked for: who drives MuJoCo or a robot installs no bridge."""
+NOT_IMPORTED = {"ros2bag", "ros2launch", "rosbag2_storage_mcap"}
+"""What launch files call by name."""
 PACKAGES = [
     "salus",
     "salus_core",
@@ -76,3 +99,34 @@ def test_a_package_builds_when_copied_alone(package, tmp_path):
     for folder in ("launch", "config"):
         wanted = {path.name for path in (source / folder).glob("*.*")}
         assert wanted <= {path.name for path in share.rglob("*") if path.is_file()}
+
+
+def imported(folder):
+    """Top-level modules that the Python files of a folder import, but for the standard library."""
+    found = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {"__future__"}
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name != "salus_msgs"])
+def test_what_a_package_imports_is_declared_and_nothing_else(package):
+    folder = ROOT / "src" / package
+    document = ElementTree.parse(folder / "package.xml").getroot()
+    declared = {entry.text for entry in document.findall("exec_depend")}
+    sources = imported(folder / package) | imported(folder / "launch")
+    sources -= ON_PYPI | OF_ISAAC | {package} | OPTIONAL.get(package, set())
+    used = {ROSDEP.get(module, module) for module in sources}
+    assert used - declared == set(), "imported, not declared"
+    entry_points = (folder / "setup.py").read_text()
+    spare = {name for name in declared - used - NOT_IMPORTED if f"= {name}." not in entry_points}
+    launched = "".join(file.read_text() for file in (folder / "launch").glob("*.py"))
+    assert {name for name in spare if f'"{name}"' not in launched} == set(), (
+        "declared, not imported"
+    )
+    assert document.find("url") is not None
+    assert document.find("author") is not None

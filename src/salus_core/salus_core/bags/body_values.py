@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from salus_core.episode_store.schema import POSE_NAMES
-from salus_core.rotations import one_sign
 
 
 def body_values(joints: Any, pose: Any, names: Sequence[str]) -> np.ndarray:
@@ -23,9 +22,7 @@ def body_values(joints: Any, pose: Any, names: Sequence[str]) -> np.ndarray:
         (P,) float32.
     """
     position, turn = pose.pose.position, pose.pose.orientation
-    # Of one sign, as `read_steps` gives it.
-    rotation = one_sign(np.array([turn.x, turn.y, turn.z, turn.w]))
-    numbers = (position.x, position.y, position.z, *rotation.tolist())
+    numbers = (position.x, position.y, position.z, turn.x, turn.y, turn.z, turn.w)
     known = {f"tool.{axis}": value for axis, value in zip(POSE_NAMES, numbers, strict=True)}
     for quantity in ("position", "velocity"):
         values = getattr(joints, quantity)  # velocities may be absent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,10 +145,12 @@ def steps_of_bags(
 
 
 def _action(info: Any) -> ActionSpec:
-    """What the numbers of the action mean; bags of before messages had kinds are of tool motion."""
+    """What the numbers of the action mean; in older bags a tool's motion."""
     if info is None:
         return TOOL_MOTION
-    kinds = getattr(info, "action_kinds", ()) or TOOL_MOTION.kinds
+    kinds = getattr(info, "action_kinds", ())
+    if not kinds:
+        return replace(TOOL_MOTION, scale=tuple(float(value) for value in info.action_scale))
     return ActionSpec.of(info.action_names, info.action_units, kinds, info.action_scale)
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from salus_core.baselines.base import Baseline, BaselineError
 from salus_core.baselines.networks import Standardiser, mlp, train
 from salus_core.data import StepData
+from salus_core.predictors.features import with_one_sign
 from salus_core.predictors.interface import risk
 
 _BLOCK = 16_384
@@ -37,14 +38,15 @@ class ProprioceptionMlp(Baseline):
         aside = held_out[train_data.episode]
         if not (usable & ~aside).any() or not (usable & aside).any():
             raise BaselineError(f"baseline '{self.name}' needs more training episodes")
-        self._standardise = Standardiser(train_data.proprioception[usable & ~aside])
+        body = with_one_sign(train_data.proprioception, train_data.proprioception_names)
+        self._standardise = Standardiser(body[usable & ~aside])
         shape = train_data.labels.shape[1:]
         torch.manual_seed(self._seed)
         self._network = mlp(train_data.proprioception.shape[1], (64, 64), shape[0] * shape[1])
         self._shape = shape
 
         def loss_of(mask: np.ndarray):
-            inputs = self._standardise(train_data.proprioception[mask])
+            inputs = self._standardise(body[mask])
             labels = torch.from_numpy(train_data.labels[mask].astype(np.float32))
             weight = torch.from_numpy(train_data.label_valid[mask].astype(np.float32))[..., None]
 
@@ -71,9 +73,10 @@ class ProprioceptionMlp(Baseline):
     def probabilities(self, data: StepData) -> np.ndarray:
         """Probabilities (N, H, K) float32, not falling with the horizon."""
         parts = []
+        body = with_one_sign(data.proprioception, data.proprioception_names)
         with torch.no_grad():
             for begin in range(0, len(data), _BLOCK):
-                inputs = self._standardise(data.proprioception[begin : begin + _BLOCK])
+                inputs = self._standardise(body[begin : begin + _BLOCK])
                 parts.append(torch.sigmoid(self._network(inputs)))
         probabilities = torch.cat(parts).numpy().reshape(-1, *self._shape)
         return np.maximum.accumulate(probabilities, axis=1)

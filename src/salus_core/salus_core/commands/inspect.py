@@ -10,6 +10,7 @@ import numpy as np
 
 from salus_core.data import DataError, read_steps
 from salus_core.episode_store import Episode, NotARunError, Run, open_dataset
+from salus_core.failures import HORIZONS_S
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,6 +111,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "the AUROC of each for each failure type",
     )
     parser.add_argument(
+        "--horizons",
+        nargs="+",
+        type=float,
+        default=HORIZONS_S,
+        metavar="S",
+        help="of --signals: before a failure are the steps within the longest of these; default: "
+        + " ".join(f"{seconds:g}" for seconds in HORIZONS_S),
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="PNG",
@@ -142,7 +152,7 @@ def report_signals(options: argparse.Namespace) -> int:
     if options.episode is not None:
         raise DataError("--episode and --signals exclude each other")
     try:
-        data = read_steps(options.runs, embedding=False)
+        data = read_steps(options.runs, embedding=False, horizons=options.horizons)
     except ValueError as error:  # the runs' signals are not comparable
         raise DataError(str(error)) from error
     report = signal_report(data)

@@ -14,7 +14,6 @@ from salus_core.episode_store import Episode, NotARunError, Run, open_dataset
 from salus_core.episode_store.episodes import POSE_NAMES
 from salus_core.failures import HORIZONS_S, Outcome, checked_horizons
 from salus_core.labels import horizon_steps
-from salus_core.rotations import one_sign
 from salus_core.signals import SIGNAL_NAMES
 
 _BLOCK = 16_384
@@ -143,7 +142,6 @@ def _assemble(
             if into.size:
                 _read_rows(run, keys.get(name, name), rows, into[at : at + len(rows)])
         at += len(rows)
-    _one_sign(arrays["proprioception"], state_names)
     _blank_gaps(arrays, state_names)
     start = np.cumsum(lengths) - lengths
     labels = np.zeros((number, len(horizons), runs[0].taxonomy.size), bool)
@@ -188,14 +186,6 @@ def _read_rows(run: Run, key: str, rows: np.ndarray, into: np.ndarray) -> None:
             continue
         block = np.asarray(array[begin : int(rows[high - 1]) + 1])[rows[low:high] - begin]
         into[low:high] = block if limit is None else np.clip(block, -limit, limit)
-
-
-def _one_sign(state: np.ndarray, state_names: Sequence[str]) -> None:
-    """Give the tool's quaternion one sign: q and -q are the same rotation."""
-    names = [f"tool.{name}" for name in POSE_NAMES[3:]]
-    if set(names) <= set(state_names):
-        columns = [state_names.index(name) for name in names]
-        state[:, columns] = one_sign(state[:, columns].astype(np.float64))
 
 
 def _blank_gaps(arrays: dict[str, np.ndarray], state_names: Sequence[str]) -> None:

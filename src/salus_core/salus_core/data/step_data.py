@@ -83,8 +83,7 @@ class StepData:
         signals: (N, 12) float32, in the order of `Signal`; NaN where not valid.
         valid: (N, 12) bool.
         proprioception: (N, P) float32: joint positions [rad, m], joint velocities, tool pose
-            (position [m], quaternion x y z w, of one sign and norm, see `rotations`);
-            `proprioception_names` says which.
+            (position [m], quaternion x y z w); `proprioception_names` says which.
         action: (N, A) float32, proposed by the policy.
         action_std: (N, A) float32, spread of the members; 0 where there is but one, NaN: not
             known.

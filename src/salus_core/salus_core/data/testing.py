@@ -10,7 +10,6 @@ from salus_core.episode_store.schema import RunSchema
 from salus_core.episode_store.testing import JOINT_NAMES
 from salus_core.failures import BUILT_IN, HORIZONS_S, Outcome, Taxonomy
 from salus_core.labels import failure_labels
-from salus_core.rotations import one_sign
 from salus_core.signals import SIGNAL_NAMES
 
 PERIOD = 1.0 / 30.0
@@ -100,7 +99,7 @@ def make_steps(
     return StepData(
         signals=signals,
         valid=valid,
-        proprioception=_body(rng.normal(size=(number, len(names)))),
+        proprioception=rng.normal(size=(number, len(names))).astype(np.float32),
         action=rng.normal(size=(number, action.size)).astype(np.float32),
         action_std=np.abs(rng.normal(size=(number, action.size))).astype(np.float32),
         embedding=embedding.astype(EMBEDDING_DTYPE),
@@ -119,12 +118,6 @@ def make_steps(
         members=_MEMBERS,
         policies=(("made up", "00"),),
     )
-
-
-def _body(values: np.ndarray) -> np.ndarray:
-    """(N, P) numbers of which the last four are a quaternion, as `read_steps` gives it."""
-    values[:, -4:] = one_sign(values[:, -4:])
-    return values.astype(np.float32)
 
 
 def _types(rng: np.random.Generator, episodes: int, taxonomy: Taxonomy) -> np.ndarray:

@@ -20,8 +20,9 @@ from salus_core.calibration.band import ConformalBand
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import calibration_from_dict
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S, RENAMED
-from salus_core.predictors.features import InputLayout, Normaliser
+from salus_core.predictors.features import InputLayout
 from salus_core.predictors.model import NeuralPredictor, Source
+from salus_core.predictors.normaliser import Normaliser
 from salus_core.predictors.registry import kind_of
 from salus_core.predictors.settings import build
 

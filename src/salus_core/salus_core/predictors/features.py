@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from salus_core.data.step_data import EMBEDDING_DTYPE, StepData
+from salus_core.data.step_data import StepData
 from salus_core.data.windows import make_windows
+from salus_core.episode_store.episodes import POSE_NAMES
+from salus_core.predictors.normaliser import Normaliser
+from salus_core.rotations import one_sign
 from salus_core.signals import SIGNAL_NAMES, Signal
 
 GROUPS = ("signals", "valid", "proprioception", "action", "action_std", "small_set", "embedding")
@@ -29,10 +32,6 @@ signal 2; the largest of a dimension in normalised action units; slope of signal
 
 TREND_WINDOW = 10
 """Steps of which `uncertainty_trend` is the slope."""
-
-_HEAVY_TAILED = ("signals", "action_std", "small_set")
-_LIMIT = np.float32(8.0)  # normalised inputs are kept within
-_LARGEST = np.float32(np.finfo(EMBEDDING_DTYPE).max)
 
 
 class InputError(ValueError):
@@ -82,6 +81,8 @@ class InputLayout:
         proprioception_names: columns of `proprioception`.
         embedding_size: D; 0 unless "embedding" is among the inputs.
         action_scale: (A,) one normalised action unit per dimension.
+        one_sign: the tool's quaternion is brought to one sign and norm first. Checkpoints of
+            format 1 were trained without that.
     """
 
     inputs: tuple[str, ...]
@@ -89,6 +90,7 @@ class InputLayout:
     proprioception_names: tuple[str, ...]
     embedding_size: int
     action_scale: tuple[float, ...]
+    one_sign: bool = False
 
     @classmethod
     def of(cls, data: StepData, inputs: Sequence[str], signals: Sequence[str]) -> InputLayout:
@@ -113,6 +115,7 @@ class InputLayout:
             data.proprioception_names if "proprioception" in inputs else (),
             size,
             tuple(float(scale) for scale in data.action_scale),
+            one_sign=True,
         )
 
     @property
@@ -163,7 +166,7 @@ class InputLayout:
         groups = {
             "signals": lambda: signals,
             "valid": lambda: valid.astype(np.float32),
-            "proprioception": lambda: np.atleast_2d(steps.proprioception),
+            "proprioception": lambda: self._body(np.atleast_2d(steps.proprioception)),
             "action": lambda: np.atleast_2d(steps.action),
             "action_std": lambda: std,
             "small_set": lambda: self._small_set(signals, std, trend),
@@ -172,6 +175,11 @@ class InputLayout:
         if not parts:
             return np.zeros((len(signals), 0), np.float32)
         return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _body(self, values: np.ndarray) -> np.ndarray:
+        if not self.one_sign:
+            return values
+        return with_one_sign(values, self.proprioception_names)
 
     def _small_set(self, signals: np.ndarray, std: np.ndarray, trend: np.ndarray) -> np.ndarray:
         scaled = std / np.array(self.action_scale, np.float32)
@@ -184,6 +192,25 @@ class InputLayout:
             trend,
         )
         return np.stack(columns, axis=1)
+
+
+def with_one_sign(state: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The body's state with the tool's quaternion of one sign and norm.
+
+    Args:
+        state: (n, P).
+        names: P, as a run's `state_names`.
+
+    Returns:
+        (n, P); NaN where the quaternion is all zero, which is no rotation.
+    """
+    wanted = [f"tool.{name}" for name in POSE_NAMES[3:]]
+    if not set(wanted) <= set(names):
+        return state
+    columns = [names.index(name) for name in wanted]
+    result = state.copy()
+    result[:, columns] = one_sign(state[:, columns].astype(np.float64))
+    return result
 
 
 def uncertainty_trend(windows: np.ndarray) -> np.ndarray:
@@ -206,103 +233,6 @@ def uncertainty_trend(windows: np.ndarray) -> np.ndarray:
     spread = (known * time**2).sum(axis=1)
     slope = (known * time * filled).sum(axis=1) / np.where(spread > 0, spread, 1.0)
     return np.where(count >= 2, slope, np.nan).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Normaliser:
-    """Brings columns to zero mean and unit variance over the training steps.
-
-    Columns with heavy tails (signals and spreads) go through asinh(x / unit) first, `unit` being
-    their median size: linear for small values, logarithmic for large ones.
-
-    Attributes:
-        unit: (F,) float32; 0: the column stays linear.
-        mean: (F,) float32.
-        scale: (F,) float32, one over the standard deviation.
-        embedding_mean: (D,) float32.
-        embedding_scale: (D,) float32.
-    """
-
-    unit: np.ndarray
-    mean: np.ndarray
-    scale: np.ndarray
-    embedding_mean: np.ndarray
-    embedding_scale: np.ndarray
-
-    @classmethod
-    def fit(cls, layout: InputLayout, raw: np.ndarray, embedding: np.ndarray) -> Normaliser:
-        """Fit to training steps.
-
-        Args:
-            layout: of the columns.
-            raw: (N, F) of `InputLayout.raw`.
-            embedding: (N, D).
-        """
-        groups = layout.group_of_columns()
-        unit = np.zeros(raw.shape[1], np.float32)
-        mean, scale = np.zeros_like(unit), np.ones_like(unit)
-        for column in range(raw.shape[1]):
-            if groups[column] == "valid":
-                continue
-            values = raw[:, column].astype(np.float64)
-            values = values[np.isfinite(values)]
-            if values.size == 0:
-                continue
-            if groups[column] in _HEAVY_TAILED:
-                size = float(np.median(np.abs(values)))
-                unit[column] = size
-                values = np.arcsinh(values / size) if size > 0 else values
-            mean[column] = values.mean()
-            scale[column] = 1.0 / max(values.std(), 1e-6)
-        known = np.isfinite(embedding).all(axis=1)
-        used = embedding[known] if layout.embedding_size else embedding[:0, :0]
-        if used.size == 0:
-            size = layout.embedding_size
-            return cls(unit, mean, scale, np.zeros(size, np.float32), np.ones(size, np.float32))
-        # Means in double precision without a copy of the whole array in it.
-        e_mean = used.mean(axis=0, dtype=np.float64)
-        e_square = np.einsum("nd,nd->d", used, used, dtype=np.float64) / len(used)
-        e_std = np.sqrt(np.maximum(e_square - e_mean**2, 0.0))
-        return cls(
-            unit,
-            mean,
-            scale,
-            e_mean.astype(np.float32),
-            (1.0 / np.maximum(e_std, 1e-3)).astype(np.float32),
-        )
-
-    def columns(self, raw: np.ndarray) -> np.ndarray:
-        """Normalise (n, F) columns to float32; what is not known becomes 0, the mean."""
-        bent, divisor = self._bending
-        values = np.where(bent, np.arcsinh(raw / divisor), raw)
-        return _bounded((values - self.mean) * self.scale)
-
-    def embedding(self, embedding: np.ndarray) -> np.ndarray:
-        """Normalise (n, D) embeddings, rounded to half precision first, to float32."""
-        values = np.asarray(embedding)
-        if values.dtype != EMBEDDING_DTYPE:
-            values = np.minimum(np.maximum(values, -_LARGEST), _LARGEST).astype(EMBEDDING_DTYPE)
-        return _bounded((values.astype(np.float32) - self.embedding_mean) * self.embedding_scale)
-
-    @cached_property
-    def _bending(self) -> tuple[np.ndarray, np.ndarray]:
-        bent = self.unit > 0
-        return bent, np.where(bent, self.unit, np.float32(1.0))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Its arrays by name, for a checkpoint."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Normaliser:
-        """Reverse `arrays`."""
-        return cls(**{field.name: np.asarray(arrays[field.name]) for field in fields(cls)})
-
-
-def _bounded(values: np.ndarray) -> np.ndarray:
-    """Within the limit, and 0 where not known, as float32; these ufuncs are the cheap ones."""
-    values = np.where(np.isnan(values), np.float32(0.0), values)
-    return np.minimum(np.maximum(values, -_LIMIT), _LIMIT).astype(np.float32, copy=False)
 
 
 def raw_columns(layout: InputLayout, data: StepData) -> np.ndarray:

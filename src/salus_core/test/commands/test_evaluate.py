@@ -15,6 +15,7 @@ from salus_core.data.testing import make_steps
 from salus_core.evaluation.privileged import with_true_scene
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.report.assess import Settings
+from salus_core.report.inputs import MissingInputError, checked_parts
 from salus_core.report.sources import Parts, overlaps
 from salus_core.report.variants import SIGNAL_GROUPS, variants
 
@@ -304,3 +305,33 @@ def test_replay_says_that_forecasts_are_another_predictors(checkpoint, tmp_path,
     arguments += FAST[2:]
     assert replay.main(arguments) == 0
     assert "another predictor's" in capsys.readouterr().out
+
+
+def test_a_report_on_an_input_that_was_never_there_is_refused(checkpoint, tmp_path, capsys):
+    data = make_steps(140, seed=3)
+    data.proprioception[:] = np.nan
+    runs, splits = write_runs(tmp_path, data)
+    arguments = [str(checkpoint("temporal")), "--runs", str(runs), "--splits", str(splits), *FAST]
+    arguments += ["--output", str(tmp_path / "out")]
+    for command in (evaluate, compare):
+        baselines = ["--baselines", "clock"] if command is compare else []
+        assert command.main([*arguments, *baselines]) == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert "no step of the test part has 'proprioception', which predictor 'temporal'" in said
+        assert "--allow-missing proprioception" in said
+    assert evaluate.main([*arguments, "--allow-missing", "proprioception"]) == 0
+    end = (tmp_path / "out" / "report.md").read_text().partition("## Steps without an input")[2]
+    steps = read(tmp_path / "out" / "metrics.json")["data"]["test"]["steps"]
+    assert f"| test | {steps} | 0 | {steps} | 0 |" in end
+
+
+def test_a_report_on_data_of_an_unknown_policy_is_refused(checkpoint):
+    predictor, _ = load_checkpoint(checkpoint("temporal"))
+    known = make_steps(3)
+    assert checked_parts(predictor, Parts(test=known)).test is known
+    for change in ({"schema_hash": ""}, {"policies": ()}, {"policies": (("made up", ""),)}):
+        parts = Parts(test=known, held_out={"other": dataclasses.replace(known, **change)})
+        with pytest.raises(MissingInputError, match=r"the other part .* --allow-unchecked-policy"):
+            checked_parts(predictor, parts)
+        allowed = checked_parts(predictor, parts, allow_unchecked_policy=True)
+        predictor.scores(allowed.held_out["other"])

@@ -315,3 +315,17 @@ def test_a_robot_without_known_objects_has_no_ground_truth_but_the_tool(tmp_path
     data = read_steps(tmp_path, scene=True)
     assert np.isnan(data.scene[0, SCENE_NAMES.index("target.x")])
     assert data.scene[0, SCENE_NAMES.index("tool.z")] == 0.0
+
+
+def test_steps_without_an_input_are_counted(root):
+    # One step has no signals, so nothing of the policy and nothing to put the body to; one no body.
+    counted = read_steps(root, chunks=True).missing
+    assert counted == {
+        "signals": 1,
+        "proprioception": 2,
+        "action": 1,
+        "action_std": 1,
+        "embedding": 1,
+        "chunk": 0,
+    }
+    assert read_steps(root, embedding=False).missing["embedding"] == 80

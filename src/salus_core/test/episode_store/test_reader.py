@@ -4,9 +4,10 @@ import json
 import numpy as np
 import pytest
 
+from salus_core.actions import TOOL_MOTION
 from salus_core.episode_store import EpisodeWriter, NotARunError, open_dataset, open_run
 from salus_core.episode_store.testing import make_row, write_episode
-from salus_core.failures import FailureType, Outcome
+from salus_core.failures import BUILT_IN, FailureType, Outcome
 
 
 @pytest.fixture
@@ -113,3 +114,45 @@ def test_run_without_a_commit_is_empty(tmp_path, schema):
     run = open_run(writer.path)
     assert (len(run), run.steps, list(run)) == (0, 0, [])
     assert run.column("state").shape == (0, 25)
+
+
+def as_version_2(run):
+    """Rewrite a run's attributes as version 2 wrote them: no kinds, 'miss' for missed_grasp."""
+    document = run.path / "data.zarr" / "zarr.json"
+    content = json.loads(document.read_text())
+    attributes = content["attributes"]
+    attributes["salus_schema_version"] = 2
+    attributes["failure_names"] = ["collision", "drop", "miss", "timeout"]
+    for name in ("failure_descriptions", "action_kinds"):
+        del attributes[name]
+    for name in [name for name in attributes if name.startswith("policy_action_")]:
+        del attributes[name]
+    document.write_text(json.dumps(content))
+
+
+def test_a_run_of_version_2_is_read_as_tool_motion_with_the_present_names(run):
+    as_version_2(run)
+    found = open_run(run.path)
+    assert found.action == TOOL_MOTION
+    assert found.policy_action is None
+    assert found.taxonomy == BUILT_IN
+    assert found[1].failure_name == "drop"
+    np.testing.assert_array_equal(found[1]["action"], run[1]["action"])
+
+
+def test_a_run_is_counted_once_however_its_path_is_spelled(run, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(run.path)
+    detour = tmp_path / "runs" / ".." / "runs" / run.path.name
+    dataset = open_dataset([link, run.path, detour])
+    assert len(dataset) == 2
+    assert dataset.runs[0].real_path == run.path.resolve()
+
+
+def test_attributes_that_contradict_themselves_are_refused(run):
+    document = run.path / "data.zarr" / "zarr.json"
+    content = json.loads(document.read_text())
+    content["attributes"]["action_units"] = ["m"]
+    document.write_text(json.dumps(content))
+    with pytest.raises(NotARunError, match="1 action units are given for 7 action names"):
+        open_run(run.path)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
+from salus_core.actions import ActionSpec
 from salus_core.episode_store import (
     EpisodeEnd,
     EpisodeStart,
@@ -16,7 +17,7 @@ from salus_core.episode_store import (
     open_run,
 )
 from salus_core.episode_store.testing import assert_episodes, make_row, write_episode
-from salus_core.failures import FailureType, Outcome
+from salus_core.failures import FailureType, Outcome, TaxonomyError
 
 
 def open_plain(writer) -> zarr.Group:
@@ -213,3 +214,44 @@ def test_unwritable_root_names_the_folder_and_the_remedy(tmp_path, schema):
         locked.mkdir(mode=0o500)
         with pytest.raises(StoreWriteError, match="make the folder writable"):
             EpisodeWriter(locked, schema)
+
+
+def test_the_policys_own_numbers_are_kept_beside_the_action(tmp_path, schema):
+    own = ActionSpec.of(("token", "grip"), ("1", "1"), ("joint_position", "gripper"))
+    writer = EpisodeWriter(tmp_path, dataclasses.replace(schema, policy_action=own))
+    writer.begin_episode(EpisodeStart(number=1))
+    writer.append({"step": 0, "complete": True, "policy_action": [0.25, 1.0]})
+    writer.commit(EpisodeEnd(length=1, outcome=Outcome.SUCCEEDED))
+    run = open_run(writer.path)
+    assert run.policy_action == own
+    assert run[0]["policy_action"].tolist() == [[0.25, 1.0]]
+
+
+def test_an_action_of_another_length_is_refused_with_both_lengths(tmp_path, schema):
+    writer = EpisodeWriter(tmp_path, schema)
+    writer.begin_episode(EpisodeStart(number=1))
+    with pytest.raises(ValueError, match=r"data/action: a row has shape \(7,\), got \(6,\)"):
+        writer.append({"step": 0, "complete": True, "action": np.zeros(6)})
+
+
+def test_a_failure_type_that_the_run_does_not_know_is_refused(tmp_path, schema):
+    writer = EpisodeWriter(tmp_path, schema)
+    writer.begin_episode(EpisodeStart(number=1))
+    writer.append({"step": 0, "complete": True})
+    with pytest.raises(TaxonomyError, match="failure type 5 does not exist: the types are 1 to 4"):
+        writer.commit(EpisodeEnd(length=1, outcome=Outcome.FAILED, failure=5, onset_step=1))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"chunk_shape": (2, 4, 6)}, "6 action dimensions, but there are 7 action names"),
+        ({"chunk_shape": (100, 100, 7)}, "more than 65536 numbers"),
+        ({"embedding_size": 20_000}, "embedding_size must be 0 to 16384, got 20000"),
+        ({"horizons": (0.5, 0.2)}, "horizons must be ascending"),
+        ({"horizons": ()}, "horizons: 0 are given"),
+    ],
+)
+def test_a_shape_out_of_bounds_is_refused_by_name(schema, change, said):
+    with pytest.raises(SchemaError, match=said):
+        dataclasses.replace(schema, **change)

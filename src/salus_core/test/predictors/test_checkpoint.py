@@ -124,3 +124,37 @@ def test_the_alarm_of_calibration_episodes_is_rare(temporal, steps):
     assert temporal.band.alpha == 0.05
     assert temporal.band.episodes > 10
     assert temporal.drift.names[0] == "action_volatility"
+
+
+def as_format_1(folder, to):
+    """A copy of a checkpoint with the manifest that format 1 had."""
+    shutil.copytree(folder, to)
+    manifest = json.loads((to / "manifest.json").read_text())
+    source = manifest["source"]
+    for name in ("action_names", "action_kinds"):
+        del source[name]
+    del manifest["layout"]["one_sign"]
+    manifest |= {
+        "format": 1,
+        "horizons": source.pop("horizons"),
+        "failure_names": ["collision", "drop", "miss", "timeout"],
+    }
+    del source["failure_names"]
+    (to / "manifest.json").write_text(json.dumps(manifest))
+    return manifest
+
+
+def test_a_checkpoint_of_format_1_is_read_with_the_present_names(saved, steps, tmp_path):
+    as_format_1(saved, tmp_path / "old")
+    (now, _), (old, _) = load_checkpoint(saved), load_checkpoint(tmp_path / "old")
+    assert old.source == now.source
+    assert (old.layout.one_sign, now.layout.one_sign) == (False, True)
+    old.layout = now.layout
+    np.testing.assert_array_equal(old.scores(steps[1]), now.scores(steps[1]))
+
+
+def test_a_checkpoint_of_format_1_with_other_horizons_is_refused(saved, tmp_path):
+    manifest = as_format_1(saved, tmp_path / "old")
+    (tmp_path / "old" / "manifest.json").write_text(json.dumps({**manifest, "horizons": [1.0]}))
+    with pytest.raises(CheckpointError, match=r"horizons is \[1\.0\], but format 1 has \[0\.2"):
+        load_checkpoint(tmp_path / "old")

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,16 @@ def test_probabilities_never_fall_with_the_horizon(name):
     assert scores.shape == (len(DATA), 4, 4)
     assert (np.diff(scores, axis=1) >= 0).all()
     assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_both_signs_of_a_rotation_give_the_same_forecasts():
+    other = dataclasses.replace(DATA, proprioception=DATA.proprioception.copy())
+    other.proprioception[::2, -4:] *= -3.0  # nor does the norm say anything
+    predictor = fresh("temporal", inputs=["proprioception"])
+    np.testing.assert_allclose(predictor.scores(other), predictor.scores(DATA), rtol=0, atol=1e-6)
+    old = dataclasses.replace(predictor.layout, one_sign=False)  # of a checkpoint of format 1
+    predictor.layout = old
+    assert np.abs(predictor.scores(other) - predictor.scores(DATA)).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["safe_mlp", "safe_lstm"])

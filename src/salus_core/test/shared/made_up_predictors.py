@@ -1,5 +1,6 @@
 """Fixtures of several packages: steps that were drawn, and checkpoints that nobody trained."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,8 +13,12 @@ from salus_core.predictors.training.trainer import make_predictor
 
 @pytest.fixture(scope="session")
 def data():
-    """Steps of 100 episodes."""
-    return make_steps(100, seed=7)
+    """Steps whose tool poses are poses."""
+    steps = make_steps(100, seed=7)
+    steps.proprioception[:, -4:] /= np.linalg.norm(
+        steps.proprioception[:, -4:], axis=1, keepdims=True
+    )
+    return steps
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from salus_core.predictors.features import Normaliser
+from salus_core.predictors.normaliser import Normaliser
 from salus_core.predictors.temporal import EmbeddingProjection
 
 PENALTY = 0.01

@@ -20,9 +20,10 @@ from salus_core.predictors.checkpoint import (
     save_checkpoint,
     write_json,
 )
-from salus_core.predictors.features import InputError, InputLayout, Normaliser, raw_columns
+from salus_core.predictors.features import InputError, InputLayout, raw_columns
 from salus_core.predictors.interface import risk
 from salus_core.predictors.model import NeuralPredictor, Source
+from salus_core.predictors.normaliser import Normaliser
 from salus_core.predictors.temporal import TemporalConfig
 from salus_core.predictors.training.averaging import Averaging
 from salus_core.predictors.training.batches import TrainingSet
@@ -58,7 +59,11 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
         settings.predictor,
         config,
         layout,
-        Normaliser.fit(layout, raw_columns(layout, data), data.embedding),
+        Normaliser.fit(
+            layout.group_of_columns(),
+            raw_columns(layout, data),
+            data.embedding[:, : layout.embedding_size],
+        ),
         Source.of(data),
         data.scene.shape[1] if wants_scene else 0,
     )
