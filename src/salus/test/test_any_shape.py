@@ -191,7 +191,7 @@ def test_a_wrong_length_in_the_middle_moves_nothing_and_says_both_lengths(graph,
     robot.tell_joints(Time(sec=900))
     time.sleep(0.2)  # the supervisor holds what it heard last
     wrong = any_action(VlaSignals(episode=2, step=0), [0.0] * count)
-    robot.signals_publisher.publish(wrong)
+    robot.send_signals(wrong, listeners=3)  # the robot itself, supervisor, recorder
     told = f"the proposed action has {count} numbers, 14 are declared"
     robot.until(lambda: robot.heard["intervention"][-1].reason.startswith(told), 10, running.check)
     robot.until(lambda: len(robot.heard["command"]) > before)

@@ -42,7 +42,6 @@ class AnyRobot:
         self._image = publish(Image, "camera/top/image_raw", qos_profile_sensor_data)
         self._joints = publish(JointState, "joint_states", qos_profile_sensor_data)
         self._status = publish(EpisodeStatus, "episode", qos.LATCHED)
-        self.signals_publisher = publish(VlaSignals, "vla_signals", qos.RELIABLE)
         self.heard = {}
         for topic, kind, profile in (
             ("vla_signals", VlaSignals, qos.RELIABLE),
@@ -75,9 +74,15 @@ class AnyRobot:
             self._step.get_subscription_count() >= listeners
             and all(publisher.get_subscription_count() for publisher in inputs)
             and self.node.count_publishers("command")
-            and self.node.count_publishers("vla_signals") > 1
+            and self.node.count_publishers("vla_signals")
             and self.heard["signal_info"]
         )
+
+    def send_signals(self, message, listeners):
+        """Publishes signals as a second policy would, once `listeners` nodes hear them."""
+        publisher = self.node.create_publisher(VlaSignals, "vla_signals", qos.RELIABLE)
+        self.until(lambda: publisher.get_subscription_count() >= listeners)
+        publisher.publish(message)
 
     def status(self, episode, state=EpisodeStatus.STATE_RUNNING, step=0):
         self._status.publish(
@@ -109,17 +114,18 @@ class AnyRobot:
         self._joints.publish(joints)
 
     def run_episode(self, episode, length, state=EpisodeStatus.STATE_SUCCEEDED):
-        """Plays an episode in real time; the command of a step moves the joints."""
+        """Plays an episode; the command of a step moves the joints.
+
+        A step takes one control period, and longer where a busy machine lets its command wait.
+        """
         self.status(episode)
         start = time.monotonic()
         for step in range(length + 1):
             nanoseconds = round((1 + 100 * episode + step * self.period) * 1e9)
             self.observe(episode, step, Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9))
             time.sleep(max(0.0, start + (step + 1) * self.period - time.monotonic()))
-            commands = self.heard["command"]
-            if commands and commands[-1].episode == episode:
-                self.where = np.array(commands[-1].action)
-        self.until(lambda: self.step_of("vla_signals") == (episode, length), 20)
+            self.until(lambda step=step: self.step_of("command") == (episode, step), 20)
+            self.where = np.array(self.heard["command"][-1].action)
         self.status(episode, state, length)
 
     def step_of(self, topic):
