@@ -40,24 +40,24 @@ def main() -> int:
     spent: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         collector = EpisodeCollector(settings, Path(folder), "", {})
-        world, policy = collector._world, collector._policy
-        collector.collect(SEEDS[0] - 1)  # makes the GL context and fills caches
+        list(collector.collect([SEEDS[0] - 1]))  # makes the GL context and fills caches
+        (world,) = collector.worlds
         parts = (
             (world, "render", "cameras of the policy"),
             (world, "step", "physics"),
-            (policy._backend, "act", "inference"),
-            (policy._signals, "update", "signals"),
+            (collector.policy, "act", "inference"),
+            (collector.monitor, "observe", "signals"),
             (EpisodeWriter, "append", "store: rows"),
             (EpisodeWriter, "commit", "store: commits"),
         )
         for owner, method, name in parts:
             setattr(owner, method, timed(spent, name, getattr(owner, method)))
         started = time.process_time()
-        steps = sum(collector.collect(seed).steps for seed in SEEDS)
+        steps = sum(result.steps for result in collector.collect(SEEDS))
         total = time.process_time() - started
         collector.close()
-    spent["messages, checks, referee"] = total - sum(spent.values())
-    print(f"{steps} steps, {policy.info.members} members; ms of CPU per step")
+    spent["checks, outcome detector"] = total - sum(spent.values())
+    print(f"{steps} steps, {collector.policy.info.members} members; ms of CPU per step")
     for name, seconds in spent.most_common():
         print(f"{name:<28}{1000 * seconds / steps:6.2f}")
     print(f"{'all':<28}{1000 * total / steps:6.2f}   ({steps / total:.0f} steps/s of CPU)")

@@ -8,7 +8,11 @@ import yaml
 from ament_index_python.packages import get_package_share_directory
 
 from salus_core.data import load_splits
+from salus_core.signals import DEFAULT_WINDOW
+from salus_core.supervision import Limits
+from salus_policies.backends.base import LoadOptions
 from salus_sim.scene import load_scene
+from salus_studies.collection.episode import MIN_FREE_BYTES
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,6 +34,22 @@ def test_a_key_of_a_parameter_file_is_a_parameter_and_its_value_fits(key, name, 
     known = declared(node)
     assert name in known
     assert known[name].problem(value) == ""
+
+
+def test_data_sets_are_collected_with_the_nodes_values():
+    """The command dataset knows no parameters of nodes: its own values are the same ones."""
+    given = yaml.safe_load((CONFIG / "collect.yaml").read_text())
+
+    def value(node, name):
+        own = given[f"/**/{node}"]["ros__parameters"]
+        return own.get(name, declared(node)[name].default)
+
+    assert value("vla", "window") == DEFAULT_WINDOW
+    assert value("vla", "threads") == LoadOptions().threads
+    assert value("recorder", "min_free_bytes") == MIN_FREE_BYTES
+    assert value("supervisor", "mode") == "pass"
+    assert value("supervisor", "max_translation") == Limits().translation
+    assert value("supervisor", "max_rotation") == Limits().rotation
 
 
 @pytest.mark.parametrize("file", sorted(CONFIG.glob("dataset*.yaml")), ids=lambda file: file.stem)

@@ -15,11 +15,13 @@ sys.meta_path.insert(0, NotInstalled())
 import salus_core.calibration
 import salus_core.data
 import salus_core.episode_store
+import salus_core.episode_store.records
 import salus_core.evaluation
 import salus_core.evaluation.members
 import salus_core.failures
 import salus_core.inspection
 import salus_core.metrics
+import salus_core.runtime
 import salus_core.signals
 """
 

@@ -16,8 +16,9 @@ from salus_core.episode_store import (
     SchemaError,
     StoreWriteError,
 )
+from salus_core.episode_store.records import row_of
 from salus_recorder.assembler import StepMessages
-from salus_recorder.rows import make_row
+from salus_recorder.rows import make_record
 
 QUEUE_ROWS = 16
 """Steps that wait for the thread; more wait in the EpisodeAssembler."""
@@ -178,11 +179,11 @@ class Recording:
         self.bytes = self._writer.bytes
 
     def _row(self, messages: StepMessages) -> None:
-        row, missing, problems = make_row(messages, self._writer.schema, self._required)
+        record, missing, problems = make_record(messages, self._writer.schema, self._required)
         self._missing.update(missing)
         for problem in problems:
             self._on_problem(problem)
-        self._writer.append(row)
+        self._writer.append(row_of(record, self._writer.schema))
         self._on_row()
 
     def _end(self, item: _End) -> None:

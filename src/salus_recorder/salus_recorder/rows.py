@@ -1,15 +1,18 @@
-"""Turns messages into what the episode store holds: pure functions, checked by names and sizes."""
+"""Turns messages into records of an episode: pure functions, checked by names and sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Pose
+from geometry_msgs.msg import Pose, PoseStamped
 from salus_msgs.msg import (
+    ActionCommand,
     EpisodeSetup,
     EpisodeStatus,
     FailureForecast,
     ForecastInfo,
+    Intervention,
     SignalInfo,
     VlaSignals,
     WorldState,
@@ -18,8 +21,11 @@ from sensor_msgs.msg import JointState
 
 from salus_core.actions import ActionError, ActionSpec
 from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
+from salus_core.episode_store.records import require_known_objects
+from salus_core.episode_store.schema import FORECAST_STATUS_NAMES, INTERVENTION_NAMES
 from salus_core.failures import FailureType, Outcome
-from salus_core.signals import SIGNAL_NAMES, unpack_validity
+from salus_core.runtime import Forecast, GroundTruth, Observation, Proposal, StepRecord
+from salus_core.signals import SIGNAL_NAMES, SignalValues, unpack_validity
 from salus_recorder.assembler import StepMessages
 from salus_ros.images import to_array
 from salus_ros.validity import InvalidInputError, require_finite
@@ -163,59 +169,51 @@ def make_end(
     )
 
 
-def make_row(
+def make_record(
     step: StepMessages, schema: RunSchema, required: frozenset[str]
-) -> tuple[dict[str, Any], frozenset[str], list[str]]:
-    """Turn the messages of a step into a row.
+) -> tuple[StepRecord, frozenset[str], list[str]]:
+    """Turn the messages of a step into a record, from which `row_of` makes the store's row.
 
     Returns:
-        The row, the required topics that it lacks, and what is wrong with messages that do not fit
-        the schema; they count as missing.
+        The record, the required topics that it lacks, and what is wrong with messages that do not
+        fit the schema; they count as missing.
     """
-    row: dict[str, Any] = {"step": step.step}
-    if step.stamp is not None:
-        row["timestamp"] = step.stamp * 1e-9
+    seen: dict[str, Any] = {}
+    images: dict[str, np.ndarray] = {}
+    parts: dict[str, Any] = {}
     problems = []
     used = {"step"} & step.messages.keys()
     for topic, message in step.messages.items():
         if topic == "step":
             continue
         try:
-            row.update(_values(topic, message, schema))
+            if topic.startswith(IMAGE):
+                images[topic.removeprefix(IMAGE)] = to_array(message, topic)
+            elif topic in _SEEN:
+                seen.update(_SEEN[topic](message, schema))
+            else:
+                part, read = _PARTS[topic]
+                parts[part] = read(message, schema)
             used.add(topic)
         except ValueError as error:
             problems.append(str(error))
-    state = np.full(len(schema.state_names), np.nan)
-    joints = row.pop("joints", None)
-    tool = row.pop("tool", None)
-    if joints is not None:
-        state[:-7] = joints
-    if tool is not None:
-        state[-7:] = tool
-    row["state"] = state
     missing = required - used
-    row["complete"] = not missing
-    return row, missing, problems
+    observation = replace(NOTHING_SEEN, images=images, step=step.step, stamp=step.stamp, **seen)
+    record = StepRecord(observation=observation, complete=not missing, **parts)
+    return record, missing, problems
 
 
-def _values(topic: str, message: Any, schema: RunSchema) -> dict[str, Any]:
-    if topic.startswith(IMAGE):
-        return {topic: to_array(message, topic)}
-    if topic == "joint_states":
-        return {"joints": joint_values(message, schema.joint_names)}
-    if topic == "tool_pose":
-        return {"tool": pose_values(message.pose)}
-    if topic == "vla_signals":
-        return _signal_values(message, schema)
-    if topic == "command":
-        return {"command": _numbers("command: action", message.action, schema.action.names)}
-    if topic == "world_state":
-        return _world_values(message, schema)
-    if topic == "failure_forecast":
-        return _forecast_values(message, schema)
-    if topic == "intervention":
-        return {"intervention": message.kind}
-    raise KeyError(topic)
+NOTHING_SEEN = Observation(
+    images={},
+    joint_positions=None,
+    joint_velocities=None,
+    tool_position=None,
+    tool_quaternion=None,
+    gripper_width=None,
+    instruction="",
+    step=0,
+    stamp=None,
+)
 
 
 def pose_values(pose: Pose) -> list[float]:
@@ -227,37 +225,28 @@ def pose_values(pose: Pose) -> list[float]:
     ]
 
 
-def joint_values(message: JointState, names: Sequence[str]) -> np.ndarray:
-    """Positions, then velocities, in the order of `names`; velocities that are not sent are NaN."""
-    order = [message.name.index(name) for name in names]
-    velocity = np.asarray(message.velocity) if len(message.velocity) else None
-    return np.concatenate(
-        [
-            np.asarray(message.position)[order],
-            np.full(len(order), np.nan) if velocity is None else velocity[order],
-        ]
-    )
-
-
-def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
-    valid = unpack_validity(message.valid)
-    signals = np.array([getattr(message, name) for name in SIGNAL_NAMES], np.float32)
-    names = schema.action.names
-    row: dict[str, Any] = {
-        "signals": np.where(valid, signals, np.float32(np.nan)),
-        "signals_valid": valid,
-        "action": _numbers("vla_signals: action", message.action, names),
+def _joints(message: JointState, schema: RunSchema) -> dict[str, Any]:
+    """Positions and velocities in the schema's order; velocities that are not sent are None."""
+    order = [message.name.index(name) for name in schema.joint_names]
+    velocity = np.asarray(message.velocity)[order] if len(message.velocity) else None
+    return {
+        "joint_positions": np.asarray(message.position)[order],
+        "joint_velocities": velocity,
     }
-    if len(message.action_std):
-        row["action_std"] = _numbers("vla_signals: action_std", message.action_std, names)
-    if schema.policy_action is not None:
-        row["policy_action"] = _numbers(
-            "vla_signals: policy_action", message.policy_action, schema.policy_action.names
-        )
+
+
+def _tool(message: PoseStamped, schema: RunSchema) -> dict[str, Any]:
+    values = np.array(pose_values(message.pose))
+    return {"tool_position": values[:3], "tool_quaternion": values[3:]}
+
+
+def _proposal(message: VlaSignals, schema: RunSchema) -> Proposal:
+    names, own = schema.action.names, schema.policy_action
     sizes: Mapping[str, tuple[int, ...]] = {
         "embedding": (schema.embedding_size,),
         "chunk": schema.chunk_shape,
     }
+    large: dict[str, np.ndarray | None] = {}
     for name, shape in sizes.items():
         values = getattr(message, name)
         if len(values) != np.prod(shape):
@@ -265,9 +254,25 @@ def _signal_values(message: VlaSignals, schema: RunSchema) -> dict[str, Any]:
                 f"vla_signals: {name} must have {np.prod(shape)} values as signal_info says, "
                 f"got {len(values)}"
             )
-        if len(values):
-            row[name] = np.asarray(values, np.float32).reshape(shape)
-    return row
+        large[name] = np.asarray(values, np.float32).reshape(shape) if len(values) else None
+    std = message.action_std
+    return Proposal(
+        action=_numbers("vla_signals: action", message.action, names),
+        action_std=_numbers("vla_signals: action_std", std, names) if len(std) else None,
+        chunks=large["chunk"],
+        embedding=large["embedding"],
+        signals=SignalValues(
+            np.array([getattr(message, name) for name in SIGNAL_NAMES], np.float32),
+            unpack_validity(message.valid),
+        ),
+        policy_action=None
+        if own is None
+        else _numbers("vla_signals: policy_action", message.policy_action, own.names),
+    )
+
+
+def _command(message: ActionCommand, schema: RunSchema) -> np.ndarray:
+    return _numbers("command: action", message.action, schema.action.names)
 
 
 def _numbers(where: str, values: Sequence[float], names: Sequence[str]) -> np.ndarray:
@@ -281,40 +286,64 @@ def _numbers(where: str, values: Sequence[float], names: Sequence[str]) -> np.nd
     return np.asarray(values)
 
 
-def _world_values(message: WorldState, schema: RunSchema) -> dict[str, Any]:
-    names = schema.object_names
-    unknown = [name for name in message.object_names if name not in names]
-    if unknown:
-        raise InvalidInputError(
-            f"world_state: {', '.join(unknown)} is not among the objects of episode_setup: "
-            f"{', '.join(names)}"
-        )
-    poses = np.full((len(names), 7), np.nan)
-    for name, pose in zip(message.object_names, message.object_poses, strict=True):
-        poses[names.index(name)] = pose_values(pose)
-    grasped = message.grasped_object
-    return {
-        **({"object_pose": poses} if names else {}),
-        "gripper_width": np.float32(message.gripper_width),
-        "gripper_command": np.float32(message.gripper_command),
-        "contact_force": np.float32(message.contact_force),
-        "grasped_object": names.index(grasped) if grasped in names else -1,
-    }
+def _truth(message: WorldState, schema: RunSchema) -> GroundTruth:
+    names, poses = message.object_names, message.object_poses
+    truth = GroundTruth(
+        step=message.step,
+        tool_position=np.full(3, np.nan),
+        object_poses={
+            name: np.array(pose_values(pose)) for name, pose in zip(names, poses, strict=True)
+        },
+        gripper_width=message.gripper_width,
+        gripper_command=message.gripper_command,
+        grasped_object=message.grasped_object,
+        contact_force=message.contact_force,
+        contact_body=message.contact_body,
+    )
+    require_known_objects(truth, schema)
+    return truth
 
 
-def _forecast_values(message: FailureForecast, schema: RunSchema) -> dict[str, Any]:
-    row: dict[str, Any] = {"forecast_status": message.status}
+def _forecast(message: FailureForecast, schema: RunSchema) -> Forecast:
+    status = _named("failure_forecast: status", message.status, FORECAST_STATUS_NAMES)
     numbers = len(message.probabilities)
     if numbers == 0:
-        return row
-    wanted = len(schema.horizons) * schema.taxonomy.size
-    if numbers != wanted:
-        raise InvalidInputError(f"failure_forecast: expected {wanted} numbers, got {numbers}")
-    return {
-        **row,
-        "forecast": np.asarray(message.probabilities, np.float32),
-        "forecast_risk": np.float32(message.risk),
-        "forecast_score": np.float32(message.score),
-        "forecast_band": np.float32(message.band),
-        "alarm": message.alarm,
-    }
+        return Forecast(status)
+    shape = (len(schema.horizons), schema.taxonomy.size)
+    if numbers != np.prod(shape):
+        raise InvalidInputError(
+            f"failure_forecast: expected {np.prod(shape)} numbers, got {numbers}"
+        )
+    return Forecast(
+        status=status,
+        probabilities=np.asarray(message.probabilities, np.float32).reshape(shape),
+        risk=message.risk,
+        score=message.score,
+        threshold=message.band,
+        alarm=message.alarm,
+    )
+
+
+def _intervention(message: Intervention, schema: RunSchema) -> str:
+    return _named("intervention: kind", message.kind, INTERVENTION_NAMES)
+
+
+def _named(where: str, index: int, names: Sequence[str]) -> str:
+    if index >= len(names):
+        raise InvalidInputError(f"{where} is {index}, but there are 0 to {len(names) - 1} only")
+    return names[index]
+
+
+_SEEN: Mapping[str, Callable[[Any, RunSchema], dict[str, Any]]] = {
+    "joint_states": _joints,
+    "tool_pose": _tool,
+}
+"""Topics that tell fields of the observation."""
+_PARTS: Mapping[str, tuple[str, Callable[[Any, RunSchema], Any]]] = {
+    "vla_signals": ("proposal", _proposal),
+    "command": ("command", _command),
+    "world_state": ("truth", _truth),
+    "failure_forecast": ("forecast", _forecast),
+    "intervention": ("intervention", _intervention),
+}
+"""Topics that are a part of the record each."""

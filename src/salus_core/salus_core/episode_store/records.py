@@ -105,14 +105,23 @@ def _forecast_values(forecast: Forecast) -> dict[str, Any]:
     }
 
 
-def _truth_values(truth: GroundTruth, schema: RunSchema) -> dict[str, Any]:
-    names = schema.object_names
-    unknown = [name for name in truth.object_poses if name not in names]
+def require_known_objects(truth: GroundTruth, schema: RunSchema) -> None:
+    """Check that a run has a place for every object of the ground truth.
+
+    Raises:
+        ValueError: it has not.
+    """
+    unknown = [name for name in truth.object_poses if name not in schema.object_names]
     if unknown:
         raise ValueError(
-            f"ground truth: {', '.join(unknown)} is not among the objects of the run: "
-            f"{', '.join(names)}"
+            f"ground truth (world_state): {', '.join(unknown)} is not among the objects of the "
+            f"run (episode_setup): {', '.join(schema.object_names)}"
         )
+
+
+def _truth_values(truth: GroundTruth, schema: RunSchema) -> dict[str, Any]:
+    require_known_objects(truth, schema)
+    names = schema.object_names
     row: dict[str, Any] = {}
     if names:
         poses = np.full((len(names), POSE_SIZE), np.nan)

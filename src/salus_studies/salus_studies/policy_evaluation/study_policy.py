@@ -1,4 +1,4 @@
-"""ros2 run salus_vla_node study_policy: what an ensemble can do, measured on fresh seeds.
+"""salus study_policy: what an ensemble can do, measured on fresh seeds.
 
 Every episode is kept as it ends, so an interrupted study goes on where it stopped, and the tables
 can be read while it runs.
@@ -275,7 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = parse(arguments)
     given = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["ros2", "run", "salus_vla_node", "study_policy", *given])
+    command = shlex.join(["salus", "study_policy", *given])
     try:
         if options.episodes < 2 or options.workers < 1:
             raise StudyError("--episodes must be at least 2 and --workers at least 1")

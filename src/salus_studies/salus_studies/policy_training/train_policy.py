@@ -1,4 +1,4 @@
-"""ros2 run salus_vla_node train_policy: the embedded ensemble from nothing.
+"""salus train_policy: the embedded ensemble from nothing.
 
 Demonstrations of the scripted expert, then per member: behaviour cloning, DAgger rounds in which
 the member acts and the expert labels (Ross et al. 2011), a last stage, and an evaluation on

@@ -70,7 +70,7 @@ class EmbeddedBackend(PolicyBackend):
         if not (folder / ENSEMBLE_FILE).is_file():
             raise BackendError(
                 f"no embedded policy '{checkpoint}': {folder / ENSEMBLE_FILE} does not exist; use "
-                "checkpoint:=default, or a folder that `ros2 run salus_vla_node train_policy` wrote"
+                "checkpoint:=default, or a folder that `salus train_policy` wrote"
             )
         device = torch_device(options.device)
         if options.threads:
