@@ -100,3 +100,17 @@ def test_a_rate_that_is_none_is_refused(launch):
     code, output = replay(launch, "rate:=fast")
     assert code == 1
     assert "rate:=fast: must be a number above 0" in output
+
+
+def test_a_bag_whose_messages_were_defined_otherwise_is_not_played_but_named(launch):
+    """Its bytes would be taken for other numbers; offline replay reads it."""
+    code, output = launch(
+        "replay.launch.py",
+        f"bag:={GOLDEN / 'bag_of_0_1'}",
+        f"predictor:={GOLDEN / 'checkpoint'}",
+        timeout=120,
+    )
+    told = "vla_signals is not played: the bag defines salus_msgs/msg/VlaSignals in another way"
+    assert told in output
+    assert "sequence size exceeds" not in output
+    assert code == 0

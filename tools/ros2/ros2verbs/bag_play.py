@@ -10,6 +10,7 @@ from typing import Any
 
 from .bag_info import open_bag
 from .cli import UsageError
+from .interface import full_definition
 
 _DEFAULT_CLOCK_HZ = 40.0
 _DELIVERY_SECONDS = 0.5  # what was published last is delivered before the end
@@ -73,7 +74,10 @@ class Player:
             named = connection.topic in args.topics or not args.topics
             if named and connection.topic not in args.exclude_topics:
                 topic = remap.get(connection.topic, connection.topic)
-                self._publishers[connection.id] = self._publisher(topic, connection)
+                try:
+                    self._publishers[connection.id] = self._publisher(topic, connection)
+                except UsageError as error:
+                    node.get_logger().warning(f"{connection.topic} is not played: {error}")
         if not self._publishers:
             raise UsageError("no topic of the bag is left to play")
         self._start = reader.start_time + int(args.start_offset * 1e9)
@@ -93,8 +97,13 @@ class Player:
     def _publisher(self, topic: str, connection: Any) -> Any:
         from .graph import load_interface
 
+        kind = load_interface(connection.msgtype)
+        # Bytes are published as they are: of another definition they would mean something else.
+        name, recorded = connection.msgtype, connection.msgdef.data
+        if recorded and _identity(recorded, name) != _identity(full_definition(name), name):
+            raise UsageError(f"the bag defines {name} in another way than what is installed")
         qos = _profile(connection.ext.offered_qos_profiles)
-        return self._node.create_publisher(load_interface(connection.msgtype), topic, qos)
+        return self._node.create_publisher(kind, topic, qos)
 
     def _add_services(self) -> None:
         from std_srvs.srv import Trigger
@@ -163,6 +172,15 @@ class Player:
 
             self._clock_publisher.publish(Clock(clock=Time(nanoseconds=now).to_msg()))
             self._next_clock = now + int(1e9 / self._args.clock * self._args.rate)
+
+
+def _identity(definition: str, type_name: str) -> str:
+    """ROS's hash of a type, from its whole definition."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    store = get_typestore(Stores.EMPTY)
+    store.register(get_types_from_msg(definition, type_name))
+    return store.hash_rihs01(type_name)
 
 
 def _state(paused: bool) -> str:
