@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from salus_core.bags.messages import BagError, is_bag, read_bag
+from salus_core.bags.errors import BagError
+from salus_core.bags.reading import is_bag
+from salus_core.bags.recording import read_bag
 from salus_core.bags.steps import Replayed, steps_of_bags
 from salus_core.commands.evaluate import (
     REFUSALS,
@@ -18,11 +21,11 @@ from salus_core.commands.evaluate import (
     settings_of,
 )
 from salus_core.data import StepData, read_steps
-from salus_core.episode_store import open_dataset
-from salus_core.failures import FAILURE_TYPES, HORIZONS_S
+from salus_core.data.reading import choose_episodes
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.features import StepInputs
 from salus_core.predictors.model import NeuralPredictor, Source
+from salus_core.report.inputs import add_input_options, checked_parts
 from salus_core.report.sources import (
     Parts,
     SourceError,
@@ -73,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_source_options(parser)
     add_figure_options(parser)
+    add_input_options(parser)
     return parser
 
 
@@ -81,27 +85,30 @@ def _replay(options: argparse.Namespace) -> int:
     recording = read_recordings(
         options.recordings, predictor, options.namespace, options.stamp_tolerance
     )
+    for sentence in (*recording.remarks, *recording.missing):
+        print(sentence)
+    table = recording.data.episodes
+    known = (table.succeeded | table.failed).any()
+    parts = Parts(test=recording.data)
+    if known and (options.runs or options.splits):
+        parts = parts_around(recording.data, options, data_settings(manifest))
+    parts = checked_parts(predictor, parts, options.allow_missing, options.allow_unchecked_policy)
     streamed = StreamedPredictor(predictor)
-    probabilities, score = streamed.forecasts(recording.data)
+    probabilities, score = streamed.forecasts(parts.test)
     options.output.mkdir(parents=True, exist_ok=True)
     save_forecasts(options.output / FORECASTS, predictor, recording, probabilities, score)
     agreement = recorded_difference(predictor, recording, probabilities, score)
-    for sentence in (*recording.remarks, agreement):
-        print(sentence)
-    table = recording.data.episodes
-    if not (table.succeeded | table.failed).any():
+    print(agreement)
+    if not known:
         print(f"{options.output / FORECASTS}; no episode has a known outcome, so no report")
         return 0
-    parts = Parts(test=recording.data)
-    if options.runs or options.splits:
-        parts = parts_around(recording.data, options, data_settings(manifest))
     about = {
         "recordings": ", ".join(str(path) for path in options.recordings),
         "checkpoint": str(options.checkpoint),
         "weights": predictor.hash,
         "recorded forecasts": agreement,
     }
-    cautions = overlaps(manifest, parts, str(options.checkpoint))
+    cautions = [*recording.missing, *overlaps(manifest, parts, str(options.checkpoint))]
     report = evaluate(predictor, parts, settings_of(options, predictor), about, streamed, cautions)
     print(report.write(options.output))
     for sentence in report.warnings():
@@ -152,7 +159,7 @@ def read_recordings(
     """Read bags or runs; not both at once.
 
     Raises:
-        BagError: a bag cannot be read, or bags and runs are mixed.
+        BagError: a bag cannot be read, is given twice, or bags and runs are mixed.
         DataError, NotARunError: a run cannot be read.
     """
     missing = [path for path in paths if not path.exists()]
@@ -160,34 +167,36 @@ def read_recordings(
         raise SourceError(f"{missing[0]} does not exist")
     bags = [path for path in paths if is_bag(path)]
     if not bags:
-        return _steps_of_runs(paths)
+        return _steps_of_runs(paths, predictor.horizons)
     if len(bags) < len(paths):
         other = next(path for path in paths if path not in bags)
         raise BagError(f"{bags[0]} is a bag and {other} is not: replay them one after the other")
+    for index, path in enumerate(bags):
+        if path.resolve() in [other.resolve() for other in bags[:index]]:
+            raise BagError(f"{path} is given twice")
     source = predictor.source
+    names = tuple(source.proprioception_names)
     return steps_of_bags(
-        [read_bag(path, namespace) for path in bags],
-        source.proprioception_names,
+        [read_bag(path, namespace, names, stamp_tolerance) for path in bags],
+        names,
         source.control_period,
-        stamp_tolerance,
+        predictor.horizons,
+        predictor.taxonomy,
     )
 
 
-def _steps_of_runs(paths: list[Path]) -> Replayed:
-    data = read_steps(paths)
-    known = {
-        (str(episode.run.path), episode.seed, len(episode)): episode
-        for episode in open_dataset(paths)
-    }
-    recorded = np.full((len(data), len(HORIZONS_S), len(FAILURE_TYPES)), np.nan, np.float32)
+def _steps_of_runs(paths: list[Path], horizons: Sequence[float]) -> Replayed:
+    episodes = choose_episodes(paths)
+    data = read_steps(paths, horizons=horizons)
+    recorded = np.full((len(data), len(horizons), data.taxonomy.size), np.nan, np.float32)
     recorded_score = np.full(len(data), np.nan, np.float32)
     stamp, number = np.zeros(len(data), np.int64), np.zeros(len(data), np.int64)
     hashes = set()
-    for index, rows in data.iterate():
-        key = (data.episodes.run[index], int(data.episodes.seed[index]), rows.stop - rows.start)
-        episode = known[key]
-        recorded[rows] = episode["forecast"].reshape(-1, *recorded.shape[1:])
-        recorded_score[rows] = episode["forecast_score"]
+    for (_, rows), episode in zip(data.iterate(), episodes, strict=True):
+        forecasts = episode["forecast"]
+        if forecasts[0].size == recorded[0].size:
+            recorded[rows] = forecasts.reshape(-1, *recorded.shape[1:])
+            recorded_score[rows] = episode["forecast_score"]
         stamp[rows] = np.nan_to_num(np.rint(episode["timestamp"] * 1e9)).astype(np.int64)
         number[rows] = episode.number
         if episode.predictor_hash:

@@ -53,6 +53,24 @@ def read_steps(
         DataError: no episode is left, a run lacks signals, the runs' signals, actions, failure
             types or joints are not comparable, or the horizons do not fit the control rate.
     """
+    chosen = choose_episodes(runs, split, limit)
+    run = chosen[0].run
+    try:
+        horizon_steps(run.control_period, horizons)
+    except ValueError as error:
+        raise DataError(f"{run.path}: {error}") from error
+    return _assemble(chosen, chunks, scene, embedding, checked_horizons(horizons))
+
+
+def choose_episodes(
+    runs: Iterable[Path | str] | Path | str, split: Split | None = None, limit: int | None = None
+) -> list[Episode]:
+    """The episodes that `read_steps` reads, in its order; see there.
+
+    Raises:
+        NotARunError: a path holds no run.
+        DataError: no episode is left, or a run lacks signals.
+    """
     try:
         dataset = open_dataset(runs)
     except NotARunError:
@@ -65,10 +83,6 @@ def read_steps(
                 f"{run.path}: its signals are {', '.join(run.attributes['signal_names'])}, not "
                 f"{', '.join(SIGNAL_NAMES)}"
             )
-    try:
-        horizon_steps(dataset.runs[0].control_period, horizons)
-    except ValueError as error:
-        raise DataError(f"{dataset.runs[0].path}: {error}") from error
     found: dict[tuple[object, ...], Episode] = {}
     for episode in dataset:
         inside = split is None or split.holds(episode.seed, episode.task)
@@ -87,7 +101,7 @@ def read_steps(
             of = f" of {', '.join(split.tasks)}" if split.tasks else ""
             wanted = f"{of} with seeds {split.first} to {split.last} (split '{split.name}')"
         raise DataError(f"{', '.join(str(run.path) for run in dataset.runs)}: no episode{wanted}")
-    return _assemble(chosen, chunks, scene, embedding, checked_horizons(horizons))
+    return chosen
 
 
 def _key(episode: Episode) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from salus_core.messages.checks import (
     require_joint_state,
     require_pose,
 )
+from salus_core.messages.episodes import Episode, EpisodeTracker, failure_name, outcome
 from salus_core.messages.images import ImageError, fill_image, to_array
 from salus_core.messages.proprioception import (
     JOINT_STATES,
@@ -21,6 +22,7 @@ from salus_core.messages.proprioception import (
     PoseInput,
     pose_values,
 )
+from salus_core.messages.signals import action_spec, check_lengths, step_values
 from salus_core.messages.stamps import fill_stamp, nanoseconds
 from salus_core.messages.synchroniser import Input, Matched, Synchroniser
 
@@ -28,6 +30,8 @@ __all__ = [
     "JOINT_STATES",
     "TOOL_POSE",
     "BodyNames",
+    "Episode",
+    "EpisodeTracker",
     "ImageError",
     "Input",
     "InvalidInputError",
@@ -36,12 +40,17 @@ __all__ = [
     "Matched",
     "PoseInput",
     "Synchroniser",
+    "action_spec",
+    "check_lengths",
+    "failure_name",
     "fill_image",
     "fill_stamp",
     "nanoseconds",
+    "outcome",
     "pose_values",
     "require_finite",
     "require_joint_state",
     "require_pose",
+    "step_values",
     "to_array",
 ]

@@ -1,11 +1,58 @@
 """The numbers of a VlaSignals message, live and in a bag alike."""
 
+from __future__ import annotations
+
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from salus_core.actions import TOOL_MOTION
+from salus_core.actions import TOOL_MOTION, ActionError, ActionSpec
 from salus_core.signals import SIGNAL_NAMES, unpack_validity
+
+
+def action_spec(info: Any) -> ActionSpec:
+    """What the numbers of the action mean; in bags of older versions a tool's motion.
+
+    Args:
+        info: SignalInfo; None: none came.
+
+    Raises:
+        ActionError: it contradicts itself.
+    """
+    if info is None:
+        return TOOL_MOTION
+    scale = tuple(float(value) for value in info.action_scale)
+    kinds = getattr(info, "action_kinds", ())
+    if not len(kinds):
+        return replace(TOOL_MOTION, scale=scale)
+    return ActionSpec.of(info.action_names, info.action_units, kinds, scale)
+
+
+def check_lengths(message: Any, info: Any) -> str:
+    """Compare the lengths of a VlaSignals with what its SignalInfo says.
+
+    Args:
+        message: VlaSignals.
+        info: SignalInfo; one of older versions says the length of the embedding only.
+
+    Returns:
+        A sentence that names the field and both lengths; empty: they agree.
+    """
+    try:
+        actions = action_spec(info).size
+    except ActionError as error:
+        return f"signal_info: {error}"
+    expected = {"action": (actions,), "action_std": (0, actions)}
+    expected["embedding"] = (int(info.embedding_size),)
+    chunk = getattr(info, "chunk_shape", None)
+    if chunk is not None and getattr(info, "names", ()):
+        expected["chunk"] = (int(np.prod(np.asarray(chunk, np.int64))), 0)
+    for name, sizes in expected.items():
+        size = len(getattr(message, name))
+        if size not in sizes:
+            return f"{name} has {size} numbers, but signal_info says {max(sizes)}"
+    return ""
 
 
 def step_values(
