@@ -6,6 +6,7 @@ from salus_core.calibration.band import (
     FalseAlarmRate,
     false_alarm_rate,
     fewest_episodes,
+    smallest_alpha,
 )
 from salus_core.calibration.drift import DriftMonitor, DriftReference
 from salus_core.calibration.halves import band_part, calibration_halves
@@ -34,4 +35,5 @@ __all__ = [
     "false_alarm_rate",
     "fewest_episodes",
     "fit_calibration",
+    "smallest_alpha",
 ]

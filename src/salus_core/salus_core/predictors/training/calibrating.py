@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from salus_core.calibration.band import ConformalBand, fewest_episodes
+from salus_core.calibration.band import ConformalBand, fewest_episodes, smallest_alpha
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.halves import band_part, calibration_halves
 from salus_core.calibration.probabilities import fit_calibration
@@ -32,10 +32,13 @@ def require_calibratable(
     wanted = fewest_episodes(settings.alpha, settings.shape)
     there = int(_good(band_part(predictor, data).episodes).sum())
     if there < wanted:
+        least = smallest_alpha(there, settings.shape)
+        allowed = f" ({least:.3g} or more)" if least is not None else ""
         raise DataError(
             f"a false-alarm rate of {settings.alpha} needs {wanted} successful calibration "
             f"episodes to make the band from, there are {there}: collect more, "
-            "allow a larger calibration.alpha, or leave calibration out with data.calibration="
+            f"allow a larger calibration.alpha{allowed}, or leave calibration out with "
+            "data.calibration="
         )
 
 

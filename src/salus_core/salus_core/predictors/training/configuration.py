@@ -24,7 +24,8 @@ class DataSettings:
 
     Attributes:
         runs: runs, folders of runs, or glob patterns; a split may name its own instead.
-        splits: YAML file with the splits' seeds, relative to where the command is run.
+        splits: "fractions" (of the runs' episodes: see `parts_by_fraction`), "standard" (the table
+            of the standard data set), or a YAML file with the splits' seeds.
         train: name of the split to learn from.
         validation: name of the split that rates, schedule and stopping look at.
         calibration: name of the split of calibration and band; empty: neither is made.
@@ -33,7 +34,7 @@ class DataSettings:
     """
 
     runs: tuple[str, ...] = ()
-    splits: str = "config/dataset.yaml"
+    splits: str = "fractions"
     train: str = "train"
     validation: str = "validation"
     calibration: str = "calibration"
