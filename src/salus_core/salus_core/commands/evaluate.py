@@ -158,8 +158,7 @@ def evaluate(
         about={**about, "alpha": settings.alpha, "replicates": settings.replicates},
         parts=parts,
         described={name: describe(data) for name, data in parts.items()},
-        method=method,
-        others=others,
+        methods=[method, *others],
         remarks=left_out,
         cautions=cautions,
     )

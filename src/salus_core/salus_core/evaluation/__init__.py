@@ -8,6 +8,18 @@ from salus_core.evaluation.alarms import (
     episode_figures,
     fit_band,
 )
+from salus_core.evaluation.figures import (
+    AlarmFigures,
+    AlphaFigures,
+    EpisodeFigures,
+    MethodFigures,
+    Pair,
+    PartFigures,
+    ReportFigures,
+    StepFigures,
+    json_schema,
+    plain,
+)
 from salus_core.evaluation.gate import (
     CLOCKS,
     clock_warnings,
@@ -26,10 +38,8 @@ from salus_core.evaluation.scored import (
     targets_of,
 )
 from salus_core.evaluation.steps import (
-    Pair,
     Thresholds,
     all_pairs,
-    plain,
     step_figures,
     validation_thresholds,
 )
@@ -40,9 +50,16 @@ __all__ = [
     "CLOCKS",
     "MAIN_TARGET",
     "TIMEOUTS",
+    "AlarmFigures",
+    "AlphaFigures",
     "CalibratedBaseline",
+    "EpisodeFigures",
+    "MethodFigures",
     "Pair",
+    "PartFigures",
+    "ReportFigures",
     "Scored",
+    "StepFigures",
     "Thresholds",
     "alarm_figures",
     "all_pairs",
@@ -52,6 +69,7 @@ __all__ = [
     "fit_band",
     "gain_warnings",
     "groups_of",
+    "json_schema",
     "plain",
     "positives",
     "scored",
