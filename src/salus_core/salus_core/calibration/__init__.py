@@ -9,7 +9,6 @@ from salus_core.calibration.band import (
     smallest_alpha,
 )
 from salus_core.calibration.drift import DriftMonitor, DriftReference
-from salus_core.calibration.halves import band_part, calibration_halves
 from salus_core.calibration.probabilities import (
     CALIBRATIONS,
     IsotonicCalibration,
@@ -18,6 +17,7 @@ from salus_core.calibration.probabilities import (
     calibration_from_dict,
     fit_calibration,
 )
+from salus_core.calibration.split import band_part, calibration_split
 
 __all__ = [
     "CALIBRATIONS",
@@ -31,7 +31,7 @@ __all__ = [
     "ScalingCalibration",
     "band_part",
     "calibration_from_dict",
-    "calibration_halves",
+    "calibration_split",
     "false_alarm_rate",
     "fewest_episodes",
     "fit_calibration",

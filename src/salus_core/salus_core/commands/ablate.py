@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from salus_core.data.describing import describe
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.model import NeuralPredictor
 from salus_core.predictors.registry import KINDS as PREDICTORS
-from salus_core.predictors.settings import SettingsError
+from salus_core.predictors.settings import RenamedSetting, SettingsError
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.finish import (
     CHECKPOINT,
@@ -54,6 +55,7 @@ NAME = "ablation"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(argv)
+    warnings.simplefilter("default", RenamedSetting)
     try:
         study = ablate(options)
         print(study.write(options.output, NAME))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from salus_core.predictors.checkpoint import CheckpointError
 from salus_core.predictors.features import InputError
 from salus_core.predictors.model import MismatchError
 from salus_core.predictors.registry import KINDS
-from salus_core.predictors.settings import SettingsError, load_yaml, override
+from salus_core.predictors.settings import RenamedSetting, SettingsError, load_yaml, override
 from salus_core.predictors.training.configuration import DataSettings, RunSettings
 from salus_core.predictors.training.finish import (
     CHECKPOINT,
@@ -54,6 +55,7 @@ _REFUSALS = (
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(argv)
+    warnings.simplefilter("default", RenamedSetting)
     try:
         settings = read_settings(options.settings, options.assignments)
         with processes(settings.training.device) as workers:

@@ -1,4 +1,4 @@
-"""Evaluation of methods on recorded episodes: figures by target, group and alarm, and the gate."""
+"""Evaluation of methods on recorded episodes: figures by target, group, alarm; sanity checks."""
 
 from salus_core.evaluation.alarms import (
     ALPHAS,
@@ -20,14 +20,14 @@ from salus_core.evaluation.figures import (
     json_schema,
     plain,
 )
-from salus_core.evaluation.gate import (
+from salus_core.evaluation.groups import groups_of
+from salus_core.evaluation.sanity_checks import (
     CLOCKS,
     clock_warnings,
     gain_warnings,
     timeout_note,
     warnings_about_data,
 )
-from salus_core.evaluation.groups import groups_of
 from salus_core.evaluation.scored import (
     ANY_TARGET,
     MAIN_TARGET,

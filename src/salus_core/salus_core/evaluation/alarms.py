@@ -173,5 +173,5 @@ def alpha_figures(
             for name in TIMEOUTS
         }
         row = {**vars(judged), "rate": judged.rate, "as_promised": judged.as_promised, **figures}
-        found.append(AlphaFigures(band_episodes=band.episodes, **row))
+        found.append(AlphaFigures(conformal_episodes=band.episodes, **row))
     return tuple(found)

@@ -93,10 +93,10 @@ class AlarmFigures:
 
 @dataclass(frozen=True)
 class AlphaFigures:
-    """What a band for one false-alarm rate promises and does: see `FalseAlarmRate`."""
+    """What a threshold for one false-alarm rate promises and does: see `FalseAlarmRate`."""
 
     alpha: float
-    band_episodes: int
+    conformal_episodes: int
     alarms: int
     episodes: int
     low: float
@@ -139,15 +139,15 @@ class MethodFigures(PartFigures):
     """Of one method on the test part, and on the held-out ones.
 
     Attributes:
-        alphas: of bands for several false-alarm rates; empty: without calibration episodes.
+        alphas: of thresholds for several false-alarm rates; empty: no calibration episodes.
         held_out: by the part's name.
-        band_episodes: successful episodes that the band was made from; None: no band.
-        alarm_alpha: false-alarm rate of the band; None: no band.
+        conformal_episodes: successful episodes that the threshold was made from; None: none is.
+        alarm_alpha: false-alarm rate of the threshold; None: there is none.
     """
 
     alphas: tuple[AlphaFigures, ...] = ()
     held_out: dict[str, PartFigures] = field(default_factory=dict)
-    band_episodes: int | None = None
+    conformal_episodes: int | None = None
     alarm_alpha: float | None = None
 
 

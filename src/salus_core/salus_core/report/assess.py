@@ -9,7 +9,7 @@ import numpy as np
 
 from salus_core import evaluation
 from salus_core.baselines import Baseline, BaselineError
-from salus_core.calibration import ConformalBand, band_part, calibration_halves
+from salus_core.calibration import ConformalBand, band_part, calibration_split
 from salus_core.data import StepData
 from salus_core.evaluation import (
     ANY_TARGET,
@@ -128,8 +128,8 @@ def assess(
             band = evaluation.fit_band(calibrated, banded, settings.alpha, shape)
     elif band is not None and band.alpha != settings.alpha:
         raise SourceError(
-            f"--alpha {settings.alpha}: the checkpoint's band is for {band.alpha}, and another one "
-            "needs calibration episodes: give --runs"
+            f"--alpha {settings.alpha}: the checkpoint's conformal threshold is for {band.alpha}, "
+            "another one needs calibration episodes: give --runs"
         )
     alarm = None if band is None else band.alarm(test.score, parts.test.step)
     figures = _figures(test, parts.test, alarm, thresholds, pairs, settings.replicates)
@@ -153,7 +153,7 @@ def assess(
             **vars(figures),
             alphas=alphas,
             held_out=held_out,
-            band_episodes=None if band is None else band.episodes,
+            conformal_episodes=None if band is None else band.episodes,
             alarm_alpha=None if band is None else band.alpha,
         ),
         parts.test.taxonomy,
@@ -223,7 +223,7 @@ def fitted_baselines(
             left_out.append(str(error))
             continue
         if hasattr(baseline, "probabilities") and parts.calibration is not None:
-            half, _ = calibration_halves(parts.calibration)
+            half, _ = calibration_split(parts.calibration)
             fitted.append(evaluation.CalibratedBaseline(baseline, settings.calibration, half))
         else:
             fitted.append(baseline)

@@ -16,7 +16,7 @@ PICTURES = {
     "pr": "Precision and recall of steps",
     "reliability": "Forecast risk against what happened",
     "confusion": "What was forecast and what happened",
-    "band": "The alarm's band with episodes of the test part",
+    "conformal_threshold": "The alarm's conformal threshold and episodes of the test part",
     "lead": "How long before the onset the first alarm came",
 }
 
@@ -95,7 +95,10 @@ class Report(Document):
     def _alarm(self) -> list[str]:
         figures = self.method.figures
         if not figures.alarm:
-            return ["## Alarm", "No band: there are too few calibration episodes, or none."]
+            return [
+                "## Alarm",
+                "No conformal threshold: there are too few calibration episodes, or none.",
+            ]
         parts = [
             "## Alarm",
             f"False-alarm rate per successful episode of at most {self.method.band.alpha:g}, from "
@@ -115,7 +118,7 @@ class Report(Document):
         ]
         if figures.alphas:
             parts += [
-                "Promised and found false-alarm rates (a band for each rate from the same "
+                "Promised and found false-alarm rates (a threshold for each rate from the same "
                 "calibration episodes; 'expected' is what the guarantee lets expect on so many "
                 "held-out episodes):",
                 tables.alpha_table(figures.alphas),

@@ -98,7 +98,7 @@ def test_evaluate_writes_figures_tables_and_pictures(folder, source, tmp_path, c
     ]
     assert found["data"]["test"]["episodes"] == 40
     document = (tmp_path / "report.md").read_text()
-    for name in ("roc", "pr", "reliability", "confusion", "band", "lead"):
+    for name in ("roc", "pr", "reliability", "confusion", "conformal_threshold", "lead"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
         assert f"({name}.png)" in document
     assert "| clock |" in document
@@ -247,10 +247,10 @@ def test_the_studies_of_an_ablation():
     assert "action_std" not in rows["without uncertainty"].settings.input_groups
     assert "embedding" not in rows["without latent"].settings.input_groups
     assert rows["latent only"].settings.input_groups == ("embedding",)
-    probed = RunSettings.from_mapping({"predictor": "temporal", "training": {"scene_probe": True}})
+    probed = RunSettings.from_mapping({"predictor": "temporal", "training": {"linear_probe": True}})
     for row in variants(probed, ("signals", "latent", "window"), 4):
         reads = "embedding" in row.settings.input_groups
-        assert row.settings.training.scene_probe == reads, row.name
+        assert row.settings.training.linear_probe == reads, row.name
     bound = list(variants(probed, ("privileged",), 4))[-1]
     assert bound.name == "true scene instead of the latent"
     assert not bound.settings.training.reads_scene
@@ -301,7 +301,7 @@ def test_ablate_trains_each_row_once_and_goes_on_where_it_stopped(source, tmp_pa
 def test_replay_of_a_run_gives_the_forecasts_of_the_recording(
     checkpoint, tmp_path, capsys, outlook
 ):
-    folder = checkpoint("temporal", network={"outlook": outlook})
+    folder = checkpoint("temporal", network={"outcome_head": outlook})
     predictor, _ = load_checkpoint(folder)
     data = make_steps(12, seed=11)
     offline, score = predictor.forecasts(data)
@@ -323,11 +323,11 @@ def test_replay_of_a_run_gives_the_forecasts_of_the_recording(
     assert any("'proprioception' needs a training split" in note for note in found["notes"])
     assert found["alpha"] == predictor.band.alpha
     assert replay.main([*arguments, "--alpha", "0.3"]) == 1
-    assert "--alpha 0.3: the checkpoint's band is for 0.1" in capsys.readouterr().err
+    assert "--alpha 0.3: the checkpoint's conformal threshold is for 0.1" in capsys.readouterr().err
 
 
 def test_replay_says_where_the_alarms_score_was_another(checkpoint, tmp_path, capsys):
-    folder = checkpoint("temporal", network={"outlook": True})
+    folder = checkpoint("temporal", network={"outcome_head": True})
     predictor, _ = load_checkpoint(folder)
     data = make_steps(3, seed=11)
     offline, score = predictor.forecasts(data)

@@ -84,7 +84,7 @@ def arguments(root, output, *more):
         f"output={output}",
         "training.epochs=2",
         "training.auxiliary_weight=0",
-        "training.batch=8",
+        "training.batch_size=8",
         "calibration.alpha=0.2",
         *more,
     ]
@@ -97,7 +97,7 @@ def test_a_checkpoint_comes_out_that_says_what_it_was_made_from(recorded, tmp_pa
     assert predictor.calibration is not None
     assert manifest["data"]["train"]["episodes"] == 20
     assert manifest["data"]["calibration"]["seeds"] == [30, 59]
-    assert manifest["training"]["settings"]["training"]["batch"] == 8
+    assert manifest["training"]["settings"]["training"]["batch_size"] == 8
     assert "auroc" in manifest["metrics"]["validation"]
     assert "checkpoint: " in capsys.readouterr().out
     # The settings that were written make the same run again.

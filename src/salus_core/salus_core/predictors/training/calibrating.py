@@ -8,8 +8,8 @@ import numpy as np
 
 from salus_core.calibration.band import ConformalBand, fewest_episodes, smallest_alpha
 from salus_core.calibration.drift import DriftReference
-from salus_core.calibration.halves import band_part, calibration_halves
 from salus_core.calibration.probabilities import fit_calibration
+from salus_core.calibration.split import band_part, calibration_split
 from salus_core.data.reading import DataError
 from salus_core.data.step_data import EpisodeTable, StepData
 from salus_core.predictors.model import NeuralPredictor, Source
@@ -62,7 +62,7 @@ def calibrate(
     Raises:
         ValueError: too few successful episodes for so small a false-alarm rate.
     """
-    first, _ = calibration_halves(data)
+    first, _ = calibration_split(data)
     predictor.calibration = fit_calibration(
         settings.method, predictor.raw_scores(first), first.labels, first.label_valid
     )
@@ -84,7 +84,7 @@ def calibrate(
         "band_episodes": predictor.band.episodes,
         "alpha": settings.alpha,
         "score": [predictor.taxonomy.name(code) for code in predictor.taxonomy.main],
-        "score_within": "episode" if predictor.has_outlook else "longest horizon",
+        "score_within": "episode" if predictor.has_outcome_head else "longest horizon",
     }
 
 

@@ -1,4 +1,4 @@
-"""The clock as a gate: what the step number alone explains, in plain words."""
+"""Sanity checks of data and figures: does the step number alone explain the failures?"""
 
 from collections.abc import Mapping
 
