@@ -92,7 +92,7 @@ def test_what_came_while_the_process_had_to_wait_is_answered_later(rig, data):
 
 
 def test_an_outlook_is_what_the_alarm_and_the_likeliest_failure_look_at(ros, data, checkpoint):
-    folder = checkpoint(network={"core": "gru", "outlook": True})
+    folder = checkpoint(network={"core": "gru", "outcome_head": True})
     predictor, _ = load_checkpoint(folder)
     probabilities, score = predictor.forecasts(data)
     rig = Rig(checkpoint=str(folder), info_wait=0.0, stale_after=0.0)

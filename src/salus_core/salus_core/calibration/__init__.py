@@ -6,9 +6,9 @@ from salus_core.calibration.band import (
     FalseAlarmRate,
     false_alarm_rate,
     fewest_episodes,
+    smallest_alpha,
 )
 from salus_core.calibration.drift import DriftMonitor, DriftReference
-from salus_core.calibration.halves import band_part, calibration_halves
 from salus_core.calibration.probabilities import (
     CALIBRATIONS,
     IsotonicCalibration,
@@ -17,6 +17,7 @@ from salus_core.calibration.probabilities import (
     calibration_from_dict,
     fit_calibration,
 )
+from salus_core.calibration.split import band_part, calibration_split
 
 __all__ = [
     "CALIBRATIONS",
@@ -30,8 +31,9 @@ __all__ = [
     "ScalingCalibration",
     "band_part",
     "calibration_from_dict",
-    "calibration_halves",
+    "calibration_split",
     "false_alarm_rate",
     "fewest_episodes",
     "fit_calibration",
+    "smallest_alpha",
 ]

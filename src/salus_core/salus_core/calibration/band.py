@@ -188,6 +188,12 @@ def fewest_episodes(alpha: float, shape: str = "functional") -> int:
     return max(2, 2 * half if shape == "functional" else half)
 
 
+def smallest_alpha(episodes: int, shape: str = "functional") -> float | None:
+    """Smallest alpha, to 0.001, for which so many successful episodes make a band; None: none."""
+    half = episodes // 2 if shape == "functional" else episodes
+    return math.ceil(1000.0 / (half + 1)) / 1000.0 if episodes >= 2 else None
+
+
 @dataclass(frozen=True)
 class FalseAlarmRate:
     """False alarms on held-out successful episodes against what the band promises.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,21 @@ from salus_core.commands.evaluate import (
     add_figure_options,
     settings_of,
 )
-from salus_core.commands.train import CHECKPOINT, describe, read_settings
+from salus_core.commands.train import read_settings
 from salus_core.data import StepData
-from salus_core.predictors.checkpoint import load_checkpoint, save_checkpoint
+from salus_core.data.describing import describe
+from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.model import NeuralPredictor
 from salus_core.predictors.registry import KINDS as PREDICTORS
-from salus_core.predictors.settings import SettingsError
-from salus_core.predictors.training.calibrating import calibrate, require_calibratable
+from salus_core.predictors.settings import RenamedSetting, SettingsError
 from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.finish import (
+    CHECKPOINT,
+    splits_entry,
+    train_and_calibrate,
+)
 from salus_core.predictors.training.identity import comparable, data_digest
 from salus_core.predictors.training.processes import processes
-from salus_core.predictors.training.trainer import BEST, Trainer
 from salus_core.report.assess import (
     Assessed,
     Settings,
@@ -50,6 +55,7 @@ NAME = "ablation"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(argv)
+    warnings.simplefilter("default", RenamedSetting)
     try:
         study = ablate(options)
         print(study.write(options.output, NAME))
@@ -175,6 +181,7 @@ def _change(parts: Parts, variant: Variant) -> Parts:
         validation=change(parts.validation),
         calibration=change(parts.calibration),
         held_out={name: change(data) for name, data in parts.held_out.items()},
+        by_fraction=parts.by_fraction,
     )
 
 
@@ -194,19 +201,13 @@ def _trained(settings: RunSettings, parts: Parts) -> NeuralPredictor:
                 f"{folder} was trained on other episodes: choose another --output, or remove it"
             )
         return predictor
+    about: dict[str, object] = {"training": {"data_sha256": data}}
+    if parts.by_fraction:
+        about["splits"] = splits_entry(parts.by_fraction)
     with processes(settings.training.device) as workers:
-        trainer = Trainer(settings, parts.train, parts.validation, workers)
-        if parts.calibration is not None:
-            require_calibratable(trainer.predictor, parts.calibration, settings.calibration)
-        trainer.run()
-    predictor, manifest = load_checkpoint(Path(settings.output) / BEST)
-    trained = {"settings": dataclasses.asdict(settings), "data_sha256": data}
-    about: dict[str, object] = {"training": {**manifest["training"], **trained}}
-    made_from = {role: getattr(parts, role) for role in ROLES}
-    about["data"] = {role: describe(part) for role, part in made_from.items() if part is not None}
-    if parts.calibration is not None and predictor.gives_forecasts:
-        about["calibrated"] = calibrate(predictor, parts.calibration, settings.calibration)
-    save_checkpoint(predictor, folder, about)
+        predictor, _ = train_and_calibrate(
+            settings, parts.train, parts.validation, parts.calibration, workers, about=about
+        )
     return predictor
 
 

@@ -17,7 +17,7 @@ from salus_core.commands.evaluate import (
     add_figure_options,
     settings_of,
 )
-from salus_core.commands.train import describe
+from salus_core.data.describing import describe
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.model import NeuralPredictor
 from salus_core.report.assess import assess, fitted_baselines

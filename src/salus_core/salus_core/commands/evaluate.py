@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from salus_core.baselines import make_baselines
-from salus_core.commands.train import describe
 from salus_core.data import DataError, SplitError
+from salus_core.data.describing import describe
 from salus_core.episode_store import NotARunError
 from salus_core.evaluation import all_pairs
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
@@ -158,8 +158,7 @@ def evaluate(
         about={**about, "alpha": settings.alpha, "replicates": settings.replicates},
         parts=parts,
         described={name: describe(data) for name, data in parts.items()},
-        method=method,
-        others=others,
+        methods=[method, *others],
         remarks=left_out,
         cautions=cautions,
     )

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from tqdm import tqdm
 
-from salus_core.data import DataError, Split, SplitError, StepData, load_splits, read_steps
+from salus_core.data import (
+    DataError,
+    Part,
+    Split,
+    SplitError,
+    StepData,
+    load_splits,
+    parts_by_fraction,
+    read_steps,
+)
+from salus_core.data.describing import describe
+from salus_core.data.fractions import BY_FRACTION
 from salus_core.episode_store import NotARunError
-from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from salus_core.predictors.checkpoint import CheckpointError
 from salus_core.predictors.features import InputError
 from salus_core.predictors.model import MismatchError
 from salus_core.predictors.registry import KINDS
-from salus_core.predictors.settings import SettingsError, load_yaml, override
-from salus_core.predictors.training.calibrating import calibrate, require_calibratable
-from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.settings import RenamedSetting, SettingsError, load_yaml, override
+from salus_core.predictors.training.configuration import DataSettings, RunSettings
+from salus_core.predictors.training.finish import (
+    CHECKPOINT,
+    splits_entry,
+    train_and_calibrate,
+    undefined_cases,
+)
 from salus_core.predictors.training.processes import Processes, processes
-from salus_core.predictors.training.trainer import BEST, Trainer, validation_figures
-
-CHECKPOINT = "checkpoint"
-"""Folder below the output that a node loads."""
 
 _REFUSALS = (
     CheckpointError,
@@ -44,6 +55,7 @@ _REFUSALS = (
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(argv)
+    warnings.simplefilter("default", RenamedSetting)
     try:
         settings = read_settings(options.settings, options.assignments)
         with processes(settings.training.device) as workers:
@@ -95,65 +107,78 @@ def train(settings: RunSettings, workers: Processes, resume: bool = False) -> Pa
     Raises:
         DataError, SplitError, InputError, CheckpointError, SettingsError: see main.
     """
-    data = read_data(settings)
-    calibration = data.get("calibration")
-    output = Path(settings.output)
-    with _progress_of(settings, workers.first) as (progress, record):
-        trainer = Trainer(settings, data["train"], data["validation"], workers, progress, record)
-        if calibration is not None:
-            require_calibratable(trainer.predictor, calibration, settings.calibration)
-        if resume:
-            trainer.require_resumable()
-        if workers.first:
-            output.mkdir(parents=True, exist_ok=True)
-            (output / "config.yaml").write_text(settings_text(settings))
-            for name, part in data.items():
-                print(f"{name}: {describe(part)['summary']}")
-        trainer.run(resume)
-    if not workers.first:
-        return None
-    predictor, manifest = load_checkpoint(output / BEST)
-    about: dict[str, Any] = {
-        "training": {**manifest["training"], "settings": dataclasses.asdict(settings)},
-        "metrics": {
-            "validation": validation_figures(
-                predictor.raw_scores(data["validation"]), data["validation"]
+    splits = splits_of(settings.data)
+    data = read_data(settings, splits)
+    about: dict[str, Any] = {}
+    if settings.data.splits == BY_FRACTION:
+        about["splits"] = splits_entry(splits)
+    if workers.first:
+        for name, part in data.items():
+            print(f"{name}: {describe(part)['summary']}")
+        if about:
+            print(
+                "The runs were split by fractions of their episodes; 'test' is kept for evaluate. "
+                "data.splits=FILE names a table instead."
             )
-        },
-        "data": {name: describe(part) for name, part in data.items()},
-    }
-    if calibration is not None and predictor.gives_forecasts:
-        about["calibrated"] = calibrate(predictor, calibration, settings.calibration)
-    folder = save_checkpoint(predictor, output / CHECKPOINT, about)
-    figures = ", ".join(f"{k} {v:.3f}" for k, v in about["metrics"]["validation"].items())
+        for sentence in undefined_cases(data):
+            print(f"WARNING: {sentence}", file=sys.stderr)
+    with _progress_of(settings, workers.first) as (progress, record):
+        done = train_and_calibrate(
+            settings,
+            data["train"],
+            data["validation"],
+            data.get("calibration"),
+            workers,
+            resume=resume,
+            about=about,
+            progress=progress,
+            record=record,
+        )
+    if done is None:
+        return None
+    predictor, manifest = done
+    figures = ", ".join(f"{k} {v:.3f}" for k, v in manifest["metrics"]["validation"].items())
+    folder = Path(settings.output) / CHECKPOINT
     print(f"{settings.predictor}, {predictor.parameters} parameters; validation: {figures}")
     print(f"checkpoint: {folder}")
     return folder
 
 
-def read_data(settings: RunSettings) -> dict[str, StepData]:
-    """Data of training, validation and, unless it is left out, calibration.
+def splits_of(given: DataSettings) -> dict[str, Split] | dict[str, Part]:
+    """The splits that a run's settings name: of a table, or by fraction.
 
     Raises:
-        DataError, SplitError, NotARunError: there are no such runs, splits or episodes.
-        SettingsError: no runs are named, or one split twice.
+        SplitError, NotARunError, SettingsError: there is no such table, split or run.
     """
-    given = settings.data
-    splits = load_splits(given.splits)
-    found = {}
     names = [name for name in (given.train, given.validation, given.calibration) if name]
     if len(set(names)) < len(names):
         raise SettingsError(
             "data.train, data.validation and data.calibration must be different splits, got "
             f"{', '.join(names)}: what is calibrated on seen episodes promises nothing"
         )
+    if given.splits != BY_FRACTION:
+        return load_splits(given.splits)
+    if not given.runs:
+        raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
+    return parts_by_fraction(given.runs, [*names, "test"])
+
+
+def read_data(settings: RunSettings, splits: Mapping[str, Split | Part]) -> dict[str, StepData]:
+    """Data of training, validation and, unless it is left out, calibration.
+
+    Raises:
+        DataError, SplitError, NotARunError: there are no such runs, splits or episodes.
+        SettingsError: no runs are named.
+    """
+    given = settings.data
+    found = {}
     for role in ("train", "validation", "calibration"):
         name = getattr(given, role)
         if not name and role == "calibration":
             continue
         if name not in splits:
             raise SplitError(f"{given.splits} has no split '{name}': use {', '.join(splits)}")
-        split: Split = splits[name]
+        split = splits[name]
         if not (split.runs or given.runs):
             raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
         found[role] = read_steps(
@@ -164,38 +189,6 @@ def read_data(settings: RunSettings) -> dict[str, StepData]:
             horizons=given.horizons,
         )
     return found
-
-
-def describe(data: StepData) -> dict[str, Any]:
-    """Counts of a data set, for the manifest and for people."""
-    table = data.episodes
-    counts = {
-        data.taxonomy.name(code): int((table.failure == code).sum()) for code in data.taxonomy.codes
-    }
-    summary = f"{len(table)} episodes, {len(data)} steps, {int(table.succeeded.sum())} succeeded, "
-    return {
-        "summary": summary + ", ".join(f"{number} {name}" for name, number in counts.items()),
-        "episodes": len(table),
-        "steps": len(data),
-        "succeeded": int(table.succeeded.sum()),
-        "failures": counts,
-        "seeds": [int(table.seed.min()), int(table.seed.max())],
-        "tasks": sorted(set(table.task.tolist())),
-        "runs": sorted(set(table.run.tolist())),
-        "policies": [list(policy) for policy in data.policies],
-        "missing": data.missing,
-    }
-
-
-def settings_text(settings: RunSettings) -> str:
-    """Settings as YAML that `train` reads again."""
-    return yaml.safe_dump(_plain(dataclasses.asdict(settings)), sort_keys=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 @contextlib.contextmanager

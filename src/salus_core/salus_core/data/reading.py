@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from salus_core.data.fractions import Part, group_of
 from salus_core.data.scene import SCENE_KEYS, SCENE_NAMES, scene_of
 from salus_core.data.splits import Split
 from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
@@ -26,7 +27,7 @@ class DataError(ValueError):
 
 def read_steps(
     runs: Iterable[Path | str] | Path | str,
-    split: Split | None = None,
+    split: Split | Part | None = None,
     *,
     chunks: bool = False,
     scene: bool = False,
@@ -41,7 +42,7 @@ def read_steps(
 
     Args:
         runs: runs, folders of runs, or glob patterns of either.
-        split: only episodes with its seeds and of its tasks; None: all.
+        split: only its episodes; None: all.
         chunks: read the action chunks, too.
         scene: read the ground truth, too.
         embedding: read the embeddings.
@@ -85,7 +86,7 @@ def choose_episodes(
             )
     found: dict[tuple[object, ...], Episode] = {}
     for episode in dataset:
-        inside = split is None or split.holds(episode.seed, episode.task)
+        inside = split is None or split.holds(episode)
         if not inside or len(episode) == 0:
             continue
         before = found.get(_key(episode))
@@ -96,10 +97,7 @@ def choose_episodes(
     order = {run: number for number, run in enumerate(dataset.runs)}
     chosen = sorted(found.values(), key=lambda episode: (order[episode.run], episode.start))
     if not chosen:
-        wanted = ""
-        if split:
-            of = f" of {', '.join(split.tasks)}" if split.tasks else ""
-            wanted = f"{of} with seeds {split.first} to {split.last} (split '{split.name}')"
+        wanted = f" {split}" if split else ""
         raise DataError(f"{', '.join(str(run.path) for run in dataset.runs)}: no episode{wanted}")
     return chosen
 
@@ -239,6 +237,7 @@ def _table(chosen: Sequence[Episode], start: np.ndarray, lengths: np.ndarray) ->
         target=texts(episode.target_object for episode in chosen),
         max_steps=np.array([episode.max_steps for episode in chosen], np.int64),
         run=texts(str(episode.run.real_path) for episode in chosen),
+        group=texts(group_of(episode) for episode in chosen),
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from salus_core.episode_store import Episode
+
+STANDARD = "standard"
+"""Name of the standard data set's splits, in place of a file."""
 
 
 class SplitError(ValueError):
@@ -33,14 +39,18 @@ class Split:
     runs: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
 
-    def holds(self, seed: int, task: str) -> bool:
+    def holds(self, episode: Episode) -> bool:
         """Whether an episode belongs to it."""
-        ours = not self.tasks or not task or task in self.tasks
-        return self.first <= seed <= self.last and ours
+        ours = not self.tasks or not episode.task or episode.task in self.tasks
+        return self.first <= episode.seed <= self.last and ours
+
+    def __str__(self) -> str:
+        of = f"of {', '.join(self.tasks)} " if self.tasks else ""
+        return f"{of}with seeds {self.first} to {self.last} (split '{self.name}')"
 
 
 def load_splits(path: Path | str) -> dict[str, Split]:
-    """Read the splits of a YAML file.
+    """Read the splits of a YAML file; "standard" names the one that the ROS package salus holds.
 
     An entry below `splits` gives its seeds as `seeds: [first, last]`, or as `first_seed` with a
     `seeds_per_split` for the file; it may name `runs` and `tasks`.
@@ -48,6 +58,7 @@ def load_splits(path: Path | str) -> dict[str, Split]:
     Raises:
         SplitError: the file is missing or malformed, or two splits share seeds.
     """
+    path = _standard() if path == STANDARD else path
     try:
         content = yaml.safe_load(Path(path).expanduser().read_text())
     except OSError as error:
@@ -78,6 +89,18 @@ def require_disjoint(splits: Mapping[str, Split]) -> None:
                 f"splits '{one.name}' and '{other.name}' share seeds "
                 f"{other.first} to {min(one.last, other.last)}"
             )
+
+
+def _standard() -> Path:
+    """The table of the standard data set; ROS's search path says where the package salus is."""
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        path = Path(prefix) / "share" / "salus" / "config" / "dataset.yaml"
+        if prefix and path.is_file():
+            return path
+    raise SplitError(
+        f"the splits '{STANDARD}' are config/dataset.yaml of the ROS package salus, which is not "
+        "on AMENT_PREFIX_PATH: source its setup.bash, or name the file"
+    )
 
 
 def _split(path: str, name: str, entry: Any, size: Any) -> Split:

@@ -37,6 +37,7 @@ class EpisodeTable:
         target: (E,) object, str: the target object ("red_cube"); "": not known.
         max_steps: (E,) int64, after which the episode fails by timeout; 0: not known.
         run: (E,) object, str: folder of the run it comes from, without symbolic links.
+        group: (E,) object, str: of `group_of`, by which splits by fraction know it; "": of no run.
     """
 
     start: np.ndarray
@@ -55,6 +56,11 @@ class EpisodeTable:
     target: np.ndarray
     max_steps: np.ndarray
     run: np.ndarray
+    group: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.group is None:
+            object.__setattr__(self, "group", np.full(len(self.start), "", object))
 
     def __len__(self) -> int:
         return len(self.start)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,16 @@ class Run(Sequence[Episode]):
         values["failure"] = values.pop("failure_type")
         start = int(self.ends[index - 1]) if index else 0
         return Episode(run=self, index=index, start=start, stop=int(self.ends[index]), **values)
+
+    @cached_property
+    def start_time(self) -> float:
+        """Wall clock of its first episode, seconds since 1970."""
+        return float(self._columns["start_time"][0]) if len(self) else 0.0
+
+    @cached_property
+    def has_seeds(self) -> bool:
+        """Whether its episodes are numbered by seeds: they are not all 0."""
+        return bool(self._columns["seed"].any())
 
     @property
     def steps(self) -> int:

@@ -1,4 +1,4 @@
-"""Evaluation of methods on recorded episodes: figures by target, group and alarm, and the gate."""
+"""Evaluation of methods on recorded episodes: figures by target, group, alarm; sanity checks."""
 
 from salus_core.evaluation.alarms import (
     ALPHAS,
@@ -8,14 +8,26 @@ from salus_core.evaluation.alarms import (
     episode_figures,
     fit_band,
 )
-from salus_core.evaluation.gate import (
+from salus_core.evaluation.figures import (
+    AlarmFigures,
+    AlphaFigures,
+    EpisodeFigures,
+    MethodFigures,
+    Pair,
+    PartFigures,
+    ReportFigures,
+    StepFigures,
+    json_schema,
+    plain,
+)
+from salus_core.evaluation.groups import groups_of
+from salus_core.evaluation.sanity_checks import (
     CLOCKS,
     clock_warnings,
     gain_warnings,
     timeout_note,
     warnings_about_data,
 )
-from salus_core.evaluation.groups import groups_of
 from salus_core.evaluation.scored import (
     ANY_TARGET,
     MAIN_TARGET,
@@ -26,10 +38,8 @@ from salus_core.evaluation.scored import (
     targets_of,
 )
 from salus_core.evaluation.steps import (
-    Pair,
     Thresholds,
     all_pairs,
-    plain,
     step_figures,
     validation_thresholds,
 )
@@ -40,9 +50,16 @@ __all__ = [
     "CLOCKS",
     "MAIN_TARGET",
     "TIMEOUTS",
+    "AlarmFigures",
+    "AlphaFigures",
     "CalibratedBaseline",
+    "EpisodeFigures",
+    "MethodFigures",
     "Pair",
+    "PartFigures",
+    "ReportFigures",
     "Scored",
+    "StepFigures",
     "Thresholds",
     "alarm_figures",
     "all_pairs",
@@ -52,6 +69,7 @@ __all__ = [
     "fit_band",
     "gain_warnings",
     "groups_of",
+    "json_schema",
     "plain",
     "positives",
     "scored",

@@ -1,6 +1,6 @@
 """Figures of the alarm: bands of several false-alarm rates, episodes, events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from salus_core import metrics
 from salus_core.calibration import ConformalBand, false_alarm_rate, fewest_episodes
 from salus_core.curves import first_alarm
 from salus_core.data import StepData
+from salus_core.evaluation.figures import AlarmFigures, AlphaFigures, EpisodeFigures
 from salus_core.evaluation.scored import Scored
 from salus_core.metrics import EpisodeBootstrap
 
@@ -67,7 +68,7 @@ def fit_band(
 
 def episode_figures(
     method: Scored, data: StepData, chosen: np.ndarray, timeout: bool, bootstrap: EpisodeBootstrap
-) -> dict[str, Any]:
+) -> EpisodeFigures:
     """ROC-AUC of the largest score up to T_min against the outcome (SAFE).
 
     T_min is the shortest *successful* episode of the task. SAFE takes the shortest of all, which
@@ -96,8 +97,8 @@ def episode_figures(
             counts,
             bootstrap,
         )
-        figures[f"t_min_{name}"] = sorted({int(value) for value in limit[counts]})
-    return figures
+        figures[f"t_min_{name}"] = tuple(sorted({int(value) for value in limit[counts]}))
+    return EpisodeFigures(**figures)
 
 
 def alarm_figures(
@@ -106,7 +107,7 @@ def alarm_figures(
     chosen: np.ndarray,
     timeout: bool,
     bootstrap: EpisodeBootstrap,
-) -> dict[str, Any]:
+) -> AlarmFigures:
     """Figures of episodes and events of an alarm (N,) bool."""
     outcomes = Outcomes.of(data, chosen, timeout)
     table = data.episodes
@@ -124,19 +125,17 @@ def alarm_figures(
         data.control_period,
         bootstrap,
     )
-    return {
-        "episode_recall": whole.recall,
-        "false_alarm_rate": whole.false_alarm_rate,
-        "balanced_accuracy": whole.balanced_accuracy,
-        "detection_time": whole.detection_time,
-        "onsets": events.onsets,
-        "recall": events.recall,
-        "recent_recall": events.recent_recall,
-        "lead_median": events.lead_median,
-        "lead_p10": events.lead_p10,
-        "false_alarms_per_hour": events.false_alarms_per_hour,
-        "leads": events.leads,
-    }
+    return AlarmFigures(
+        **{
+            one.name: getattr(source, one.name)
+            for source in (whole, events)
+            for one in fields(source)
+            if one.name not in ("recall", "leads")
+        },
+        episode_recall=whole.recall,
+        recall=events.recall,
+        leads=tuple(events.leads.tolist()),
+    )
 
 
 def alpha_figures(
@@ -146,7 +145,7 @@ def alpha_figures(
     calibration: StepData,
     bootstrap: EpisodeBootstrap,
     shape: str = "functional",
-) -> list[dict[str, Any]]:
+) -> tuple[AlphaFigures, ...]:
     """For each of ALPHAS: what the band promises and what the alarm does on the data.
 
     Args:
@@ -167,10 +166,12 @@ def alpha_figures(
             continue
         alarm = band.alarm(method.score, data.step)
         judged = false_alarm_rate(band, first_alarm(alarm, table.start, table.length)[good] >= 0)
-        row: dict[str, Any] = {"alpha": alpha, "band_episodes": band.episodes, **vars(judged)}
-        row |= {"rate": judged.rate, "as_promised": judged.as_promised}
-        for name in TIMEOUTS:
-            figures = alarm_figures(alarm, data, everyone, name == "with_timeout", bootstrap)
-            row[name] = {key: value for key, value in figures.items() if key != "leads"}
-        found.append(row)
-    return found
+        figures = {
+            name: replace(
+                alarm_figures(alarm, data, everyone, name == "with_timeout", bootstrap), leads=()
+            )
+            for name in TIMEOUTS
+        }
+        row = {**vars(judged), "rate": judged.rate, "as_promised": judged.as_promised, **figures}
+        found.append(AlphaFigures(conformal_episodes=band.episodes, **row))
+    return tuple(found)

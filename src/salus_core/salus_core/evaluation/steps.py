@@ -7,14 +7,12 @@ import numpy as np
 
 from salus_core import metrics
 from salus_core.data import StepData
+from salus_core.evaluation.figures import Pair, StepFigures
 from salus_core.evaluation.scored import Scored, positives, targets_of
-from salus_core.metrics import EpisodeBootstrap, Estimate
+from salus_core.metrics import EpisodeBootstrap
 
 Thresholds = dict[tuple[str, int], float]
 """Alarm threshold of each (target, horizon index)."""
-
-Pair = tuple[str, int]
-"""A target and the index of a horizon."""
 
 
 def all_pairs(data: StepData) -> tuple[Pair, ...]:
@@ -44,7 +42,7 @@ def step_figures(
     bootstrap: EpisodeBootstrap,
     thresholds: Thresholds | None = None,
     pairs: Sequence[Pair] | None = None,
-) -> dict[tuple[str, int], dict[str, Any]]:
+) -> dict[Pair, StepFigures]:
     """Figures of each target and horizon.
 
     Args:
@@ -56,9 +54,7 @@ def step_figures(
         pairs: (target, horizon index) that are wanted; None: all.
 
     Returns:
-        By pair: `steps`, `positives`, `episodes` (with a positive step), `base_rate`, and as
-        Estimate `auroc`, `average_precision`; with thresholds `precision`, `recall`, `f1`, and
-        `threshold`; of a method with probabilities `brier`, `ece`, `ece_equal_mass`.
+        By pair; a group without steps has counts alone.
     """
     found, targets = {}, targets_of(data.taxonomy)
     for target, horizon in pairs or all_pairs(data):
@@ -85,34 +81,5 @@ def step_figures(
                 figures["brier"] = metrics.brier(*common)
                 figures["ece"] = metrics.calibration_error(*common)
                 figures["ece_equal_mass"] = metrics.calibration_error(*common, equal_mass=True)
-        found[target, horizon] = figures
+        found[target, horizon] = StepFigures(**figures)
     return found
-
-
-def plain(figures: Any, horizons: Sequence[float]) -> Any:
-    """Figures as JSON values: estimates as value and interval, NaN and infinity as None.
-
-    Args:
-        figures: nested; keys may be (target, horizon index).
-        horizons: [s], of those indices.
-    """
-    if isinstance(figures, Estimate):
-        return figures.to_dict()
-    if isinstance(figures, dict):
-        return {_key(key, horizons): plain(value, horizons) for key, value in figures.items()}
-    if isinstance(figures, list | tuple):
-        return [plain(value, horizons) for value in figures]
-    if isinstance(figures, np.ndarray):
-        return plain(figures.tolist(), horizons)
-    if isinstance(figures, np.generic):
-        figures = figures.item()
-    if isinstance(figures, float) and not np.isfinite(figures):
-        return None
-    return figures
-
-
-def _key(key: Any, horizons: Sequence[float]) -> str:
-    if isinstance(key, tuple):
-        target, horizon = key
-        return f"{target}@{horizons[horizon]:g}s"
-    return str(key)

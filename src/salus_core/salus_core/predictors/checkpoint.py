@@ -24,7 +24,7 @@ from salus_core.predictors.features import InputLayout
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.normaliser import Normaliser
 from salus_core.predictors.registry import kind_of
-from salus_core.predictors.settings import build
+from salus_core.predictors.settings import build, current_names
 
 FORMAT = 2
 """Of manifests that are written; format 1, which knew but one kind of action, is read, too."""
@@ -127,12 +127,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise CheckpointError(f"{path} is not a manifest: it holds no mapping")
     if manifest.get("format") == 1:
-        return _of_format_1(manifest, path)
+        return _named_as_now(_of_format_1(manifest, path))
     if manifest.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has format {manifest.get('format')!r}, this program reads 1 and {FORMAT}"
         )
-    return manifest
+    return _named_as_now(manifest)
+
+
+def _named_as_now(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with the present names of its settings."""
+    found = current_names(manifest)
+    training = found.get("training", {})
+    if "settings" in training:
+        found["training"] = {**training, "settings": current_names(training["settings"])}
+    return found
 
 
 def _of_format_1(manifest: dict[str, Any], path: Path) -> dict[str, Any]:

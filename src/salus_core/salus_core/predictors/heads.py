@@ -81,7 +81,7 @@ class HazardHead(nn.Module):
         self._steps = steps
         self._shape = (steps[-1], types)
         self.hazards = steps[-1] * types
-        self.has_outlook = outlook
+        self.has_outcome_head = outlook
         self.outputs = self.hazards + (types if outlook else 0)
 
     def log_incidence(self, outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -101,14 +101,14 @@ class NeuralPredictor:
         return self.network.head is not None
 
     @property
-    def has_outlook(self) -> bool:
+    def has_outcome_head(self) -> bool:
         """Its alarm looks at the episode's end, see `HazardHead`."""
-        return getattr(self.network.head, "has_outlook", False)
+        return getattr(self.network.head, "has_outcome_head", False)
 
     @property
     def calibrates_score(self) -> bool:
         """What its alarm looks at goes through the calibration of its probabilities."""
-        return self.gives_forecasts and not self.has_outlook
+        return self.gives_forecasts and not self.has_outcome_head
 
     @property
     def parameters(self) -> int:
@@ -162,7 +162,7 @@ class NeuralPredictor:
                 ends = outlook_of(self.network, outputs)
                 if ends is not None:
                     outlook[rows[present]] = ends.float().cpu().numpy()[present]
-        return found, outlook if self.has_outlook else None
+        return found, outlook if self.has_outcome_head else None
 
     def stream(self) -> PredictorStream:
         """The same predictor for one step after the other."""

@@ -34,10 +34,10 @@ class Kind:
     hazards: bool = False
 
 
-_STEPS = {"batch": 256, "positive_weight": 3.0}
+_STEPS = {"batch_size": 256, "positive_weight": 3.0}
 
 KINDS: dict[str, Kind] = {
-    "mvp": Kind(Mvp, MvpConfig, ("small_set",), "episode_bce", {**_STEPS, "batch": 32}),
+    "mvp": Kind(Mvp, MvpConfig, ("small_set",), "episode_bce", {**_STEPS, "batch_size": 32}),
     "mlp": Kind(Mlp, MlpConfig, ("signals",), "bce", _STEPS),
     "mlp_large": Kind(Mlp, MlpLargeConfig, ("signals",), "bce", _STEPS),
     "temporal": Kind(
@@ -45,11 +45,11 @@ KINDS: dict[str, Kind] = {
         TemporalConfig,
         ("signals", "valid", "proprioception", "action", "action_std", "embedding"),
         "survival",
-        {"batch": 16, "positive_weight": 1.0, "auxiliary_weight": 0.1},
+        {"batch_size": 16, "positive_weight": 1.0, "auxiliary_weight": 0.1},
         hazards=True,
     ),
-    "safe_mlp": Kind(SafeMlp, SafeConfig, ("embedding",), "safe_mlp", {"batch": 32}),
-    "safe_lstm": Kind(SafeLstm, SafeConfig, ("embedding",), "safe_lstm", {"batch": 32}),
+    "safe_mlp": Kind(SafeMlp, SafeConfig, ("embedding",), "safe_mlp", {"batch_size": 32}),
+    "safe_lstm": Kind(SafeLstm, SafeConfig, ("embedding",), "safe_lstm", {"batch_size": 32}),
 }
 """Known predictors."""
 

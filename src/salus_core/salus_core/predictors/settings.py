@@ -6,13 +6,34 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
 T = TypeVar("T")
+
+RENAMED = {
+    "network": {"outlook": "outcome_head", "free": "learned_features"},
+    "training": {
+        "rate": "learning_rate",
+        "batch": "batch_size",
+        "clip": "max_grad_norm",
+        "average": "ema_decay",
+        "balance": "positive_fraction",
+        "late_start": "random_start",
+        "jitter": "time_warp",
+        "scene_probe": "linear_probe",
+        "outlook_weight": "outcome_head_weight",
+    },
+}
+"""Old names of settings and what they are called now, by section."""
+
+
+class RenamedSetting(DeprecationWarning):
+    """A setting was given by its old name; the message says the new one."""
 
 
 class SettingsError(ValueError):
@@ -49,6 +70,37 @@ def build(cls: type[T], content: Mapping[str, Any], where: str) -> T:
         raise SettingsError(f"{where}: a setting is missing: {error}") from error
 
 
+def current_names(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the old names of RENAMED replaced, each with a RenamedSetting warning.
+
+    Raises:
+        SettingsError: a setting is given by its old and by its new name.
+    """
+    found = dict(content)
+    for section, names in RENAMED.items():
+        given = found.get(section)
+        if isinstance(given, Mapping):
+            found[section] = {
+                _current(section, name, given): value for name, value in given.items()
+            }
+        for old in names:
+            if (name := f"{section}.{old}") in found:
+                found[f"{section}.{_current(section, old, ())}"] = found.pop(name)
+    return found
+
+
+def _current(section: str, name: str, given: Container[str]) -> str:
+    new = RENAMED.get(section, {}).get(name)
+    if new is None:
+        return name
+    if new in given:
+        raise SettingsError(f"'{section}.{name}' is the old name of '{section}.{new}': give one")
+    warnings.warn(
+        f"'{section}.{name}' is now called '{section}.{new}'", RenamedSetting, stacklevel=3
+    )
+    return new
+
+
 def load_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML file of settings.
 
@@ -72,7 +124,7 @@ def override(content: Mapping[str, Any], assignments: Iterable[str]) -> dict[str
     Raises:
         SettingsError: an assignment has another form.
     """
-    result = _copy(content)
+    result = _copy(current_names(content))
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not all(key.split(".")):
@@ -82,6 +134,7 @@ def override(content: Mapping[str, Any], assignments: Iterable[str]) -> dict[str
         except yaml.YAMLError as error:
             raise SettingsError(f"'{assignment}': the value is not valid YAML: {error}") from error
         *path, last = key.split(".")
+        last = _current(".".join(path), last, ())
         at = result
         for part in path:
             at = at.setdefault(part, {})

@@ -68,7 +68,7 @@ def outlook_of(network: Network, outputs: Tensor) -> Tensor | None:
 
     None: the network does not say.
     """
-    if not getattr(network.head, "has_outlook", False):
+    if not getattr(network.head, "has_outcome_head", False):
         return None
     return network.head.log_outlook(outputs)[..., :-1].exp()
 

@@ -22,7 +22,8 @@ class TemporalConfig:
         width: units of every layer.
         projection: numbers that the embedding is brought down to.
         projection_width: units of a hidden layer on the way there; 0: none.
-        free: numbers more that are learned where `projection` is held (training.scene_probe).
+        learned_features: numbers more that are learned where `projection` is held
+            (training.linear_probe).
         core: "tcn", which sees a window and no more, or "gru", which sees the episode so far and
             could count its steps.
         dilations: of the TCN's layers of three steps each; (1, 2, 4) is a window of 15 steps.
@@ -30,21 +31,21 @@ class TemporalConfig:
         embedding_dropout: share of the embedding's numbers dropped in training.
         member_dropout: probability that a member's latent is dropped as a whole in training.
         embedding_noise: standard deviation of noise on the normalised embedding in training.
-        outlook: also say by which type the episode will fail, whenever that is; the alarm looks
-            at that then, instead of at failures within the longest horizon.
+        outcome_head: also say by which type the episode will fail, whenever that is; the alarm
+            looks at that then, instead of at failures within the longest horizon.
     """
 
     width: int = 64
     projection: int = 32
     projection_width: int = 0
-    free: int = 0
+    learned_features: int = 0
     core: str = "tcn"
     dilations: tuple[int, ...] = (1, 2, 4)
     dropout: float = 0.2
     embedding_dropout: float = 0.3
     member_dropout: float = 0.2
     embedding_noise: float = 0.2
-    outlook: bool = False
+    outcome_head: bool = False
 
     def __post_init__(self) -> None:
         if self.core not in ("tcn", "gru"):
@@ -66,10 +67,12 @@ class EmbeddingProjection(nn.Module):
         width = config.projection_width
         self.hidden = nn.Linear(shape.embedding, width) if width else None
         self.linear = nn.Linear(width or shape.embedding, config.projection)
-        self.free = nn.Linear(shape.embedding, config.free) if config.free else None
+        self.free = (
+            nn.Linear(shape.embedding, config.learned_features) if config.learned_features else None
+        )
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """(B, T, D) or (1, D) -> the same with `projection` and `free` numbers."""
+        """(B, T, D) or (1, D) -> the same with `projection` and `learned_features` numbers."""
         if self.training:
             if self._noise > 0:
                 embedding = embedding + self._noise * torch.randn_like(embedding)
@@ -130,9 +133,11 @@ class Temporal(Network):
 
     def __init__(self, shape: NetworkShape, config: TemporalConfig):
         super().__init__()
-        self.head = HazardHead(shape.horizon_steps, shape.types, config.outlook)
+        self.head = HazardHead(shape.horizon_steps, shape.types, config.outcome_head)
         self.projection = EmbeddingProjection(shape, config) if shape.embedding else None
-        inputs = shape.columns + (config.projection + config.free if shape.embedding else 0)
+        inputs = shape.columns + (
+            config.projection + config.learned_features if shape.embedding else 0
+        )
         self.first = nn.Linear(inputs, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList()

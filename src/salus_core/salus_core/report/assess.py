@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from salus_core import evaluation
 from salus_core.baselines import Baseline, BaselineError
-from salus_core.calibration import ConformalBand, band_part, calibration_halves
+from salus_core.calibration import ConformalBand, band_part, calibration_split
 from salus_core.data import StepData
-from salus_core.evaluation import ANY_TARGET, MAIN_TARGET, TIMEOUTS, Pair, Scored, Thresholds
+from salus_core.evaluation import (
+    ANY_TARGET,
+    MAIN_TARGET,
+    TIMEOUTS,
+    AlphaFigures,
+    MethodFigures,
+    Pair,
+    PartFigures,
+    Scored,
+    Thresholds,
+)
 from salus_core.failures import BUILT_IN, HORIZONS_S, Taxonomy
 from salus_core.metrics import EpisodeBootstrap, Estimate, difference, estimate
 from salus_core.predictors.interface import Detector, Predictor
@@ -53,7 +62,7 @@ class Settings:
     shape: str = "functional"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Assessed:
     """One method's figures.
 
@@ -63,7 +72,7 @@ class Assessed:
         band: of its alarm; None: too few calibration episodes.
         alarm: (N,) bool of the test steps; None: without a band.
         thresholds: from the validation split; None: there is none.
-        figures: nested by kind, group, ...; leaves are numbers and Estimates.
+        figures: of the test part and the held-out ones.
         taxonomy: of the failure types that the figures are about.
         horizons: [s], of the indices in the figures' keys.
     """
@@ -73,7 +82,7 @@ class Assessed:
     band: ConformalBand | None
     alarm: np.ndarray | None
     thresholds: Thresholds | None
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: MethodFigures
     taxonomy: Taxonomy = BUILT_IN
     horizons: tuple[float, ...] = HORIZONS_S
 
@@ -119,26 +128,37 @@ def assess(
             band = evaluation.fit_band(calibrated, banded, settings.alpha, shape)
     elif band is not None and band.alpha != settings.alpha:
         raise SourceError(
-            f"--alpha {settings.alpha}: the checkpoint's band is for {band.alpha}, and another one "
-            "needs calibration episodes: give --runs"
+            f"--alpha {settings.alpha}: the checkpoint's conformal threshold is for {band.alpha}, "
+            "another one needs calibration episodes: give --runs"
         )
     alarm = None if band is None else band.alarm(test.score, parts.test.step)
-    about = {"taxonomy": parts.test.taxonomy, "horizons": parts.test.horizons}
-    result = Assessed(test.name, test, band, alarm, thresholds, **about)
-    result.figures = _figures(test, parts.test, alarm, thresholds, pairs, settings.replicates)
+    figures = _figures(test, parts.test, alarm, thresholds, pairs, settings.replicates)
+    alphas: tuple[AlphaFigures, ...] = ()
     if calibrated is not None:
         bootstrap = EpisodeBootstrap(len(parts.test.episodes), settings.replicates)
-        result.figures["alphas"] = evaluation.alpha_figures(
-            test, parts.test, calibrated, banded, bootstrap, shape
-        )
-    result.figures["held_out"] = {}
+        alphas = evaluation.alpha_figures(test, parts.test, calibrated, banded, bootstrap, shape)
+    held_out = {}
     for part, data in parts.held_out.items():
         apart = evaluation.scored(detector, data)
         sounded = None if band is None else band.alarm(apart.score, data.step)
-        figures = _figures(apart, data, sounded, thresholds, pairs, settings.replicates)
-        figures["loss"] = _loss(result.figures, figures)
-        result.figures["held_out"][part] = figures
-    return result
+        theirs = _figures(apart, data, sounded, thresholds, pairs, settings.replicates)
+        held_out[part] = replace(theirs, loss=_loss(figures, theirs))
+    return Assessed(
+        test.name,
+        test,
+        band,
+        alarm,
+        thresholds,
+        MethodFigures(
+            **vars(figures),
+            alphas=alphas,
+            held_out=held_out,
+            conformal_episodes=None if band is None else band.episodes,
+            alarm_alpha=None if band is None else band.alpha,
+        ),
+        parts.test.taxonomy,
+        parts.test.horizons,
+    )
 
 
 def _figures(
@@ -148,32 +168,32 @@ def _figures(
     thresholds: Thresholds | None,
     pairs: Sequence[Pair],
     replicates: int,
-) -> dict[str, Any]:
+) -> PartFigures:
     bootstrap = EpisodeBootstrap(len(data.episodes), replicates)
-    figures: dict[str, Any] = {"steps": {}, "episodes": {}, "alarm": {}}
+    figures = PartFigures({}, {}, {})
     for group, chosen in evaluation.groups_of(data).items():
         if not chosen.any():
             continue
-        figures["steps"][group] = evaluation.step_figures(
+        figures.steps[group] = evaluation.step_figures(
             method, data, chosen, bootstrap, thresholds, pairs
         )
         for timeout in TIMEOUTS:
             counted = timeout == "with_timeout"
-            figures["episodes"].setdefault(timeout, {})[group] = evaluation.episode_figures(
+            figures.episodes.setdefault(timeout, {})[group] = evaluation.episode_figures(
                 method, data, chosen, counted, bootstrap
             )
             if alarm is not None:
-                figures["alarm"].setdefault(timeout, {})[group] = evaluation.alarm_figures(
+                figures.alarm.setdefault(timeout, {})[group] = evaluation.alarm_figures(
                     alarm, data, chosen, counted, bootstrap
                 )
     return figures
 
 
-def _loss(seen: Mapping[str, Any], unseen: Mapping[str, Any]) -> dict[str, Estimate]:
+def _loss(seen: PartFigures, unseen: PartFigures) -> dict[Pair, Estimate]:
     """AUROC that is lost on held-out data; two data sets, so the replicates are independent."""
     lost = {}
-    for pair, figures in unseen["steps"]["all"].items():
-        ours, theirs = seen["steps"]["all"].get(pair, {}).get("auroc"), figures.get("auroc")
+    for pair, figures in unseen.steps["all"].items():
+        ours, theirs = seen.of_steps("all", pair).auroc, figures.auroc
         if ours is not None and theirs is not None:
             lost[pair] = estimate(ours.value - theirs.value, ours.replicates - theirs.replicates)
     return lost
@@ -203,7 +223,7 @@ def fitted_baselines(
             left_out.append(str(error))
             continue
         if hasattr(baseline, "probabilities") and parts.calibration is not None:
-            half, _ = calibration_halves(parts.calibration)
+            half, _ = calibration_split(parts.calibration)
             fitted.append(evaluation.CalibratedBaseline(baseline, settings.calibration, half))
         else:
             fitted.append(baseline)
@@ -218,15 +238,12 @@ def step_differences(
 ) -> dict[str, Estimate]:
     """First minus second, paired, of the figures in COMPARED; both on the same test data."""
     pair = pair or (MAIN_TARGET, first.longest)
-    ours, theirs = (one.figures["steps"].get(group, {}).get(pair, {}) for one in (first, second))
-    return {
-        name: difference(ours[name], theirs[name])
-        for name in COMPARED
-        if name in ours and name in theirs
-    }
+    ours, theirs = (one.figures.of_steps(group, pair) for one in (first, second))
+    found = {name: (getattr(ours, name), getattr(theirs, name)) for name in COMPARED}
+    return {name: difference(*both) for name, both in found.items() if None not in both}
 
 
 def episode_difference(first: Assessed, second: Assessed, timeout: str) -> Estimate | None:
     """First minus second of the ROC-AUC at T_min, paired; None: not defined."""
-    ours, theirs = (one.figures["episodes"][timeout]["all"].get("auroc") for one in (first, second))
+    ours, theirs = (one.figures.of_episodes(timeout).auroc for one in (first, second))
     return None if ours is None or theirs is None else difference(ours, theirs)

@@ -24,7 +24,7 @@ from salus_core.report.assess import Assessed
 DPI = 120
 OTHER_STYLES = (("#e07a00", "--"), ("#7f7f7f", ":"), ("#2ca02c", "-."), ("#bcbd22", "--"))
 EXAMPLES = 25
-"""Successful episodes in the picture of the band."""
+"""Successful episodes in the picture of the conformal threshold."""
 
 
 def draw_all(
@@ -50,7 +50,7 @@ def draw_all(
         figures["reliability"] = lambda: _reliability(method, data)
     if method.alarm is not None:
         figures["confusion"] = lambda: _confusion(method, data)
-        figures["band"] = lambda: _band(method, data)
+        figures["conformal_threshold"] = lambda: _band(method, data)
         figures["lead"] = lambda: _leads(method, data)
     for name, draw in figures.items():
         figure = draw()
@@ -257,7 +257,7 @@ def _band(method: Assessed, data: StepData) -> Figure:
         method.band.edge(steps),
         color="black",
         linewidth=1.8,
-        label=f"edge, false-alarm rate {method.band.alpha:g}",
+        label=f"conformal threshold, false-alarm rate {method.band.alpha:g}",
     )
     top = 1.1 * max(method.scores.score.max(), np.quantile(method.band.edge(steps), 0.8))
     axis.set(xlabel="time in the episode [s]", ylabel=f"score of '{method.name}'")

@@ -129,5 +129,6 @@ def checked_parts(
     found = {name: checked(name, data) for name, data in parts.items()}
     return Parts(
         held_out={name: found.pop(name) for name in parts.held_out},
+        by_fraction=parts.by_fraction,
         **found,
     )

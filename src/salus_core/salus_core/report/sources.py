@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from salus_core.data import DataError, SplitError, StepData, load_splits, read_steps
+from salus_core.data import (
+    DataError,
+    Part,
+    SplitError,
+    StepData,
+    load_splits,
+    parts_by_fraction,
+    read_steps,
+)
+from salus_core.data.fractions import BY_FRACTION
+from salus_core.episode_store import open_dataset
 from salus_core.failures import HORIZONS_S
 
 HELD_OUT = ("heldout_fault", "heldout_task")
@@ -34,6 +44,7 @@ class Parts:
         validation: what thresholds are chosen on; None: no figures that need one.
         calibration: what calibration and bands of other methods are made from; None: likewise.
         held_out: further test data by name: a fault or task that training has not seen.
+        by_fraction: the splits by fraction that all of it comes from; empty: a table of seeds.
     """
 
     test: StepData
@@ -41,6 +52,7 @@ class Parts:
     validation: StepData | None = None
     calibration: StepData | None = None
     held_out: Mapping[str, StepData] = field(default_factory=dict)
+    by_fraction: Mapping[str, Part] = field(default_factory=dict)
 
     def items(self) -> list[tuple[str, StepData]]:
         """Name and data of each part that is there."""
@@ -63,7 +75,9 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         help="runs, folders of runs or patterns; default: those the checkpoint was trained with",
     )
     parser.add_argument(
-        "--splits", metavar="FILE", help="YAML file of splits; default: the checkpoint's"
+        "--splits",
+        metavar="FILE",
+        help="YAML file of splits, 'standard' or 'fractions'; default: the checkpoint's",
     )
     parser.add_argument("--split", default="test", help="split to evaluate; default: test")
     parser.add_argument(
@@ -75,8 +89,9 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 
 def data_settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint was trained with: runs, splits and the names of the roles."""
-    return dict(manifest.get("training", {}).get("settings", {}).get("data", {}))
+    """What a checkpoint was trained with: runs, splits, the roles' names, parts by fraction."""
+    settings = manifest.get("training", {}).get("settings", {}).get("data", {})
+    return {**settings, "parts": manifest.get("splits", {}).get("parts", {})}
 
 
 def overlaps(manifest: Mapping[str, Any], parts: Parts, name: str) -> list[str]:
@@ -93,6 +108,8 @@ def overlaps(manifest: Mapping[str, Any], parts: Parts, name: str) -> list[str]:
             f"{name} does not say from which episodes it was made: whether those of this "
             "evaluation are among them is not known."
         ]
+    if groups := manifest.get("splits", {}).get("parts"):
+        return _repeated(groups, parts, name)
     said = []
     for part, data in (("test", parts.test), *parts.held_out.items()):
         for role in ROLES:
@@ -107,6 +124,27 @@ def overlaps(manifest: Mapping[str, Any], parts: Parts, name: str) -> list[str]:
                     f"to {last}, those of the {role} part that {name} was made from: the figures "
                     "are not those of unseen episodes."
                 )
+    return said
+
+
+def _repeated(groups: Mapping[str, Sequence[str]], parts: Parts, name: str) -> list[str]:
+    """`overlaps` with a checkpoint whose episodes are known one by one."""
+    said = []
+    for part, data in (("test", parts.test), *parts.held_out.items()):
+        table = data.episodes
+        for role in (role for role in groups if role != "test"):
+            shared = int(np.isin(table.group.astype(str), groups[role]).sum())
+            if shared:
+                said.append(
+                    f"{shared} of {len(table)} episodes of the {part} part are, or repeat, those "
+                    f"of the {role} part that {name} was made from: the figures are not those of "
+                    "unseen episodes."
+                )
+        if unknown := int((table.group == "").sum()):
+            said.append(
+                f"{unknown} of {len(table)} episodes of the {part} part are of no run: whether "
+                f"{name} was made from them is not known."
+            )
     return said
 
 
@@ -143,7 +181,9 @@ def read_parts(
             if options.held_out is not None:
                 raise
     test = source.read(options.split)
-    return Parts(test=test, held_out=held_out, **source.read_roles())
+    return Parts(
+        test=test, held_out=held_out, **source.read_roles(), by_fraction=source.by_fraction
+    )
 
 
 def parts_around(
@@ -177,7 +217,32 @@ class _Source:
             raise SourceError(
                 "the checkpoint does not say which splits it used: give --splits FILE"
             )
-        self.splits = load_splits(self._file)
+        self.by_fraction: dict[str, Part] = {}
+        if self._file == BY_FRACTION:
+            self.by_fraction = self._parts(options)
+        self.splits = self.by_fraction or load_splits(self._file)
+
+    def _parts(self, options: argparse.Namespace) -> dict[str, Part]:
+        """The checkpoint's parts; without them, those that training would make of the runs."""
+        if not self._runs:
+            raise SourceError("the checkpoint does not say which runs it used: give --runs PATH")
+        known = self._trained.get("parts") if options.splits is None else None
+        if not known:
+            roles = [self._trained.get(role, role) for role in ROLES]
+            return parts_by_fraction(self._runs, [*filter(None, roles), "test"])
+        parts = {name: Part(name, frozenset(groups)) for name, groups in known.items()}
+        if options.runs:
+            # Episodes that no part knows are new to the predictor.
+            others = frozenset().union(*(p.groups for n, p in parts.items() if n != "test"))
+            parts["test"] = Part("test", parts["test"].groups, others)
+        # What thresholds and baselines are made from is where the predictor's data are, unless
+        # the given runs are those, elsewhere.
+        moved = any(map(parts["train"].holds, open_dataset(self._runs, same_schema=False)))
+        roles = () if moved else tuple(self._trained.get("runs", ()))
+        return {
+            name: part if name == "test" else replace(part, runs=roles)
+            for name, part in parts.items()
+        }
 
     def read(self, name: str, limit: int | None = None) -> StepData:
         if name not in self.splits:

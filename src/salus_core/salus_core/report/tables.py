@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from salus_core.evaluation import MAIN_TARGET, TIMEOUTS
+from salus_core.evaluation import MAIN_TARGET, TIMEOUTS, AlarmFigures, AlphaFigures
 from salus_core.metrics import Estimate
 from salus_core.report.assess import Assessed
 
@@ -87,7 +87,7 @@ def missing_table(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
 
 def step_table(method: Assessed, group: str = "all") -> str:
     """Steps of one method: a row per target and horizon."""
-    figures = method.figures["steps"][group]
+    figures = method.figures.steps[group]
     columns = {
         "AUROC": "auroc",
         "average precision": "average_precision",
@@ -99,7 +99,11 @@ def step_table(method: Assessed, group: str = "all") -> str:
         "ECE": "ece",
         "ECE, equal mass": "ece_equal_mass",
     }
-    shown = [key for key in columns.values() if any(key in row for row in figures.values())]
+    shown = [
+        key
+        for key in columns.values()
+        if any(getattr(row, key) is not None for row in figures.values())
+    ]
     header = ["failure", "within", "episodes", *(k for k, v in columns.items() if v in shown)]
     return table(
         header,
@@ -107,11 +111,14 @@ def step_table(method: Assessed, group: str = "all") -> str:
             [
                 target_words(target),
                 f"{method.horizons[horizon]:g} s",
-                str(row["episodes"]),
-                *(number(row.get(key), 4 if key in ("brier", "base_rate") else 3) for key in shown),
+                str(row.episodes),
+                *(
+                    number(getattr(row, key), 4 if key in ("brier", "base_rate") else 3)
+                    for key in shown
+                ),
             ]
             for (target, horizon), row in figures.items()
-            if row["positives"]
+            if row.positives
         ),
     )
 
@@ -121,9 +128,8 @@ def method_table(methods: Sequence[Assessed], group: str, pairs: Sequence[tuple[
     pairs = [
         pair
         for pair in pairs
-        if any(method.figures["steps"].get(group, {}).get(pair, {}).get("positives")
-               for method in methods)
-    ]  # fmt: skip
+        if any(method.figures.of_steps(group, pair).positives for method in methods)
+    ]
     header = ["method"]
     for target, horizon in pairs:
         about = f"{target_words(target)}, {methods[0].horizons[horizon]:g} s"
@@ -132,8 +138,8 @@ def method_table(methods: Sequence[Assessed], group: str, pairs: Sequence[tuple[
     for method in methods:
         row = [method.name]
         for pair in pairs:
-            figures = method.figures["steps"].get(group, {}).get(pair, {})
-            row += [number(figures.get("auroc")), number(figures.get("average_precision"))]
+            figures = method.figures.of_steps(group, pair)
+            row += [number(figures.auroc), number(figures.average_precision)]
         rows.append(row)
     return table(header, rows)
 
@@ -148,8 +154,8 @@ def episode_table(methods: Sequence[Assessed], group: str = "all") -> str:
     for method in methods:
         row = [method.name]
         for timeout in TIMEOUTS:
-            figures = method.figures["episodes"][timeout].get(group, {})
-            row += [number(figures.get("auroc")), number(figures.get("auroc_strict"))]
+            figures = method.figures.of_episodes(timeout, group)
+            row += [number(figures.auroc), number(figures.auroc_strict)]
         rows.append(row)
     return table(header, rows)
 
@@ -167,18 +173,21 @@ ALARM_COLUMNS = {
 }
 
 
-def alarm_table(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+def alarm_table(rows: Iterable[tuple[str, AlarmFigures]]) -> str:
     """Alarms: a row per method, group or whatever the names are."""
     return table(
         ["", *ALARM_COLUMNS],
         (
-            [name, *(number(figures.get(key), digits) for key, digits in ALARM_COLUMNS.values())]
+            [
+                name,
+                *(number(getattr(figures, key), digits) for key, digits in ALARM_COLUMNS.values()),
+            ]
             for name, figures in rows
         ),
     )
 
 
-def alpha_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def alpha_table(rows: Sequence[AlphaFigures]) -> str:
     """What the band promises and what it does, over false-alarm rates."""
     header = [
         "alpha",
@@ -196,44 +205,44 @@ def alpha_table(rows: Sequence[Mapping[str, Any]]) -> str:
         header,
         (
             [
-                f"{row['alpha']:g}",
-                f"{row['alarms']} of {row['episodes']}",
-                f"{row['rate']:.3f}",
-                f"{row['low']:.3f}–{row['high']:.3f}",
-                f"{row['expected_low']:.3f}–{row['expected_high']:.3f}",
+                f"{row.alpha:g}",
+                f"{row.alarms} of {row.episodes}",
+                f"{row.rate:.3f}",
+                f"{row.low:.3f}–{row.high:.3f}",
+                f"{row.expected_low:.3f}–{row.expected_high:.3f}",
                 _judgement(row),
-                number(row["without_timeout"]["episode_recall"]),
-                number(row["without_timeout"]["balanced_accuracy"]),
-                number(row["with_timeout"]["balanced_accuracy"]),
-                number(row["without_timeout"]["detection_time"]),
+                number(row.without_timeout.episode_recall),
+                number(row.without_timeout.balanced_accuracy),
+                number(row.with_timeout.balanced_accuracy),
+                number(row.without_timeout.detection_time),
             ]
             for row in rows
         ),
     )
 
 
-def _judgement(row: Mapping[str, Any]) -> str:
-    if row["rate"] > row["expected_high"]:
+def _judgement(row: AlphaFigures) -> str:
+    if row.rate > row.expected_high:
         return "no, above"
-    return "yes" if row["rate"] >= row["expected_low"] else "below"
+    return "yes" if row.rate >= row.expected_low else "below"
 
 
 def held_out_table(method: Assessed) -> str:
     """AUROC on the test split and on held-out ones, and what is lost."""
     header = ["failure", "within", "test"]
-    parts = method.figures["held_out"]
+    parts = method.figures.held_out
     for part in parts:
         header += [part, f"lost on {part}"]
     rows = []
-    for pair, figures in method.figures["steps"]["all"].items():
+    for pair, figures in method.figures.steps["all"].items():
         target, horizon = pair
-        if not figures["positives"] or (target != MAIN_TARGET and horizon != method.longest):
+        if not figures.positives or (target != MAIN_TARGET and horizon != method.longest):
             continue
-        row = [target_words(target), f"{method.horizons[horizon]:g} s", number(figures["auroc"])]
+        row = [target_words(target), f"{method.horizons[horizon]:g} s", number(figures.auroc)]
         for part in parts.values():
             row += [
-                number(part["steps"]["all"][pair].get("auroc")),
-                signed(part["loss"].get(pair)),
+                number(part.of_steps("all", pair).auroc),
+                signed(part.loss.get(pair)),
             ]
         rows.append(row)
     return table(header, rows)

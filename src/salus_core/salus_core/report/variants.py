@@ -107,7 +107,7 @@ def _privileged(settings: RunSettings) -> Variant:
     """The scene is exact, and there is little of it: no noise, no dropout, no probe."""
     network = {"embedding_noise": 0.0, "embedding_dropout": 0.0, "member_dropout": 0.0}
     inputs = tuple(dict.fromkeys((*settings.input_groups, "embedding")))
-    training = dataclasses.replace(settings.training, scene_probe=False, auxiliary_weight=0.0)
+    training = dataclasses.replace(settings.training, linear_probe=False, auxiliary_weight=0.0)
     changed = _with(
         settings, inputs=inputs, network={**settings.network, **network}, training=training
     )
@@ -131,5 +131,5 @@ def _with(settings: RunSettings, **changes: object) -> RunSettings:
     changed = dataclasses.replace(settings, **changes)
     if "embedding" in changed.input_groups:
         return changed
-    training = dataclasses.replace(changed.training, scene_probe=False)
+    training = dataclasses.replace(changed.training, linear_probe=False)
     return dataclasses.replace(changed, training=training)

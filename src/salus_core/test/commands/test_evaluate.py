@@ -9,15 +9,47 @@ import numpy as np
 import pytest
 from made_up_runs import write_runs
 
+import salus_core.report
 from salus_core.commands import ablate, compare, evaluate, replay
 from salus_core.data import SCENE_NAMES
 from salus_core.data.testing import make_steps
+from salus_core.evaluation.figures import json_schema
 from salus_core.evaluation.privileged import with_true_scene
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.report.assess import Settings
 from salus_core.report.inputs import MissingInputError, checked_parts
 from salus_core.report.sources import Parts, overlaps
 from salus_core.report.variants import SIGNAL_GROUPS, variants
+
+SCHEMA = Path(salus_core.report.__file__).parent / "schema.json"
+
+
+def violations(value, schema, definitions, where=""):
+    """Places where a value is not of a schema, of the keywords that `json_schema` uses."""
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        found = [list(violations(value, one, definitions, where)) for one in schema["anyOf"]]
+        yield from min(found, key=len) if all(found) else ()
+        return
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+    number = {int: ("integer", "number"), float: ("number",)}
+    if not set(number.get(type(value), (names.get(type(value)),))) & set(kinds):
+        yield where
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from violations(one, schema["items"], definitions, f"{where}[{index}]")
+    elif isinstance(value, dict):
+        yield from (f"{where}.{name}" for name in schema.get("required", ()) if name not in value)
+        others = schema["additionalProperties"]
+        for name, one in value.items():
+            inner = schema.get("properties", {}).get(name, others)
+            if inner is False:
+                yield f"{where}.{name}"
+            elif inner is not True:
+                yield from violations(one, inner, definitions, f"{where}.{name}")
+
 
 FAST = ["--alpha", "0.3", "--replicates", "20"]
 
@@ -56,10 +88,17 @@ def test_evaluate_writes_figures_tables_and_pictures(folder, source, tmp_path, c
         assert low <= value <= high
     assert set(mlp["episodes"]) == set(mlp["alarm"]) == {"without_timeout", "with_timeout"}
     assert [row["alpha"] for row in mlp["alphas"]] == [0.2, 0.3, 0.5]
-    assert set(found["differences"]) == {"clock", "fitted_clock", "proprioception"}
+    assert set(found["differences"]) == {"clock", "fitted_clock", "random", "proprioception"}
+    schema = json.loads(SCHEMA.read_text())
+    assert schema == json_schema(), f"write it again: python -m {json_schema.__module__}"
+    assert not list(violations(found, schema, schema["$defs"]))
+    found["methods"]["mlp"]["steps"]["all"]["drop@0.5s"]["auroc"]["value"] = "high"
+    assert list(violations(found, schema, schema["$defs"])) == [
+        ".methods.mlp.steps.all.drop@0.5s.auroc.value"
+    ]
     assert found["data"]["test"]["episodes"] == 40
     document = (tmp_path / "report.md").read_text()
-    for name in ("roc", "pr", "reliability", "confusion", "band", "lead"):
+    for name in ("roc", "pr", "reliability", "confusion", "conformal_threshold", "lead"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
         assert f"({name}.png)" in document
     assert "| clock |" in document
@@ -178,6 +217,8 @@ def test_compare_puts_checkpoints_and_baselines_into_one_table(
     added = ["fitted_clock", "random", "proprioception"]
     assert list(found["methods"]) == ["mlp", "safe_mlp", *names, *added]
     assert found["reference"] == "mlp"
+    schema = json_schema()
+    assert not list(violations(found, schema, schema["$defs"]))
     assert set(found["differences"]) == {"safe_mlp", *names, *added}
     said = found["warnings"]
     assert any("'mlp' IS NOT SHOWN TO BE BETTER THAN 'proprioception'" in one for one in said)
@@ -206,10 +247,10 @@ def test_the_studies_of_an_ablation():
     assert "action_std" not in rows["without uncertainty"].settings.input_groups
     assert "embedding" not in rows["without latent"].settings.input_groups
     assert rows["latent only"].settings.input_groups == ("embedding",)
-    probed = RunSettings.from_mapping({"predictor": "temporal", "training": {"scene_probe": True}})
+    probed = RunSettings.from_mapping({"predictor": "temporal", "training": {"linear_probe": True}})
     for row in variants(probed, ("signals", "latent", "window"), 4):
         reads = "embedding" in row.settings.input_groups
-        assert row.settings.training.scene_probe == reads, row.name
+        assert row.settings.training.linear_probe == reads, row.name
     bound = list(variants(probed, ("privileged",), 4))[-1]
     assert bound.name == "true scene instead of the latent"
     assert not bound.settings.training.reads_scene
@@ -260,7 +301,7 @@ def test_ablate_trains_each_row_once_and_goes_on_where_it_stopped(source, tmp_pa
 def test_replay_of_a_run_gives_the_forecasts_of_the_recording(
     checkpoint, tmp_path, capsys, outlook
 ):
-    folder = checkpoint("temporal", network={"outlook": outlook})
+    folder = checkpoint("temporal", network={"outcome_head": outlook})
     predictor, _ = load_checkpoint(folder)
     data = make_steps(12, seed=11)
     offline, score = predictor.forecasts(data)
@@ -282,11 +323,11 @@ def test_replay_of_a_run_gives_the_forecasts_of_the_recording(
     assert any("'proprioception' needs a training split" in note for note in found["notes"])
     assert found["alpha"] == predictor.band.alpha
     assert replay.main([*arguments, "--alpha", "0.3"]) == 1
-    assert "--alpha 0.3: the checkpoint's band is for 0.1" in capsys.readouterr().err
+    assert "--alpha 0.3: the checkpoint's conformal threshold is for 0.1" in capsys.readouterr().err
 
 
 def test_replay_says_where_the_alarms_score_was_another(checkpoint, tmp_path, capsys):
-    folder = checkpoint("temporal", network={"outlook": True})
+    folder = checkpoint("temporal", network={"outcome_head": True})
     predictor, _ = load_checkpoint(folder)
     data = make_steps(3, seed=11)
     offline, score = predictor.forecasts(data)

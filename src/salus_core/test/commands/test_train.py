@@ -1,6 +1,8 @@
 """The command `train`, from runs on disk to a checkpoint."""
 
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -8,12 +10,15 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from made_up_runs import write_runs
 
+from salus_core.commands import evaluate
 from salus_core.commands.train import main
 from salus_core.data.testing import JOINT_NAMES, make_steps
 from salus_core.episode_store import EpisodeEnd, EpisodeStart, EpisodeWriter, RunSchema
 from salus_core.failures import Outcome
 from salus_core.predictors.checkpoint import load_checkpoint
+from salus_core.predictors.training import finish
 from salus_core.signals import SIGNAL_NAMES
 
 
@@ -79,7 +84,7 @@ def arguments(root, output, *more):
         f"output={output}",
         "training.epochs=2",
         "training.auxiliary_weight=0",
-        "training.batch=8",
+        "training.batch_size=8",
         "calibration.alpha=0.2",
         *more,
     ]
@@ -92,7 +97,7 @@ def test_a_checkpoint_comes_out_that_says_what_it_was_made_from(recorded, tmp_pa
     assert predictor.calibration is not None
     assert manifest["data"]["train"]["episodes"] == 20
     assert manifest["data"]["calibration"]["seeds"] == [30, 59]
-    assert manifest["training"]["settings"]["training"]["batch"] == 8
+    assert manifest["training"]["settings"]["training"]["batch_size"] == 8
     assert "auroc" in manifest["metrics"]["validation"]
     assert "checkpoint: " in capsys.readouterr().out
     # The settings that were written make the same run again.
@@ -111,14 +116,17 @@ def test_a_checkpoint_comes_out_that_says_what_it_was_made_from(recorded, tmp_pa
         (["data.splits=nowhere.yaml"], "nowhere.yaml: No such file"),
         (["data.runs=[nowhere]"], "nowhere does not exist"),
         (["data.runs=[]"], "data.runs is empty"),
-        (["calibration.alpha=0.01"], "needs 198 successful calibration episodes"),
+        (
+            ["calibration.alpha=0.01"],
+            r"needs 198 successful calibration episodes .*\n?.*calibration.alpha \(",
+        ),
         (["data.validation=train"], "must be different splits, got train, train, calibration"),
         (["training.speed=3"], "unknown setting 'settings.training.speed'"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(recorded, tmp_path, capsys, more, message):
     assert main(arguments(recorded, tmp_path, *more)) == 1
-    assert message in capsys.readouterr().err
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_calibration_can_be_left_out(recorded, tmp_path):
@@ -126,6 +134,74 @@ def test_calibration_can_be_left_out(recorded, tmp_path):
     predictor, manifest = load_checkpoint(tmp_path / "checkpoint")
     assert predictor.band is None
     assert "calibration" not in manifest["data"]
+
+
+def by_fraction(root, output, *more):
+    found = arguments(root, output, "calibration.alpha=0.5", *more)
+    return [one for one in found if not one.startswith("data.splits")]
+
+
+def test_runs_without_a_table_of_splits_are_split_by_fraction(recorded, tmp_path, capsys):
+    assert main(by_fraction(recorded, tmp_path)) == 0
+    assert "split by fractions" in capsys.readouterr().out
+    checkpoint = str(tmp_path / "checkpoint")
+    _, manifest = load_checkpoint(checkpoint)
+    counts = {name: len(groups) for name, groups in manifest["splits"]["parts"].items()}
+    assert counts == {"train": 36, "validation": 9, "calibration": 9, "test": 6}
+    few = ["--replicates", "5", "--output", str(tmp_path / "report")]
+    assert evaluate.main([checkpoint, *few]) == 0
+    found = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert found["data"]["test"]["episodes"] == 6
+    assert found["data"]["train"] == manifest["data"]["train"]
+    assert not any("unseen episodes" in sentence for sentence in found["warnings"])
+    # Under a table of seeds it shows how many of them training has seen.
+    table = tmp_path / "table.yaml"
+    table.write_text(
+        "splits: {test: {seeds: [0, 14]}, train: {seeds: [15, 29]},"
+        " validation: {seeds: [30, 44]}, calibration: {seeds: [45, 59]}}"
+    )
+    assert evaluate.main([checkpoint, "--splits", str(table), *few]) == 0
+    said = capsys.readouterr().err
+    assert re.search(r"of 15 episodes of the test part are, or repeat, those of the train", said)
+
+
+def test_other_runs_than_those_of_training_are_all_test(recorded, tmp_path):
+    assert main(by_fraction(recorded, tmp_path)) == 0
+    other, _ = write_runs(tmp_path / "other", make_steps(20, seed=9))
+    few = ["--replicates", "5", "--output", str(tmp_path / "report"), "--runs", str(other)]
+    assert evaluate.main([str(tmp_path / "checkpoint"), *few]) == 0
+    found = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert found["data"]["test"]["episodes"] == 20
+    assert found["data"]["calibration"]["episodes"] == 9
+
+
+def test_a_training_that_cannot_be_calibrated_is_kept(recorded, tmp_path, capsys, monkeypatch):
+    def broken(*_):
+        raise ValueError("the scores are all the same")
+
+    with monkeypatch.context() as context:
+        context.setattr(finish, "calibrate", broken)
+        assert main(arguments(recorded, tmp_path)) == 1
+    said = capsys.readouterr().err
+    assert "is trained, but cannot be calibrated: the scores are all the same" in said
+    weights = (tmp_path / "best" / "weights.safetensors").read_bytes()
+    assert main([*arguments(recorded, tmp_path, "calibration.alpha=0.3"), "--resume"]) == 0
+    assert (tmp_path / "checkpoint" / "weights.safetensors").read_bytes() == weights
+    assert load_checkpoint(tmp_path / "checkpoint")[0].band.alpha == 0.3
+
+
+def test_training_without_failures_is_refused_and_without_successes_is_said(tmp_path, capsys):
+    for failing in (0.0, 1.0):
+        runs, _ = write_runs(tmp_path / str(failing), make_steps(12, failing=failing))
+        root = runs.parent
+        code = main(by_fraction(root, root / "out", "data.calibration="))
+        said = capsys.readouterr().err
+        if failing:
+            assert code == 0
+            assert "no train episode succeeded" in said
+        else:
+            assert code == 1
+            assert "none of the 9 training episodes failed" in said
 
 
 def test_two_processes_train_together(recorded, tmp_path):

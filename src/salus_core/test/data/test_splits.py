@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from salus_core.data import SplitError, load_splits
@@ -45,6 +47,21 @@ def test_splits_of_different_tasks_may_share_seeds(tmp_path):
         "splits: {a: {seeds: [0, 9], tasks: [put_on, push]}, b: {seeds: [0, 9], tasks: [stack]}}\n"
     )
     one, other = load_splits(path).values()
-    assert [one.holds(9, task) for task in ("push", "stack", "")] == [True, False, True]
-    assert [other.holds(9, task) for task in ("push", "stack")] == [False, True]
-    assert not one.holds(10, "push")
+
+    def holds(split, seed, task):
+        return split.holds(SimpleNamespace(seed=seed, task=task))
+
+    assert [holds(one, 9, task) for task in ("push", "stack", "")] == [True, False, True]
+    assert [holds(other, 9, task) for task in ("push", "stack")] == [False, True]
+    assert not holds(one, 10, "push")
+
+
+def test_the_standard_table_is_found_where_ros_looks(tmp_path, monkeypatch):
+    folder = tmp_path / "share" / "salus" / "config"
+    folder.mkdir(parents=True)
+    (folder / "dataset.yaml").write_text("splits: {a: {seeds: [0, 9]}}")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path}")
+    assert list(load_splits("standard")) == ["a"]
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "")
+    with pytest.raises(SplitError, match=r"source its setup.bash, or name the file"):
+        load_splits("standard")

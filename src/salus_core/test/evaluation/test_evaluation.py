@@ -102,7 +102,7 @@ def test_a_predictor_that_is_not_better_than_the_clock_is_called_out(data):
 
     def area(method):
         found = evaluation.step_figures(method, data, everyone, bootstrap, pairs=[pair])
-        return found[pair]["auroc"]
+        return found[pair].auroc
 
     clock, chance, good = (
         area(method)
@@ -131,7 +131,7 @@ def test_shuffled_labels_give_one_half():
         found = evaluation.step_figures(
             method, data, everyone & ~half, bootstrap, pairs=[(MAIN_TARGET, LAST)]
         )
-        areas.append(found[MAIN_TARGET, LAST]["auroc"].value)
+        areas.append(found[MAIN_TARGET, LAST].auroc.value)
     assert np.mean(areas) == pytest.approx(0.5, abs=0.03)
 
 
@@ -143,16 +143,17 @@ def test_step_figures_know_types_horizons_and_groups(data):
     every = evaluation.step_figures(method, data, groups["all"], bootstrap, thresholds)
     assert len(every) == 6 * 4
     drop = every["drop", 0]
-    assert drop["auroc"].value > 0.9
-    assert drop["positives"] == int(data.labels[data.label_valid[:, 0], 0, 1].sum())
-    assert np.isnan(every["timeout", 0]["auroc"].value)
-    assert every["collision", 3]["positives"] > every["collision", 0]["positives"]
-    assert set(drop) >= {"average_precision", "precision", "recall", "f1", "brier", "ece"}
+    assert drop.auroc.value > 0.9
+    assert drop.positives == int(data.labels[data.label_valid[:, 0], 0, 1].sum())
+    assert np.isnan(every["timeout", 0].auroc.value)
+    assert every["collision", 3].positives > every["collision", 0].positives
+    for name in ("average_precision", "precision", "recall", "f1", "brier", "ece"):
+        assert getattr(drop, name) is not None
     natural = evaluation.step_figures(method, data, groups["natural"], bootstrap)
     injected = evaluation.step_figures(method, data, groups["injected"], bootstrap)
     for pair in every:
-        assert every[pair]["positives"] == natural[pair]["positives"] + injected[pair]["positives"]
-    assert "f1" not in natural["drop", 0]
+        assert every[pair].positives == natural[pair].positives + injected[pair].positives
+    assert natural["drop", 0].f1 is None
 
 
 def test_a_score_without_types_serves_every_target(data):
@@ -161,8 +162,8 @@ def test_a_score_without_types_serves_every_target(data):
     found = evaluation.step_figures(
         method, data, evaluation.groups_of(data)["all"], bootstrap, pairs=[("drop", 0)]
     )
-    assert "ece" not in found["drop", 0]
-    assert found["drop", 0]["auroc"].value > 0.6
+    assert found["drop", 0].ece is None
+    assert found["drop", 0].auroc.value > 0.6
 
 
 def test_alarms_of_every_alpha_are_judged_on_held_out_successes(data):
@@ -171,13 +172,13 @@ def test_alarms_of_every_alpha_are_judged_on_held_out_successes(data):
     rows = evaluation.alpha_figures(
         scored_oracle(data), data, scored_oracle(calibration, seed=1), calibration, bootstrap
     )
-    assert [row["alpha"] for row in rows] == [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5]
-    assert all(row["as_promised"] for row in rows)
-    recalls = [row["without_timeout"]["episode_recall"].value for row in rows]
+    assert [row.alpha for row in rows] == [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5]
+    assert all(row.as_promised for row in rows)
+    recalls = [row.without_timeout.episode_recall.value for row in rows]
     assert recalls[-1] >= recalls[0]
     few = calibration.select(np.arange(60))
     rows = evaluation.alpha_figures(scored_oracle(data), data, scored_oracle(few), few, bootstrap)
-    assert rows[0]["alpha"] == 0.05  # smaller rates need more episodes than there are
+    assert rows[0].alpha == 0.05  # smaller rates need more episodes than there are
 
 
 def test_episode_figures_cut_at_t_min_and_count_timeouts_apart(data):
@@ -189,12 +190,12 @@ def test_episode_figures_cut_at_t_min_and_count_timeouts_apart(data):
     everyone = evaluation.groups_of(timed)["all"]
     without = evaluation.episode_figures(scored_oracle(timed), timed, everyone, False, bootstrap)
     having = evaluation.episode_figures(scored_oracle(timed), timed, everyone, True, bootstrap)
-    assert having["failed"] - without["failed"] == 10
+    assert having.failed - without.failed == 10
     shortest = min(table.length[table.succeeded])
-    assert min(without["t_min_auroc"]) == shortest
+    assert min(without.t_min_auroc) == shortest
     clock = evaluation.scored(make_baselines(["clock"])[0], timed)
     figures = evaluation.episode_figures(clock, timed, everyone, True, bootstrap)
-    assert figures["auroc"].value <= 0.5
+    assert figures.auroc.value <= 0.5
 
 
 def test_figures_become_json(data):

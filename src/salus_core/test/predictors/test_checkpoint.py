@@ -23,10 +23,10 @@ def test_what_is_loaded_gives_the_same_forecasts(temporal, saved, steps):
     assert manifest["metrics"] == {"a": 1}
 
 
-NETWORKS = {"gru": {"core": "gru"}, "outlook": {"core": "gru", "outlook": True}}
-NETWORKS |= {"tcn_outlook": {"outlook": True}, "free": {"core": "gru", "free": 3}}
+NETWORKS = {"gru": {"core": "gru"}, "outlook": {"core": "gru", "outcome_head": True}}
+NETWORKS |= {"tcn_outlook": {"outcome_head": True}, "free": {"core": "gru", "learned_features": 3}}
 NETWORKS |= {
-    "hidden": {"core": "gru", "free": 3, "projection_width": 12},
+    "hidden": {"core": "gru", "learned_features": 3, "projection_width": 12},
     "tcn_hidden": {"projection_width": 12},
 }
 

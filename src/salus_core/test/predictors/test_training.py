@@ -38,8 +38,8 @@ def test_the_alarm_looks_at_the_outlook_where_there_is_one(train, steps):
     data = steps[2]
     ahead = make_targets(data).ahead
     soon, well = (ahead > 5) & (ahead <= 12), data.episodes.succeeded[data.episode]
-    how = {"loss": "survival", "outlook_weight": 0.3}
-    predictor, _ = train("temporal", epochs=8, network={"outlook": True}, training=how)
+    how = {"loss": "survival", "outcome_head_weight": 0.3}
+    predictor, _ = train("temporal", epochs=8, network={"outcome_head": True}, training=how)
     found, score = predictor.forecasts(data)
     assert roc_auc_score(soon[soon | well], score[soon | well]) > 0.85
     assert (np.abs(score - risk(found, data.taxonomy.main)) > 0.05).mean() > 0.5
@@ -51,9 +51,9 @@ def test_the_alarm_looks_at_the_outlook_where_there_is_one(train, steps):
 
 
 def test_an_outlook_that_is_not_learned_is_refused():
-    given = {"predictor": "temporal", "network": {"outlook": True}}
-    with pytest.raises(SettingsError, match=r"training\.outlook_weight is not positive"):
-        RunSettings.from_mapping({**given, "training": {"outlook_weight": 0.0}})
+    given = {"predictor": "temporal", "network": {"outcome_head": True}}
+    with pytest.raises(SettingsError, match=r"training\.outcome_head_weight is not positive"):
+        RunSettings.from_mapping({**given, "training": {"outcome_head_weight": 0.0}})
 
 
 def test_from_shuffled_labels_nothing_is_learned(train):
@@ -72,7 +72,7 @@ def test_the_mlp_learns_what_one_signal_tells(train, steps):
 @pytest.mark.parametrize("name", ["mvp", "mlp", "safe_mlp", "safe_lstm"])
 def test_every_predictor_trains_and_lowers_its_loss(train, steps, name):
     small = [part.select(np.arange(24)) for part in steps[:2]]
-    how = {"batch": 64 if name in ("mvp", "mlp") else 8}
+    how = {"batch_size": 64 if name in ("mvp", "mlp") else 8}
     _, trainer = train(name, epochs=3, data=small, training=how)
     assert trainer.history[-1]["train_loss"] < trainer.history[0]["train_loss"]
 
@@ -82,11 +82,11 @@ def test_other_losses_and_all_augmentations_work_with_hazards(train, steps, loss
     small = [part.select(np.arange(24)) for part in steps[:2]]
     how = {
         "loss": loss,
-        "jitter": 0.2,
-        "late_start": 0.3,
+        "time_warp": 0.2,
+        "random_start": 0.3,
         "signal_noise": 0.1,
         "signal_dropout": 0.2,
-        "balance": 0.5,
+        "positive_fraction": 0.5,
         "monitor": "average_precision",
     }
     _, trainer = train("temporal", epochs=3, data=small, training=how)
@@ -108,7 +108,7 @@ def test_what_is_kept_is_the_moving_average_of_what_is_trained():
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(average, train, steps, tmp_path):
-    small, how = [part.select(np.arange(24)) for part in steps[:2]], {"average": average}
+    small, how = [part.select(np.arange(24)) for part in steps[:2]], {"ema_decay": average}
     whole, _ = train("temporal", 4, small, output=tmp_path / "whole", training=how)
     train("temporal", 2, small, output=tmp_path / "parts", training=how)
     resumed, trainer = train(
@@ -131,7 +131,7 @@ def test_a_run_goes_on_with_its_own_settings_and_episodes_only(train, steps, tmp
     fewer = [small[0].select(np.arange(20)), small[1]]
     for name, data, given, said in (
         ("mvp", fewer, {}, "training episodes"),
-        ("mvp", small, {"training": {"rate": 0.01}}, r"training\.rate"),
+        ("mvp", small, {"training": {"learning_rate": 0.01}}, r"training\.learning_rate"),
         ("mlp", small, {}, "predictor"),
     ):
         with pytest.raises(CheckpointError, match=f"begun with other values of: .*{said}"):
@@ -191,7 +191,7 @@ def test_targets_count_down_to_the_onset_and_stop_where_nothing_is_known():
 def test_jitter_shows_each_step_with_its_own_label():
     data = make_steps(10)
     settings = RunSettings.from_mapping(
-        {"predictor": "temporal", "training": {"jitter": 0.5, "late_start": 0.5}}
+        {"predictor": "temporal", "training": {"time_warp": 0.5, "random_start": 0.5}}
     )
     batches = TrainingSet(make_predictor(settings, data), data)
     batch = batches.batch(np.arange(10), settings.training, np.random.default_rng(0))
@@ -214,7 +214,9 @@ def test_jitter_shows_each_step_with_its_own_label():
 
 def test_balanced_batches_hold_the_share_that_is_asked_for():
     data = make_steps(100, failing=0.1)
-    settings = RunSettings.from_mapping({"predictor": "temporal", "training": {"balance": 0.5}})
+    settings = RunSettings.from_mapping(
+        {"predictor": "temporal", "training": {"positive_fraction": 0.5}}
+    )
     units = np.concatenate(
         TrainingSet(make_predictor(settings, data), data).passes(settings.training, 0)
     )
@@ -223,7 +225,7 @@ def test_balanced_batches_hold_the_share_that_is_asked_for():
 
 def test_processes_share_the_batches_evenly():
     data = make_steps(50)
-    settings = RunSettings.from_mapping({"predictor": "temporal", "training": {"batch": 7}})
+    settings = RunSettings.from_mapping({"predictor": "temporal", "training": {"batch_size": 7}})
     batches = TrainingSet(make_predictor(settings, data), data)
     parts = [batches.passes(settings.training, 3, rank, 2) for rank in (0, 1)]
     assert len(parts[0]) == len(parts[1]) == 4
@@ -248,11 +250,13 @@ def test_bad_settings_are_refused_by_name(assignments, message):
 
 
 def test_overrides_replace_nested_values():
-    content = override({"predictor": "mlp"}, ["training.rate=3e-4", "network.hidden=[8, 8]"])
+    content = override(
+        {"predictor": "mlp"}, ["training.learning_rate=3e-4", "network.hidden=[8, 8]"]
+    )
     settings = RunSettings.from_mapping(content)
-    assert settings.training.rate == 3e-4
+    assert settings.training.learning_rate == 3e-4
     assert settings.network_config().hidden == (8, 8)
-    assert settings.training.batch == 256
+    assert settings.training.batch_size == 256
 
 
 def test_a_scene_that_was_not_read_is_not_dropped_in_silence(train, steps):
@@ -273,7 +277,7 @@ def test_a_probe_reads_the_scene_off_the_latent_and_training_leaves_it(width, tr
 
     data = [with_scene(part) for part in steps[:2]]
     network = {"projection_width": width}
-    predictor, _ = train("temporal", 2, data, network=network, training={"scene_probe": True})
+    predictor, _ = train("temporal", 2, data, network=network, training={"linear_probe": True})
     assert predictor.config.projection == 3
     latent = predictor.normaliser.embedding(data[1].embedding)
     read = predictor.network.projection.project(torch.from_numpy(latent)).numpy()
@@ -286,7 +290,7 @@ def test_a_probe_reads_the_scene_off_the_latent_and_training_leaves_it(width, tr
 
 
 def test_a_probe_needs_a_latent_and_a_scene(train, steps):
-    with pytest.raises(InputError, match="scene_probe is true, but there is no latent"):
-        train("temporal", 1, inputs=["signals"], training={"scene_probe": True})
-    with pytest.raises(InputError, match="scene_probe is true, but the training steps hold"):
-        train("temporal", 1, training={"scene_probe": True})
+    with pytest.raises(InputError, match="linear_probe is true, but there is no latent"):
+        train("temporal", 1, inputs=["signals"], training={"linear_probe": True})
+    with pytest.raises(InputError, match="linear_probe is true, but the training steps hold"):
+        train("temporal", 1, training={"linear_probe": True})

@@ -91,15 +91,15 @@ class TrainingSet:
         """
         rng = np.random.default_rng(seed)
         units = rng.permutation(self.units())
-        if settings.balance > 0:
+        if settings.positive_fraction > 0:
             flags = self.failed if self.by_episode else self.positive
-            units = _balanced(units, flags[units], settings.balance, rng)
-        size = settings.batch
+            units = _balanced(units, flags[units], settings.positive_fraction, rng)
+        size = settings.batch_size
         batches = [units[begin : begin + size] for begin in range(0, len(units), size)]
         usable = len(batches) - len(batches) % world
         if usable == 0:
             raise SettingsError(
-                f"training.batch: {len(batches)} batches are too few for {world} processes"
+                f"training.batch_size: {len(batches)} batches are too few for {world} processes"
             )
         return batches[rank:usable:world]
 
@@ -114,15 +114,15 @@ class TrainingSet:
         start, length = self.start[episodes], self.length[episodes]
         if augment is None:
             return padded_rows(start, length)
-        late = rng.uniform(size=len(episodes)) < augment.late_start
+        late = rng.uniform(size=len(episodes)) < augment.random_start
         offset = np.where(late, rng.integers(0, np.maximum(length - 1, 1)), 0)
         start, length = start + offset, length - offset
         rows, present = padded_rows(start, length)
-        if augment.jitter > 0:
+        if augment.time_warp > 0:
             change = rng.uniform(size=rows.shape)
             pace = np.ones(rows.shape, np.int64)
-            pace[change < augment.jitter / 2] = 0
-            pace[change > 1.0 - augment.jitter / 2] = 2
+            pace[change < augment.time_warp / 2] = 0
+            pace[change > 1.0 - augment.time_warp / 2] = 2
             pace[:, 0] = 0
             time = np.cumsum(pace, axis=1)
             present = time < length[:, None]
@@ -133,7 +133,7 @@ class TrainingSet:
         self, steps: np.ndarray, augment: TrainingSettings, rng: np.random.Generator
     ) -> np.ndarray:
         """Rows one step off for a share of the steps, within their episode."""
-        moved = rng.uniform(size=len(steps)) < augment.jitter
+        moved = rng.uniform(size=len(steps)) < augment.time_warp
         episode = self.step_episode[steps]
         rows = steps + moved * rng.choice([-1, 1], len(steps))
         first = self.start[episode]

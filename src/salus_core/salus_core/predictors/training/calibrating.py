@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from salus_core.calibration.band import ConformalBand, fewest_episodes
+from salus_core.calibration.band import ConformalBand, fewest_episodes, smallest_alpha
 from salus_core.calibration.drift import DriftReference
-from salus_core.calibration.halves import band_part, calibration_halves
 from salus_core.calibration.probabilities import fit_calibration
+from salus_core.calibration.split import band_part, calibration_split
 from salus_core.data.reading import DataError
 from salus_core.data.step_data import EpisodeTable, StepData
 from salus_core.predictors.model import NeuralPredictor, Source
@@ -32,10 +32,13 @@ def require_calibratable(
     wanted = fewest_episodes(settings.alpha, settings.shape)
     there = int(_good(band_part(predictor, data).episodes).sum())
     if there < wanted:
+        least = smallest_alpha(there, settings.shape)
+        allowed = f" ({least:.3g} or more)" if least is not None else ""
         raise DataError(
             f"a false-alarm rate of {settings.alpha} needs {wanted} successful calibration "
             f"episodes to make the band from, there are {there}: collect more, "
-            "allow a larger calibration.alpha, or leave calibration out with data.calibration="
+            f"allow a larger calibration.alpha{allowed}, or leave calibration out with "
+            "data.calibration="
         )
 
 
@@ -59,7 +62,7 @@ def calibrate(
     Raises:
         ValueError: too few successful episodes for so small a false-alarm rate.
     """
-    first, _ = calibration_halves(data)
+    first, _ = calibration_split(data)
     predictor.calibration = fit_calibration(
         settings.method, predictor.raw_scores(first), first.labels, first.label_valid
     )
@@ -81,7 +84,7 @@ def calibrate(
         "band_episodes": predictor.band.episodes,
         "alpha": settings.alpha,
         "score": [predictor.taxonomy.name(code) for code in predictor.taxonomy.main],
-        "score_within": "episode" if predictor.has_outlook else "longest horizon",
+        "score_within": "episode" if predictor.has_outcome_head else "longest horizon",
     }
 
 

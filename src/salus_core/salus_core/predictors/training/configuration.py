@@ -10,7 +10,7 @@ from salus_core.calibration.band import SHAPES
 from salus_core.calibration.probabilities import CALIBRATIONS
 from salus_core.failures import HORIZONS_S, checked_horizons
 from salus_core.predictors.registry import kind_of
-from salus_core.predictors.settings import SettingsError, build
+from salus_core.predictors.settings import SettingsError, build, current_names
 from salus_core.predictors.training.losses import LOSSES
 from salus_core.signals import SIGNAL_NAMES
 
@@ -24,7 +24,8 @@ class DataSettings:
 
     Attributes:
         runs: runs, folders of runs, or glob patterns; a split may name its own instead.
-        splits: YAML file with the splits' seeds, relative to where the command is run.
+        splits: "fractions" (of the runs' episodes: see `parts_by_fraction`), "standard" (the table
+            of the standard data set), or a YAML file with the splits' seeds.
         train: name of the split to learn from.
         validation: name of the split that rates, schedule and stopping look at.
         calibration: name of the split of calibration and band; empty: neither is made.
@@ -33,7 +34,7 @@ class DataSettings:
     """
 
     runs: tuple[str, ...] = ()
-    splits: str = "config/dataset.yaml"
+    splits: str = "fractions"
     train: str = "train"
     validation: str = "validation"
     calibration: str = "calibration"
@@ -50,9 +51,9 @@ class TrainingSettings:
 
     Attributes:
         loss: one of LOSSES.
-        batch: episodes per update for networks with a memory, else steps.
+        batch_size: episodes per update for networks with a memory, else steps.
         epochs: passes over the training episodes at most.
-        rate: learning rate of Adam.
+        learning_rate: learning rate of Adam.
         weight_decay: decoupled, of Adam.
         positive_weight: how much more a step (an episode) with a failure counts.
         focal_gamma: of the loss "focal".
@@ -61,18 +62,19 @@ class TrainingSettings:
         stop_patience: epochs without a better figure after which training stops.
         monitor: figure by which the best epoch is chosen: "loss" or "average_precision" (any
             failure but timeout within the longest horizon), of the validation split.
-        clip: largest norm of a gradient; 0: not clipped.
-        average: decay per update of a moving average of the weights, which is what is validated and
-            kept; 0: the weights as they are.
-        balance: share of failed episodes (of steps before a failure) in the batches; 0: as they
-            come.
+        max_grad_norm: largest norm of a gradient; 0: not clipped.
+        ema_decay: decay per update of a moving average of the weights, which is what is validated
+            and kept; 0: the weights as they are.
+        positive_fraction: share of failed episodes (of steps before a failure) in the batches; 0:
+            as they come.
         auxiliary_weight: of the guess of the ground truth, for networks that make one; 0: none.
-        outlook_weight: of the outlook's cross-entropy, for networks that have one.
-        scene_probe: bring the latent down to what a regression on the training steps reads of the
+        outcome_head_weight: of the cross-entropy of the episode-outcome head, for networks that
+            have one.
+        linear_probe: bring the latent down to what a regression on the training steps reads of the
             scene off it, and hold that; otherwise that projection is learned with the rest.
             The number of its outputs is then that of the scene's columns.
-        jitter: share of steps that are skipped or shown twice.
-        late_start: share of episodes that are shown from a random step on.
+        time_warp: share of steps that are skipped or shown twice.
+        random_start: share of episodes that are shown from a random step on.
         signal_noise: standard deviation of noise on normalised signals and spreads.
         signal_dropout: probability that a signal is not valid throughout an episode.
         precision: "mixed" (CUDA only), "float32", or "auto": mixed where there is CUDA.
@@ -83,9 +85,9 @@ class TrainingSettings:
     """
 
     loss: str = "bce"
-    batch: int = 256
+    batch_size: int = 256
     epochs: int = 50
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     positive_weight: float = 3.0
     focal_gamma: float = 2.0
@@ -93,14 +95,14 @@ class TrainingSettings:
     plateau_patience: int = 5
     stop_patience: int = 15
     monitor: str = "loss"
-    clip: float = 1.0
-    average: float = 0.0
-    balance: float = 0.0
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.0
+    positive_fraction: float = 0.0
     auxiliary_weight: float = 0.0
-    outlook_weight: float = 0.1
-    scene_probe: bool = False
-    jitter: float = 0.0
-    late_start: float = 0.0
+    outcome_head_weight: float = 0.1
+    linear_probe: bool = False
+    time_warp: float = 0.0
+    random_start: float = 0.0
     signal_noise: float = 0.0
     signal_dropout: float = 0.0
     precision: str = "auto"
@@ -113,17 +115,23 @@ class TrainingSettings:
         for name, known in (("loss", LOSSES), ("monitor", MONITORS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}")
-        for name in ("batch", "epochs", "threads", "rate"):
+        for name in ("batch_size", "epochs", "threads", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("average", "balance", "jitter", "late_start", "signal_dropout"):
+        for name in (
+            "ema_decay",
+            "positive_fraction",
+            "time_warp",
+            "random_start",
+            "signal_dropout",
+        ):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
 
     @property
     def reads_scene(self) -> bool:
         """The ground truth of the training steps is needed."""
-        return self.auxiliary_weight > 0 or self.scene_probe
+        return self.auxiliary_weight > 0 or self.linear_probe
 
 
 @dataclass(frozen=True)
@@ -177,11 +185,12 @@ class RunSettings:
 
     @classmethod
     def from_mapping(cls, content: Mapping[str, Any]) -> RunSettings:
-        """Fill in the defaults of the predictor that is named.
+        """Fill in the defaults of the predictor that is named; old names of settings are read.
 
         Raises:
             SettingsError: a setting is unknown, missing or unusable.
         """
+        content = current_names(content)
         name = content.get("predictor")
         if not isinstance(name, str):
             raise SettingsError("the settings must name a predictor: predictor=temporal")
@@ -197,10 +206,10 @@ class RunSettings:
         build(kind.config, settings.network, "network")
         if settings.training.loss == "survival" and not kind.hazards:
             raise SettingsError("training.loss=survival needs a predictor with hazards: temporal")
-        if settings.network.get("outlook") and not settings.training.outlook_weight > 0:
+        if settings.network.get("outcome_head") and not settings.training.outcome_head_weight > 0:
             raise SettingsError(
-                "network.outlook is true, but training.outlook_weight is not positive: an alarm "
-                "would look at what was never learned"
+                "network.outcome_head is true, but training.outcome_head_weight is not positive: "
+                "an alarm would look at what was never learned"
             )
         return settings
 

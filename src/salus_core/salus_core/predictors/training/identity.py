@@ -36,6 +36,7 @@ def data_digest(data: StepData | None) -> str:
 def made_of(settings: RunSettings, train: StepData, validation: StepData) -> dict[str, Any]:
     """What a run that goes on must share with the one that began: name -> value."""
     found = comparable(settings)
+    del found["calibration"]  # comes after training, which must not be lost for it
     training = {k: v for k, v in found.pop("training").items() if k not in HOW_LONG}
     parts = {
         "training episodes": data_digest(train),

@@ -113,7 +113,7 @@ def safe_lstm_loss(outputs: Tensor, batch: Batch) -> Tensor:
     return _over_episodes(loss, batch)
 
 
-def outlook_loss(network: Network, outputs: Tensor, batch: Batch) -> Tensor:
+def outcome_head_loss(network: Network, outputs: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy of every step's outlook against how the episode ends, where that is known."""
     logs = network.head.log_outlook(outputs)
     true = logs.gather(-1, batch["kind"].clamp(max=logs.shape[-1] - 1)[..., None]).squeeze(-1)

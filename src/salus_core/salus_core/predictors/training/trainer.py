@@ -24,12 +24,13 @@ from salus_core.predictors.features import InputError, InputLayout, raw_columns
 from salus_core.predictors.interface import risk
 from salus_core.predictors.model import NeuralPredictor, Source
 from salus_core.predictors.normaliser import Normaliser
+from salus_core.predictors.settings import current_names
 from salus_core.predictors.temporal import TemporalConfig
 from salus_core.predictors.training.averaging import Averaging
 from salus_core.predictors.training.batches import TrainingSet
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.identity import made_of
-from salus_core.predictors.training.losses import make_loss, outlook_loss, scene_loss
+from salus_core.predictors.training.losses import make_loss, outcome_head_loss, scene_loss
 from salus_core.predictors.training.optimiser_state import (
     load_learner,
     load_numbers,
@@ -53,7 +54,7 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
     torch.manual_seed(settings.seed)
     wants_scene = settings.training.auxiliary_weight > 0 and data.scene is not None
     config = settings.network_config()
-    if settings.training.scene_probe:
+    if settings.training.linear_probe:
         config = dataclasses.replace(config, projection=data.scene.shape[1])
     return NeuralPredictor(
         settings.predictor,
@@ -72,18 +73,18 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
 def _require_scene(settings: RunSettings, data: StepData) -> None:
     """Refuse to do without the scene in silence."""
     how = settings.training
-    if how.scene_probe and not (
+    if how.linear_probe and not (
         isinstance(settings.network_config(), TemporalConfig)
         and "embedding" in settings.input_groups
     ):
         raise InputError(
-            "training.scene_probe is true, but there is no latent to probe: use the predictor "
-            "'temporal' with 'embedding' among its inputs, or training.scene_probe=false"
+            "training.linear_probe is true, but there is no latent to probe: use the predictor "
+            "'temporal' with 'embedding' among its inputs, or training.linear_probe=false"
         )
     if how.reads_scene and (data.scene is None or not np.isfinite(data.scene).any()):
         name, value, off = (
-            ("scene_probe", "true", "false")
-            if how.scene_probe
+            ("linear_probe", "true", "false")
+            if how.linear_probe
             else ("auxiliary_weight", f"{how.auxiliary_weight:g}", "0")
         )
         raise InputError(
@@ -141,7 +142,7 @@ class Trainer:
         self.predictor = make_predictor(settings, train)
         self.predictor.require_match(Source.of(validation))
         scaled = self._scaled_scenes(train, validation)
-        if self._how.scene_probe:
+        if self._how.linear_probe:
             hold_projection(
                 self.predictor.network.projection,
                 train.embedding,
@@ -171,14 +172,14 @@ class Trainer:
             CheckpointError: see `require_resumable`.
         """
         how, device = self._how, self._processes.device
-        self._averaging = Averaging(self.predictor.network.to(device), how.average)
+        self._averaging = Averaging(self.predictor.network.to(device), how.ema_decay)
         self.predictor.network = self._averaging.kept
         if resume:
             self._load_weights()
         learner = self._averaging.learner
         wrapped = self._processes.wrap(learner)
         optimiser = torch.optim.AdamW(
-            learner.parameters(), lr=how.rate, weight_decay=how.weight_decay
+            learner.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay
         )
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimiser, factor=how.plateau_factor, patience=how.plateau_patience
@@ -194,7 +195,7 @@ class Trainer:
             figures = {
                 "epoch": epoch,
                 "train_loss": self._processes.mean(loss),
-                "rate": optimiser.param_groups[0]["lr"],
+                "learning_rate": optimiser.param_groups[0]["lr"],
                 **self._validate(),
                 "seconds": time.perf_counter() - begun,
             }
@@ -221,7 +222,7 @@ class Trainer:
             CheckpointError: there is none, or it is of other settings or episodes.
         """
         folder = self._output / LAST
-        begun = load_numbers(folder).get("made_of", {})
+        begun = current_names(load_numbers(folder).get("made_of", {}))
         other = [name for name, value in self._made_of.items() if begun.get(name) != value]
         if other:
             raise CheckpointError(
@@ -265,9 +266,9 @@ class Trainer:
             with torch.autocast(self._processes.device.type, enabled=mixed):
                 loss = self._loss_of(network, batch)
             scaler.scale(loss).backward()
-            if self._how.clip > 0:
+            if self._how.max_grad_norm > 0:
                 scaler.unscale_(optimiser)
-                torch.nn.utils.clip_grad_norm_(network.parameters(), self._how.clip)
+                torch.nn.utils.clip_grad_norm_(network.parameters(), self._how.max_grad_norm)
             scaler.step(optimiser)
             scaler.update()
             self._averaging.update()
@@ -275,7 +276,8 @@ class Trainer:
             self._progress((number + 1) / len(batches), total / (number + 1))
         if not math.isfinite(total):
             raise FloatingPointError(
-                f"the loss is not finite in epoch {epoch}: lower training.rate or look at the data"
+                f"the loss is not finite in epoch {epoch}: lower training.learning_rate or look at "
+                "the data"
             )
         return total / len(batches)
 
@@ -285,8 +287,8 @@ class Trainer:
         batch = {name: tensor.to(self._processes.device) for name, tensor in batch.items()}
         output = network(batch["columns"], batch["embedding"])
         loss = self._loss(self.predictor.network, output.outputs, batch)
-        if self.predictor.has_outlook:
-            loss = loss + self._how.outlook_weight * outlook_loss(
+        if self.predictor.has_outcome_head:
+            loss = loss + self._how.outcome_head_weight * outcome_head_loss(
                 self.predictor.network, output.outputs, batch
             )
         if guess and output.scene is not None and "scene" in batch:

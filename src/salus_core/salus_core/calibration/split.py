@@ -7,7 +7,7 @@ import numpy as np
 from salus_core.data.step_data import StepData
 
 
-def calibration_halves(data: StepData) -> tuple[StepData, StepData]:
+def calibration_split(data: StepData) -> tuple[StepData, StepData]:
     """Episodes for the probabilities' calibration, and episodes for the band.
 
     Every second episode, in order of the seeds, goes to each, successful ones and others by
@@ -27,4 +27,4 @@ def band_part(detector: object, data: StepData) -> StepData:
     `calibrates_score`): that was fitted on the first half, so the second one remains.
     """
     fitted = getattr(detector, "calibrates_score", False)
-    return calibration_halves(data)[1] if fitted else data
+    return calibration_split(data)[1] if fitted else data

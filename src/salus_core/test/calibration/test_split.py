@@ -4,17 +4,17 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from salus_core.calibration import band_part, calibration_halves
+from salus_core.calibration import band_part, calibration_split
 from salus_core.data.testing import make_steps
 
 
 def halves(data):
-    return [set(half.episodes.seed.tolist()) for half in calibration_halves(data)]
+    return [set(half.episodes.seed.tolist()) for half in calibration_split(data)]
 
 
 def test_both_halves_get_their_share_of_successes_and_failures():
     data = make_steps(40, failing=0.4)
-    first, second = calibration_halves(data)
+    first, second = calibration_split(data)
     for sort in ("succeeded", "failed"):
         shares = [int(getattr(half.episodes, sort).sum()) for half in (first, second)]
         assert abs(shares[0] - shares[1]) <= 1

@@ -1,9 +1,11 @@
-"""The clock as a gate: what the step number alone explains, in plain words."""
+"""Sanity checks of data and figures: does the step number alone explain the failures?"""
 
 from collections.abc import Mapping
-from typing import Any
+
+import numpy as np
 
 from salus_core.data import StepData
+from salus_core.evaluation.figures import Pair, StepFigures
 from salus_core.evaluation.scored import ANY_TARGET, MAIN_TARGET
 from salus_core.failures import FailureType
 from salus_core.metrics import Estimate
@@ -38,9 +40,7 @@ def warnings_about_data(data: StepData) -> list[str]:
     return found
 
 
-def clock_warnings(
-    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], data: StepData
-) -> list[str]:
+def clock_warnings(figures: Mapping[str, Mapping[Pair, StepFigures]], data: StepData) -> list[str]:
     """Targets that a clock solves.
 
     Args:
@@ -74,9 +74,7 @@ def clock_warnings(
     return found
 
 
-def timeout_note(
-    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], data: StepData
-) -> list[str]:
+def timeout_note(figures: Mapping[str, Mapping[Pair, StepFigures]], data: StepData) -> list[str]:
     """Say how well the clock foretells timeouts, where there are any."""
     best = _best_clock(figures, data.taxonomy.name(FailureType.TIMEOUT), data)
     if best is None:
@@ -88,15 +86,15 @@ def timeout_note(
 
 
 def _best_clock(
-    figures: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]],
+    figures: Mapping[str, Mapping[Pair, StepFigures]],
     target: str,
     data: StepData,
 ) -> tuple[str, float] | None:
     areas = []
     for name in CLOCKS:
-        area = figures.get(name, {}).get((target, len(data.horizons) - 1), {}).get("auroc")
-        if isinstance(area, Estimate) and area.value == area.value:
-            areas.append((name, area.value))
+        found = figures.get(name, {}).get((target, len(data.horizons) - 1))
+        if found is not None and found.auroc is not None and np.isfinite(found.auroc.value):
+            areas.append((name, found.auroc.value))
     return max(areas, key=lambda pair: pair[1]) if areas else None
 
 
