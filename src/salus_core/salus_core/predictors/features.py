@@ -81,8 +81,6 @@ class InputLayout:
         proprioception_names: columns of `proprioception`.
         embedding_size: D; 0 unless "embedding" is among the inputs.
         action_scale: (A,) one normalised action unit per dimension.
-        one_sign: the tool's quaternion is brought to one sign and norm first. Checkpoints of
-            format 1 were trained without that.
     """
 
     inputs: tuple[str, ...]
@@ -90,7 +88,6 @@ class InputLayout:
     proprioception_names: tuple[str, ...]
     embedding_size: int
     action_scale: tuple[float, ...]
-    one_sign: bool = False
 
     @classmethod
     def of(cls, data: StepData, inputs: Sequence[str], signals: Sequence[str]) -> InputLayout:
@@ -115,7 +112,6 @@ class InputLayout:
             data.proprioception_names if "proprioception" in inputs else (),
             size,
             tuple(float(scale) for scale in data.action_scale),
-            one_sign=True,
         )
 
     @property
@@ -177,8 +173,6 @@ class InputLayout:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def _body(self, values: np.ndarray) -> np.ndarray:
-        if not self.one_sign:
-            return values
         return with_one_sign(values, self.proprioception_names)
 
     def _small_set(self, signals: np.ndarray, std: np.ndarray, trend: np.ndarray) -> np.ndarray:

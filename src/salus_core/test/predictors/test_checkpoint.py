@@ -133,7 +133,6 @@ def as_format_1(folder, to):
     source = manifest["source"]
     for name in ("action_names", "action_kinds"):
         del source[name]
-    del manifest["layout"]["one_sign"]
     manifest |= {
         "format": 1,
         "horizons": source.pop("horizons"),
@@ -148,8 +147,7 @@ def test_a_checkpoint_of_format_1_is_read_with_the_present_names(saved, steps, t
     as_format_1(saved, tmp_path / "old")
     (now, _), (old, _) = load_checkpoint(saved), load_checkpoint(tmp_path / "old")
     assert old.source == now.source
-    assert (old.layout.one_sign, now.layout.one_sign) == (False, True)
-    old.layout = now.layout
+    assert old.layout == now.layout
     np.testing.assert_array_equal(old.scores(steps[1]), now.scores(steps[1]))
 
 
