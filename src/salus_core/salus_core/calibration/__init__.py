@@ -1,6 +1,5 @@
 """Calibrated probabilities, alarms with a guaranteed false-alarm rate, drift warnings."""
 
-from salus_core.calibration.adaptive import AdaptiveBand
 from salus_core.calibration.band import (
     ConformalBand,
     FalseAlarmRate,
@@ -21,7 +20,6 @@ from salus_core.calibration.split import band_part, calibration_split
 
 __all__ = [
     "CALIBRATIONS",
-    "AdaptiveBand",
     "ConformalBand",
     "DriftMonitor",
     "DriftReference",

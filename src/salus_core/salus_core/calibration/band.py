@@ -57,29 +57,19 @@ class ConformalBand:
     @property
     def quantile(self) -> float:
         """The ceil((n + 1)(1 - alpha))-th smallest deviation."""
-        return self.quantile_at(self.alpha)
-
-    def quantile_at(self, alpha: float) -> float:
-        """Quantile for another false-alarm rate.
-
-        Returns:
-            Infinity where n episodes cannot bound so small a rate, -infinity from alpha 1 on.
-        """
-        index = rank(alpha, len(self.deviations))
+        index = rank(self.alpha, len(self.deviations))
         if index > len(self.deviations):
-            return math.inf
-        return float(self.deviations[index - 1]) if index >= 1 else -math.inf
+            return math.inf  # so few episodes cannot bound so small a rate
+        return float(self.deviations[index - 1])
 
-    def edge(self, step: np.ndarray | int, alpha: float | None = None) -> np.ndarray:
+    def edge(self, step: np.ndarray | int) -> np.ndarray:
         """Upper edge at steps, of the same shape; after the last step it stays as it is.
 
         Args:
             step: within the episode, from 0.
-            alpha: another false-alarm rate than the band's own.
         """
         index = np.minimum(step, self.steps - 1)
-        quantile = self.quantile if alpha is None else self.quantile_at(alpha)
-        return self.mean[index] + quantile * self.modulation[index]
+        return self.mean[index] + self.quantile * self.modulation[index]
 
     def alarm(self, score: np.ndarray, step: np.ndarray) -> np.ndarray:
         """Whether scores (N,) at steps (N,) lie above the edge, (N,) bool."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from salus_core.data import DataError, StepData
 from salus_core.metrics import EpisodeBootstrap, Estimate, auroc
@@ -106,16 +107,10 @@ def rank_correlation(values: np.ndarray) -> np.ndarray:
             both = finite[:, i] & finite[:, j]
             if both.sum() < 3:
                 continue
-            one, other = _ranks(values[both, i]), _ranks(values[both, j])
-            if one.std() > 0 and other.std() > 0:
-                result[i, j] = result[j, i] = np.corrcoef(one, other)[0, 1]
+            one, other = values[both, i], values[both, j]
+            if np.ptp(one) > 0 and np.ptp(other) > 0:
+                result[i, j] = result[j, i] = spearmanr(one, other).statistic
     return result
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def format_report(report: SignalReport) -> str:

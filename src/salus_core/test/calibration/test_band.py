@@ -1,10 +1,17 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from salus_core.calibration import AdaptiveBand, ConformalBand, false_alarm_rate, fewest_episodes
+from salus_core.calibration import (
+    ConformalBand,
+    false_alarm_rate,
+    fewest_episodes,
+    smallest_alpha,
+)
+from salus_core.calibration.band import SHAPES
 from salus_core.metrics import first_alarm
 
 
@@ -61,11 +68,10 @@ def test_the_edge_is_mean_plus_ranked_deviation_times_modulation_by_hand():
     )
     # ceil(5 * 0.6) = 3: the third smallest
     assert band.quantile == 0.3
+    assert replace(band, alpha=0.1).quantile == math.inf  # ceil(5 * 0.9) = 5 of 4
     assert band.edge(0) == pytest.approx(1.15)
     assert band.edge(np.array([1, 2, 99])).tolist() == pytest.approx([2.3, 2.3, 2.3])
     assert band.alarm(np.array([2.3, 2.31]), np.array([1, 1])).tolist() == [False, True]
-    assert band.quantile_at(0.1) == math.inf  # ceil(5 * 0.9) = 5 of 4
-    assert band.quantile_at(1.0) == -math.inf
 
 
 @pytest.mark.parametrize(("shape", "needed"), [("functional", 38), ("constant", 19)])
@@ -129,31 +135,9 @@ def test_the_interval_of_a_rate_is_clopper_and_pearsons():
     assert false_alarm_rate(band, np.zeros(20, bool)).low == 0.0
 
 
-def test_the_adaptive_band_keeps_its_rate_when_the_world_drifts_and_the_fixed_one_does_not():
-    random = np.random.default_rng(4)
-    band = ConformalBand.fit(*curves(random, 60), 0.1, steps=60)
-    adaptive, fixed = AdaptiveBand(band, rate=0.05), 0
-    for episode in range(600):
-        score, _, _ = curves(random, 1, drift=episode / 300.0)
-        step = np.arange(len(score))
-        adaptive.update(bool((score > adaptive.edge(step)).any()))
-        fixed += bool((score > band.edge(step)).any())
-        assert abs(adaptive.alarms / adaptive.episodes - 0.1) <= adaptive.bound
-    assert fixed / 600 > 0.3
-    assert adaptive.alarms / 600 == pytest.approx(0.1, abs=0.03)
-
-
-def test_the_adaptive_bands_bound_holds_against_any_sequence():
-    band = ConformalBand.fit(*curves(np.random.default_rng(0), 60), 0.1, steps=60)
-    adaptive = AdaptiveBand(band, rate=0.1)
-    for _ in range(300):
-        adaptive.update(bool(adaptive.edge(0) < math.inf))  # an adversary: alarm whenever it can
-    assert abs(adaptive.alarms / 300 - 0.1) <= adaptive.bound
-
-
-def test_the_adaptive_band_continues_from_json():
-    adaptive = AdaptiveBand(ConformalBand.fit(*curves(np.random.default_rng(0), 60), 0.1))
-    adaptive.update(True)
-    again = AdaptiveBand.from_dict(json.loads(json.dumps(adaptive.to_dict())))
-    assert again.alpha_now == adaptive.alpha_now
-    assert again.edge(3) == adaptive.edge(3)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("episodes", [2, 3, 7, 20, 99])
+def test_the_smallest_alpha_of_so_many_episodes_is_the_smallest(episodes, shape):
+    alpha = smallest_alpha(episodes, shape)
+    assert fewest_episodes(alpha, shape) <= episodes
+    assert fewest_episodes(alpha - 0.002, shape) > episodes
