@@ -11,7 +11,6 @@ import numpy as np
 from salus_core.episode_store.schema import POSE_NAMES
 from salus_core.messages.checks import InvalidInputError, require_pose
 from salus_core.messages.inputs import Input
-from salus_core.rotations import one_sign
 
 JOINT_STATES, TOOL_POSE = "joint_states", "tool_pose"
 """Names of the two inputs."""
@@ -128,10 +127,15 @@ class PoseInput(Input):
 
 
 def pose_values(pose: Any) -> np.ndarray:
-    """A geometry_msgs/Pose as (7,) float64 x, y, z, qx, qy, qz, qw; one sign, norm 1."""
+    """A geometry_msgs/Pose as (7,) float64 x, y, z, qx, qy, qz, qw, as it was sent.
+
+    Predictors give the quaternion one sign where they read it (salus_core.rotations), so that
+    checkpoints of older versions get what they were trained with.
+    """
     position, turn = pose.position, pose.orientation
-    quaternion = one_sign(np.array([turn.x, turn.y, turn.z, turn.w], np.float64))
-    return np.concatenate([[position.x, position.y, position.z], quaternion])
+    return np.array(
+        [position.x, position.y, position.z, turn.x, turn.y, turn.z, turn.w], np.float64
+    )
 
 
 class BodyNames:
