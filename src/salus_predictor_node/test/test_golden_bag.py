@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
-
 from salus_core.bags.messages import BagError, read_bag
+
 from salus_core.bags.steps import steps_of_bags
 from salus_core.commands.replay import StreamedPredictor, main, read_recordings
 from salus_core.predictors.checkpoint import load_checkpoint
