@@ -17,7 +17,8 @@ from salus_core.predictors.training.calibrating import calibrate
 from salus_core.predictors.training.configuration import CalibrationSettings, RunSettings
 from salus_core.predictors.training.processes import processes
 from salus_core.predictors.training.targets import make_targets
-from salus_core.predictors.training.trainer import make_predictor, validation_figures
+from salus_core.predictors.training.trainer import make_predictor
+from salus_core.predictors.training.validation import validation_figures
 
 
 def test_a_failure_that_the_latent_shows_is_foreseen(temporal, steps):

@@ -18,7 +18,8 @@ from salus_core.predictors.model import NeuralPredictor
 from salus_core.predictors.training.calibrating import calibrate, require_calibratable
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.processes import Processes
-from salus_core.predictors.training.trainer import BEST, Trainer, validation_figures
+from salus_core.predictors.training.trainer import BEST, Trainer
+from salus_core.predictors.training.validation import validation_figures
 
 CHECKPOINT = "checkpoint"
 """Folder below the output that a node loads."""
