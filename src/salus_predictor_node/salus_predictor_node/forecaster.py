@@ -3,8 +3,8 @@
 import numpy as np
 from salus_msgs.msg import VlaSignals
 
-from salus_core.bags.step_values import step_values
 from salus_core.calibration import DriftMonitor
+from salus_core.messages import step_values
 from salus_core.predictors.features import StepInputs
 from salus_core.predictors.model import NeuralPredictor, PredictorStream
 
@@ -40,17 +40,20 @@ class Forecaster:
         """The predictor's memory is not full yet."""
         return self._stream.steps - self._unseen < self.predictor.network.context
 
-    def update(self, signals: VlaSignals, body: np.ndarray | None) -> np.ndarray:
+    def update(
+        self, signals: VlaSignals, body: np.ndarray | None, episode: int | None = None
+    ) -> np.ndarray:
         """Probabilities (H, K) of the next step.
 
         Args:
             signals: of a later step than the last, or of another episode.
             body: (P,) proprioception; None: not known, or not read.
+            episode: position of the episode, which never repeats; None: the signals' number.
 
         Raises:
             UnusableSignalsError: what is unusable is passed as not known; no forecast.
         """
-        self._follow(signals.episode, signals.step)
+        self._follow(signals.episode if episode is None else episode, signals.step)
         inputs, problem = self._inputs(signals, body)
         probabilities = self._stream.update(inputs)
         if self.drift is not None:
@@ -80,9 +83,9 @@ class Forecaster:
 
     def _inputs(self, signals: VlaSignals, body: np.ndarray | None) -> tuple[StepInputs, str]:
         layout = self.predictor.layout
-        values, problems = step_values(signals, layout.embedding_size)
+        values, problems = step_values(signals, layout.embedding_size, layout.action_size)
         if self.reads_body and body is None:
-            problems.append("no joint_states and tool_pose with its stamp came")
+            problems.append("the body's state of its stamp is missing")
         if body is None:
             body = np.full(len(layout.proprioception_names), np.nan, np.float32)
         return StepInputs(proprioception=body, **values), "; ".join(problems)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
+from salus_ros.qos import RELIABILITIES
 
 
 @dataclass
@@ -38,6 +39,20 @@ class PredictorParameters(ManagedParameters):
         "them [s]; 0: equal, as SALUS's worlds send them. Only for predictors that read the body.",
         minimum=0.0,
         maximum=1.0,
+    )
+    input_wait: float = parameter(
+        1.0,
+        "Signals wait so long for joint_states and tool_pose that come late [s]; then they are "
+        "answered without a forecast. Only for predictors that read the body.",
+        minimum=0.0,
+        maximum=10.0,
+    )
+    body_reliability: str = parameter(
+        "best_effort",
+        "Reliability asked for by the subscriptions of joint_states and tool_pose: best_effort "
+        "takes any publisher, reliable is for lockstep.",
+        choices=RELIABILITIES,
+        read_only=True,
     )
     threads: int = parameter(
         1,

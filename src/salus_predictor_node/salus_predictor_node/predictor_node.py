@@ -2,10 +2,8 @@
 
 import sys
 import time
-from collections import deque
 from functools import partial
 
-import numpy as np
 import rclpy
 import torch
 from geometry_msgs.msg import PoseStamped
@@ -15,8 +13,17 @@ from salus_msgs.msg import EpisodeStatus, FailureForecast, ForecastInfo, SignalI
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import JointState
 
+from salus_core.messages import (
+    JOINT_STATES,
+    TOOL_POSE,
+    BodyNames,
+    Episode,
+    EpisodeTracker,
+    Matched,
+    Synchroniser,
+    check_lengths,
+)
 from salus_core.predictors.model import NeuralPredictor
-from salus_predictor_node.body import JOINT_STATES, TOOL_POSE, BodyBuffer
 from salus_predictor_node.checkpoints import (
     CheckpointError,
     fill_forecast,
@@ -27,15 +34,10 @@ from salus_predictor_node.checkpoints import (
 from salus_predictor_node.forecaster import Forecaster, UnusableSignalsError
 from salus_predictor_node.parameters import PredictorParameters
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
-from salus_ros.qos import LATCHED, RELIABLE
-from salus_ros.stepsync import nanoseconds
-from salus_ros.validity import InvalidInputError
+from salus_ros.qos import LATCHED, RELIABLE, body
 
 THROTTLE = 2.0
 """Least time between two log messages of the same kind [s]."""
-
-_PENDING = RELIABLE.depth
-"""Signals that may wait for the body's state: as many as a subscription keeps."""
 
 
 class PredictorNode(ManagedNode):
@@ -57,14 +59,14 @@ class PredictorNode(ManagedNode):
             ConfigureError: the checkpoint cannot be opened or does not fit the policy.
         """
         torch.set_num_threads(self.parameters.threads)
-        self._answered: tuple[int, int] | None = None
+        self._tracker = EpisodeTracker(on_restart=self._say_restart)
+        self._episode: Episode | None = None
         self._last: VlaSignals | None = None
         self._arrived: Time | None = None
-        self._status: EpisodeStatus | None = None
         self._info: SignalInfo | None = None
-        self._pending: deque[tuple[VlaSignals, float]] = deque()
         self._forecaster: Forecaster | None = None
-        self._body: BodyBuffer | None = None
+        self._names = BodyNames(())
+        self._sync = self._synchroniser()
         self._mismatch = ""
         if self.parameters.checkpoint:
             try:
@@ -86,15 +88,16 @@ class PredictorNode(ManagedNode):
         subscribe(VlaSignals, "vla_signals", self._on_signals, RELIABLE)
         subscribe(SignalInfo, "signal_info", self._on_info, LATCHED)
         subscribe(EpisodeStatus, "episode", self._on_episode, LATCHED)
+        profile = body(self.parameters.body_reliability)
         for topic, kind in ((JOINT_STATES, JointState), (TOOL_POSE, PoseStamped)):
-            subscribe(kind, topic, partial(self._on_body, topic), RELIABLE)
+            subscribe(kind, topic, partial(self._on_body, topic), profile)
         self.create_service(LoadCheckpoint, "~/load_checkpoint", self._on_load_checkpoint)
-        self.create_timer(0.1, self._report_stale)
+        self.create_timer(0.1, self._on_tick)
 
     def activate(self) -> None:
         """Say what forecasts will mean."""
-        self._answered = self._last = self._arrived = None
-        self._pending.clear()
+        self._episode = self._last = self._arrived = None
+        self._sync.clear()
         if self._forecaster is not None:
             # What came while the node was inactive is not known.
             self._forecaster = Forecaster(self._forecaster.predictor)
@@ -106,15 +109,29 @@ class PredictorNode(ManagedNode):
 
     def _use(self, predictor: NeuralPredictor, name: str) -> None:
         try:
-            body = BodyBuffer(predictor.layout.proprioception_names)
+            names = BodyNames(predictor.layout.proprioception_names)
         except ValueError as error:
             raise ConfigureError(f"predictor checkpoint '{name}': {error}") from error
+        self._sync.finish()
         self._forecaster = Forecaster(predictor)
-        self._body = body if self._forecaster.reads_body else None
+        self._names = names
+        self._sync = self._synchroniser()
         self._name = name
-        self._pending.clear()
         self.diagnostics.set("checkpoint", name)
         self.diagnostics.set("model hash", predictor.hash)
+
+    def _synchroniser(self) -> Synchroniser:
+        self._inputs = {one.name for one in self._names.inputs()}
+        return Synchroniser(
+            self._names.inputs(),
+            self._on_matched,
+            self.parameters.stamp_tolerance,
+            self.parameters.input_wait,
+            on_restart=self._say_restart,
+        )
+
+    def _say_restart(self, sentence: str) -> None:
+        self.get_logger().warning(sentence, throttle_duration_sec=THROTTLE)
 
     def _announce(self) -> None:
         predictor = None if self._forecaster is None else self._forecaster.predictor
@@ -181,80 +198,63 @@ class PredictorNode(ManagedNode):
             self.get_logger().error(f"no forecasts: {mismatch}")
 
     def _on_episode(self, status: EpisodeStatus) -> None:
-        self._status = status
+        self._tracker.status(status)
 
     @when_active
     def _on_body(self, topic: str, message: JointState | PoseStamped) -> None:
-        if self._body is not None:
-            self._body.add(topic, message)
-            self._answer_pending()
+        if topic in self._inputs:
+            self._sync.add(topic, message, time.monotonic())
 
     @when_active
     def _on_signals(self, signals: VlaSignals) -> None:
-        key = (signals.episode, signals.step)
-        if key == self._answered:
-            return
-        self._answered = key
-        self._last, self._arrived = signals, self.get_clock().now()
-        self._pending.append((signals, time.monotonic()))
-        self._answer_pending()
+        episode = self._tracker.step("vla_signals", signals)
+        self._sync.tolerance = self.parameters.stamp_tolerance
+        self._sync.wait = self.parameters.input_wait
+        key = (episode.position, signals.step)
+        arrived = self.get_clock().now()
+        # Before the answer, which may come from within.
+        before = self._episode, self._last, self._arrived
+        self._episode, self._last, self._arrived = episode, signals, arrived
+        if not self._sync.add_anchor(signals, time.monotonic(), key, episode.position):
+            self._episode, self._last, self._arrived = before
 
-    def _answer_pending(self) -> None:
-        """Answer signals in order; they wait for the body's state as long as it may still come.
-
-        Messages of several topics are taken in any order, so newer signals do not tell that the
-        body's state of older ones is lost; a newer body's state does.
-        """
-        while self._pending:
-            signals, arrival = self._pending[0]
-            body, problem = None, ""
-            if self._body is not None:
-                stamp = nanoseconds(signals.header.stamp)
-                tolerance = round(1e9 * self.parameters.stamp_tolerance)
-                messages = self._body.find(stamp, tolerance)
-                lost = len(self._pending) > _PENDING or self._body.passed(stamp, tolerance)
-                if messages is None and not lost:
-                    return
-                try:
-                    body = None if messages is None else self._body.values(*messages)
-                except InvalidInputError as error:
-                    problem = str(error)
-            self._pending.popleft()
-            self._answer(signals, arrival, body, problem)
-
-    def _answer(
-        self, signals: VlaSignals, arrival: float, body: np.ndarray | None, problem: str
-    ) -> None:
+    def _on_matched(self, matched: Matched) -> None:
+        """Answer signals: in their order, once the body's state is there or given up."""
+        signals, (position, _) = matched.anchor, matched.key
         forecast = FailureForecast(
             header=signals.header, episode=signals.episode, step=signals.step
         )
         forecast.status = FailureForecast.STATUS_NO_CHECKPOINT
         if self._forecaster is not None:
-            self._forecast(forecast, signals, body, problem)
-        forecast.latency = time.monotonic() - arrival
+            self._forecast(forecast, signals, position, matched)
+        forecast.latency = time.monotonic() - matched.arrival
         self._forecasts.publish(forecast)
         self.diagnostics.count(forecast.latency)
 
     def _forecast(
-        self,
-        forecast: FailureForecast,
-        signals: VlaSignals,
-        body: np.ndarray | None,
-        problem: str,
+        self, forecast: FailureForecast, signals: VlaSignals, position: int, matched: Matched
     ) -> None:
         forecast.status = FailureForecast.STATUS_INVALID_INPUT
+        for name, counts in self._sync.counts.items():
+            if counts.missing:
+                total = counts.missing + counts.matched
+                self.diagnostics.set(
+                    f"missing {name}", f"{counts.missing} of {total}: {counts.reason}"
+                )
         if self._mismatch:
             return
         forecaster = self._forecaster
+        problem = "" if self._info is None else check_lengths(signals, self._info)
+        if problem:
+            # Nothing of a message whose numbers may be others than they seem is used.
+            self._refuse(signals, problem)
+            return
+        body_state = self._names.values(matched.values) if matched.complete else None
         try:
-            probabilities = forecaster.update(signals, body)
+            probabilities = forecaster.update(signals, body_state, position)
         except UnusableSignalsError as error:
-            self.diagnostics.drop()
-            self.get_logger().warning(
-                f"no forecast for episode {signals.episode} step {signals.step}: "
-                f"{problem or error}",
-                throttle_duration_sec=THROTTLE,
-            )
+            lacks = "; ".join(f"{name}: {reason}" for name, reason in matched.missing.items())
+            self._refuse(signals, lacks or str(error))
             return
         fill_forecast(forecast, forecaster.predictor, signals, probabilities, forecaster.outlook)
         warming_up = forecaster.warming_up
@@ -266,24 +266,30 @@ class PredictorNode(ManagedNode):
             self.diagnostics.set("drifted signals", ", ".join(forecaster.drift.drifted) or "none")
             self.diagnostics.set("unusual values", f"{forecaster.drift.outside:.3f}")
 
+    def _refuse(self, signals: VlaSignals, problem: str) -> None:
+        self.diagnostics.drop()
+        self.get_logger().warning(
+            f"no forecast for episode {signals.episode} step {signals.step}: {problem}",
+            throttle_duration_sec=THROTTLE,
+        )
+
     @when_active
+    def _on_tick(self) -> None:
+        self._sync.tick(time.monotonic())
+        self._report_stale()
+
     def _report_stale(self) -> None:
         """Say once that the signals of a running episode have stopped."""
         limit = self.parameters.stale_after
         if self._forecaster is None or self._last is None or limit == 0.0:
             return
-        last, status = self._last, self._status
-        if status is not None and (
-            status.state != EpisodeStatus.STATE_RUNNING or status.episode != last.episode
-        ):
+        last = self._last
+        if self._episode.ended or self._episode is not self._tracker.episodes[-1]:
             return
         now = self.get_clock().now()
         if (now - self._arrived).nanoseconds < 1e9 * limit:
             return
-        while self._pending:
-            # Its body's state never came.
-            signals, arrival = self._pending.popleft()
-            self._answer(signals, arrival, None, "")
+        self._sync.finish()  # the body's state of the last signals never came
         forecast = FailureForecast(header=last.header, episode=last.episode, step=last.step)
         forecast.header.stamp = now.to_msg()
         forecast.status = FailureForecast.STATUS_STALE_INPUT

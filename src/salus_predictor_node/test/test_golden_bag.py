@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
-from salus_core.bags.messages import BagError, read_bag
 
+from salus_core.bags.errors import BagError
+from salus_core.bags.recording import read_bag
 from salus_core.bags.steps import steps_of_bags
 from salus_core.commands.replay import StreamedPredictor, main, read_recordings
 from salus_core.predictors.checkpoint import load_checkpoint
@@ -102,25 +103,32 @@ def test_the_command_writes_forecasts_and_says_that_they_agree(tmp_path, capsys)
     assert json.loads((tmp_path / "metrics.json").read_text())["data"]["test"]["episodes"] == 2
 
 
+def arranged(predictor, bag):
+    return steps_of_bags([bag], predictor.source.proprioception_names, 1 / 30)
+
+
+def golden_bag(predictor):
+    return read_bag(golden.BAG, "", tuple(predictor.source.proprioception_names))
+
+
 def test_steps_that_are_missing_are_rows_without_values_and_are_named(predictor):
-    bag = read_bag(golden.BAG)
-    del bag.signals[1, 7]
-    bag.status.pop(2)
-    names = predictor.source.proprioception_names
-    found = steps_of_bags([bag], names, 1 / 30)
+    bag = golden_bag(predictor)
+    del bag.steps[0].signals[7]
+    bag.episodes[1].status = None
+    found = arranged(predictor, bag)
     assert np.isnan(found.data.signals[7]).all()
     assert found.data.step[:9].tolist() == list(range(9))
-    assert any("1 steps of episode 1 are not in it" in remark for remark in found.remarks)
-    assert any("the end of episode 2 is not in it" in remark for remark in found.remarks)
+    assert any("episode 1: 1 of its steps are not in the bag" in r for r in found.remarks)
+    assert any("episode 2: its end is not in the bag" in remark for remark in found.remarks)
     last = found.data.rows(1)
     assert not found.data.label_valid[last][-1].any()
 
 
 def test_an_episode_whose_beginning_is_missing_keeps_its_steps_in_their_rows(predictor, recording):
-    bag = read_bag(golden.BAG)
+    bag = golden_bag(predictor)
     for step in range(5):
-        del bag.signals[1, step]
-    found = steps_of_bags([bag], predictor.source.proprioception_names, 1 / 30)
+        del bag.steps[0].signals[step]
+    found = arranged(predictor, bag)
     assert found.data.step.tolist() == recording.data.step.tolist()
     assert np.isnan(found.data.signals[:5]).all()
     assert not found.data.label_valid[:5].any()

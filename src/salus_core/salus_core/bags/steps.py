@@ -161,7 +161,7 @@ def steps_of_bags(
             taxonomy=taxonomy,
             horizons=tuple(horizons),
             schema_hash=info.schema_hash if info else "",
-            members=int(info.members) if info else 1,
+            members=int(info.members) if info else 0,
             policies=tuple(dict.fromkeys(policy for bag in bags for policy in bag.policies)),
         ),
         stamp=stamp,

@@ -358,7 +358,8 @@ class Synchroniser:
         side = "after" if nearest > 0 else "before"
         return (
             f"its nearest stamp is {seconds_text(abs(nearest))} {side} the observation's, and the "
-            f"tolerance is {seconds_text(tolerance)}"
+            f"tolerance is {seconds_text(tolerance)}: set the stamp tolerance to at least "
+            f"{abs(nearest) / NS:.4g} s"
         )
 
 

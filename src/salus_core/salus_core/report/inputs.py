@@ -123,6 +123,7 @@ def checked_parts(
                 data,
                 schema_hash=data.schema_hash or source.schema_hash,
                 policies=source.policies,
+                members=data.members or source.members,
             )
         return data
 

@@ -1,0 +1,121 @@
+"""The episode tracker: numbers and stamps may begin again, episodes do not."""
+
+import pytest
+from made_up_messages import MS, Message, header, step
+
+from salus_core.failures import FAILURE_NAMES, Taxonomy
+from salus_core.messages import EpisodeTracker, InvalidInputError, failure_name, outcome
+
+
+def status(episode, state=0, number=0, seed=1, **fields):
+    return Message(episode=episode, state=state, step=number, seed=seed, **fields)
+
+
+def setup(episode, stamp=0, seed=1):
+    return Message(header=header(stamp), episode=episode, seed=seed)
+
+
+def collect(tracker, episodes, begin=0, steps=5, stamp=0, announce=True):
+    """Play episodes as a world, a policy and a referee do; returns positions by topic."""
+    found = []
+    for episode in episodes:
+        if announce:
+            found.append(tracker.setup(setup(episode, stamp)).position)
+            found.append(tracker.status(status(episode)).position)
+        for number in range(steps):
+            message = step(stamp + number * 33 * MS, episode, begin + number)
+            found += [tracker.step(topic, message).position for topic in ("step", "vla_signals")]
+        if announce:
+            found.append(tracker.status(status(episode, 1, begin + steps)).position)
+    return found
+
+
+@pytest.mark.parametrize("announce", [True, False])
+@pytest.mark.parametrize("stamp", [0, 10**9], ids=["same stamps", "later stamps"])
+def test_a_restart_of_numbering_begins_episodes_of_their_own(announce, stamp):
+    said = []
+    tracker = EpisodeTracker(on_restart=said.append)
+    first = collect(tracker, [1, 2], announce=announce)
+    second = collect(tracker, [1, 2], stamp=stamp, announce=announce)
+    assert set(first) == {0, 1}
+    assert set(second) == {2, 3}
+    assert [episode.number for episode in tracker.episodes] == [1, 2, 1, 2]
+    assert len(said) == 1
+    assert "episode 1 begins after episode 2" in said[0]
+
+
+def test_one_episode_of_the_same_number_again_is_another():
+    tracker = EpisodeTracker()
+    assert set(collect(tracker, [7])) == {0}
+    assert set(collect(tracker, [7])) == {1}
+
+
+def test_the_status_is_kept_for_each_episode():
+    tracker = EpisodeTracker()
+    collect(tracker, [1])
+    tracker.status(status(2, seed=9))
+    late = tracker.step("vla_signals", step(4 * 33 * MS, 1, 4))
+    assert (late.position, late.status.state) == (0, 1)
+    assert tracker.step("vla_signals", step(10**9, 2, 0)).status.seed == 9
+
+
+def test_a_late_message_belongs_to_the_episode_that_it_was_sent_in():
+    tracker = EpisodeTracker()
+    collect(tracker, [1])
+    tracker.step("failure_forecast", step(0, 1, 0))
+    tracker.status(status(1))  # a world that was started anew
+    tracker.step("step", step(10**9, 1, 0))
+    assert tracker.step("failure_forecast", step(33 * MS, 1, 1)).position == 0
+    assert tracker.step("failure_forecast", step(10**9, 1, 0)).position == 1
+
+
+def test_a_rare_message_belongs_to_the_episode_whose_step_has_its_stamp():
+    tracker = EpisodeTracker()
+    collect(tracker, [1, 2])
+    tracker.step("intervention", step(33 * MS, 1, 1))
+    collect(tracker, [1, 2], stamp=10**9)
+    assert tracker.step("intervention", step(10**9 + 3 * 33 * MS, 2, 3)).position == 3
+
+
+def test_repetitions_begin_nothing():
+    tracker = EpisodeTracker()
+    for _ in range(2):
+        tracker.setup(setup(1))
+        tracker.status(status(1))
+        tracker.step("step", step(5, 1, 0))
+    tracker.status(status(1, number=4))
+    assert len(tracker.episodes) == 1
+
+
+def test_only_the_last_episodes_are_remembered():
+    tracker = EpisodeTracker(keep=3)
+    collect(tracker, range(10))
+    assert [episode.position for episode in tracker.episodes] == [7, 8, 9]
+
+
+def test_failures_are_told_by_name_or_code():
+    spill = Taxonomy((*FAILURE_NAMES, "spill"))
+    assert failure_name(status(1, 2, failure=3)) == "missed_grasp"
+    assert failure_name(status(1, 2, failure=3, failure_name="miss")) == "missed_grasp"
+    assert failure_name(status(1, 2, failure=255, failure_name="spill"), spill) == "spill"
+    assert failure_name(status(1, 1, failure=0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"state": 2, "failure": 9}, "EpisodeStatus.failure: failure type 9 does not exist"),
+        ({"state": 2, "failure": 255, "failure_name": ""}, "failure_name is empty"),
+        ({"state": 2, "failure": 255, "failure_name": "spill"}, "'spill' is not known"),
+        ({"state": 2, "failure": 0}, "a failed episode needs a type"),
+        ({"state": 1, "failure": 2}, "any other has none"),
+    ],
+)
+def test_failures_that_do_not_exist_are_refused_by_name(wrong, said):
+    with pytest.raises(InvalidInputError, match=f"episode 3: .*{said}"):
+        failure_name(status(3, **wrong))
+
+
+def test_a_state_that_does_not_exist_is_refused():
+    with pytest.raises(InvalidInputError, match=r"episode 3: EpisodeStatus\.state is 8"):
+        outcome(status(3, 8))
