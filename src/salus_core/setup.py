@@ -20,7 +20,6 @@ setup(
         "PyYAML",
         "tqdm",
         "matplotlib",
-        "pillow",
     ],
     extras_require={
         "predictors": ["torch", "safetensors"],

@@ -16,7 +16,9 @@ setup(
     install_requires=[
         "numpy",
         "PyYAML",
+        "pillow",
         "salus_core",
+        "scipy",
     ],
     extras_require={
         "embedded": ["torch", "safetensors"],
