@@ -52,7 +52,7 @@ def test_a_recorded_run_is_trained_on_and_evaluated_without_ros(salus, tmp_path)
 def test_what_is_not_installed_is_named_with_its_remedy(salus, tmp_path):
     done = salus("replay", "bag", "--checkpoint", "out", cwd=tmp_path)
     assert done.returncode == 1
-    assert "pip install 'salus_core[predictors,bags]'" in done.stderr
+    assert "pip install 'salus_core[bags,predictors]'" in done.stderr
     done = salus("trian", cwd=tmp_path)
     assert done.returncode == 2
     assert "did you mean 'train'?" in done.stderr
