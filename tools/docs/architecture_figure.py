@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws docs/architecture.png, the way of the data: `python tools/docs/architecture_figure.py`."""
 
 from pathlib import Path

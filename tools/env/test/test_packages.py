@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What colcon sees in the repository, and that each package builds when it is copied alone."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small geometry that the experts share."""
 
 from __future__ import annotations

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every source file says its licence in the first line."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+HEADER = "# SPDX-License-Identifier: Apache-2.0"
+NOT_YET = {
+    "salus_core",
+    "salus_policies",
+    "salus_predictor_node",
+    "salus_recorder",
+    "salus_studies",
+    "salus_vla_node",
+}
+"""Packages whose files are without."""
+
+
+def test_source_files_begin_with_their_licence():
+    missing = []
+    for folder in (ROOT / "src", ROOT / "tools", ROOT / "benchmarks"):
+        for file in sorted(folder.rglob("*.py")):
+            place = file.relative_to(ROOT)
+            if (place.parts[0] == "src" and place.parts[1] in NOT_YET) or "build" in place.parts:
+                continue
+            lines = file.read_text().splitlines()
+            if lines and lines[0].startswith("#!"):
+                lines = lines[1:]
+            if lines and lines[0] != HEADER:
+                missing.append(str(place))
+    assert missing == []
