@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """What an episode starts from, drawn from its seed: task, poses, colours, light, cameras."""
 
 from __future__ import annotations

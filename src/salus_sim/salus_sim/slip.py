@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Oil between the fingers and what they hold: it sinks steadily instead of falling at once.
 
 A film of fluid resists with a force that grows with the sliding speed (Newtonian shear), so a held

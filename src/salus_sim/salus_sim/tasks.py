@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """What an instruction asks for: the tasks, their wordings, and which of them are held out."""
 
 from __future__ import annotations

@@ -14,6 +14,9 @@ NOT_YET = {
     "salus_vla_node",
 }
 """Packages whose files are without."""
+WORLD = ROOT / "src/salus_sim/salus_sim"
+HASHED = {*WORLD.glob("experts/*.py"), *(WORLD / f"{n}.py" for n in ("scenario", "slip", "tasks"))}
+"""Studies and trainings keep these files' hash (world_hashes): another byte, and none goes on."""
 
 
 def test_source_files_begin_with_their_licence():
@@ -26,6 +29,6 @@ def test_source_files_begin_with_their_licence():
             lines = file.read_text().splitlines()
             if lines and lines[0].startswith("#!"):
                 lines = lines[1:]
-            if lines and lines[0] != HEADER:
+            if lines and lines[0] != HEADER and file not in HASHED:
                 missing.append(str(place))
     assert missing == []

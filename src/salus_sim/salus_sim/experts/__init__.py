@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Scripted experts with privileged knowledge: the teachers of the embedded policy."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Small geometry that the experts share."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The teacher of picking and placing: on the disc, in the tray, on another cube."""
 
 from __future__ import annotations

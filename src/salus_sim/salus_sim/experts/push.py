@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The teacher of pushing: open fingers around the target, then one of them pushes it to the goal.
 
 The hand comes down on the target as if to pick it, with the fingers in line with the way to the
