@@ -15,6 +15,7 @@ setup(
         "zarr>=3.1,<4",
         "numcodecs>=0.16",
         "google-crc32c",
+        "safetensors",
         "scikit-learn",
         "scipy",
         "PyYAML",
@@ -22,7 +23,7 @@ setup(
         "matplotlib",
     ],
     extras_require={
-        "predictors": ["torch", "safetensors"],
+        "predictors": ["torch"],
         "bags": ["rosbags"],
     },
     python_requires=">=3.11",
