@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the running loop costs: `python benchmarks/collect_loop.py [collect's arguments]`.
 
 Launches collect, and measures between its first and its last progress line, so neither the start

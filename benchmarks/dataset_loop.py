@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the time of the command dataset goes: `python benchmarks/dataset_loop.py [CHECKPOINT]`.
 
 Collects three episodes in this process and prints the processor time per step of each part, which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What writing costs: `python benchmarks/episode_store.py [EPISODES] [--fsync]`."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one forecast costs at batch 1: `python benchmarks/predictor_latency.py [CHECKPOINT]`.
 
 Without a checkpoint the default network with fresh weights, of the embedded policy's sizes (the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What K noise samples of a SmolVLA cost over one: `python benchmarks/vla_samples.py [CHECKPOINT]`.
 
 Runs in an environment with lerobot (docs/backends.md); without a checkpoint on a tiny random one.

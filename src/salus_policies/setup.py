@@ -16,10 +16,13 @@ setup(
     install_requires=[
         "numpy",
         "PyYAML",
+        "pillow",
+        "safetensors",
         "salus_core",
+        "scipy",
     ],
     extras_require={
-        "embedded": ["torch", "safetensors"],
+        "embedded": ["torch"],
     },
     python_requires=">=3.11",
     zip_safe=False,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws docs/architecture.png, the way of the data: `python tools/docs/architecture_figure.py`."""
 
 from pathlib import Path
@@ -22,7 +23,7 @@ NODES = {
         "MuJoCo scene, or your robot;\nadvances on each command",
     ),
     "vla": ((5.5, 6.6), DRIVES, "vla", "policy ensemble:\naction, 12 signals, latent"),
-    "predictor": ((10.0, 6.6), WATCHES, "predictor", "4 failure types\nx 4 horizons, alarm"),
+    "predictor": ((10.0, 6.6), WATCHES, "predictor", "failure types x\nhorizons, alarm"),
     "supervisor": ((7.75, 4.4), DRIVES, "supervisor", "passes on, or holds;\none command per step"),
     "referee": (
         (1.5, 1.9),

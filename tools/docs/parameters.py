@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes docs/parameters.md from the nodes' own declarations: `python tools/docs/parameters.py`."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Points the ROS wheels' CMake files to this interpreter.
 
 They carry two absolute paths of the machine that built them: Python's and NumPy's headers.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Says what an interpreter and its machine offer, as lines of `key=value` for ./salus.sh."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collect labelled episodes: world, referee, policy, predictor, supervisor and recorder.
 
 Ends by itself after `episodes` episodes; a node that fails ends everything with exit code 1.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Watch a policy on your own robot or simulator: policy, predictor and supervisor, no world.
 
 The robot gives images, joint_states and tool_pose, and executes command; docs/your_robot.md walks

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Play a bag into the predictor. Ends with the bag; without one, it waits for your own player.
 
 The player starts when the predictor is ready, so no step is missed. What a predictor forecast when

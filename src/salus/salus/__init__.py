@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bring-up: what the launch files share."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the launch files of SALUS share: arguments, nodes, and how everything ends."""
 
 import difflib

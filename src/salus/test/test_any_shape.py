@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Robots of 14 and of 4 joint positions: policy, supervisor and recorder on real topics."""
 
 import os

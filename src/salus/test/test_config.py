@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every name in config/*.yaml and in the launch files is a parameter of its node."""
 
 import runpy

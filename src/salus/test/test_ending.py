@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a collection ends when it does not end by itself, and that two of them do not mix."""
 
 import os

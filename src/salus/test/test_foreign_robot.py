@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """monitor.launch.py beside a robot with other topics, other joints and standard messages only."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SALUS's launch files within somebody's own bring-up."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A collection whose policy is behind a server that dies in the middle of an episode."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What others see of a collection while it runs."""
 
 import os

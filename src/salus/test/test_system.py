@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole suite, launched as a user does, judged by what it leaves on disk."""
 
 import re

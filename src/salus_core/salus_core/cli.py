@@ -40,12 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run = known[name].load()
     except ModuleNotFoundError as error:
-        print(f"salus {name}: needs the Python package '{error.name}': {_REMEDY}", file=sys.stderr)
+        remedy = _remedy(known[name])
+        print(f"salus {name}: needs the Python package '{error.name}': {remedy}", file=sys.stderr)
         return 1
     return int(run(arguments) or 0)
 
 
-_REMEDY = "pip install 'salus_core[predictors,bags]' installs what the commands of the core need"
+def _remedy(point: metadata.EntryPoint) -> str:
+    """What to install for a command: the package that registers it, with all its extras."""
+    assert point.dist is not None  # entry points of installed packages have one
+    name = point.dist.name
+    extras = ",".join(sorted(point.dist.metadata.get_all("Provides-Extra") or ()))
+    wanted = f"'{name}[{extras}]'" if extras else name
+    return f"pip install {wanted} installs what the commands of {name} need"
 
 
 def _usage(known: dict[str, metadata.EntryPoint]) -> str:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which values and connections OmniGraph's attribute types accept, as far as names show it."""
 
 from __future__ import annotations

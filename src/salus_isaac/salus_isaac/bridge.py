@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts Isaac Sim and the world's node in it: what `isaac_world` runs under Isaac Sim's Python.
 
 The order of imports is Isaac Sim's: SimulationApp first, then its modules, then the bridge's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The static check of a graph against the interface, and of the interface against the scene."""
 
 from __future__ import annotations

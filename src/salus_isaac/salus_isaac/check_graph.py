@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The static check of a graph against the node types of Isaac Sim.
 
 It cannot show that prims exist, which variants an asset has, attributes made at run time, physics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`check_isaac_graph`: checks the bridge's graph and scripts against Isaac Sim, without Isaac Sim.
 
 A clean result says that node types, attributes, connections, topics, quality of service, imports

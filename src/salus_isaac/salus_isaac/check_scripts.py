@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The static check of the bridge's Python: imports, their order, and what is called on them."""
 
 from __future__ import annotations

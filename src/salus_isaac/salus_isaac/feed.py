@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Receives what Isaac Sim's own nodes publish and hands it on tick by tick."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Puts together what the simulator's nodes publish of one tick. Free of ROS."""
 
 from __future__ import annotations

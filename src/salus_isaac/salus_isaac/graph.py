@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The OmniGraph of the bridge as data: nodes, values and connections, and nothing that runs.
 
 Isaac Sim's own nodes publish the clock, the joints and the cameras on the topics that the interface

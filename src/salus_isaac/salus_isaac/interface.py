@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interface that every world offers over ROS 2, as data that both worlds are compared with."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Isaac Sim's side of the bridge: stage, robot, contacts, forces, lights, graph.
 
 Import it only once a SimulationApp exists. Quaternions of this API are wxyz.

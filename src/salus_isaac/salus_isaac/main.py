@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`isaac_world`: Isaac Sim in the place of the embedded world.
 
 Runs in the interpreter that has Isaac Sim: this one, or the one that SALUS_ISAAC_PYTHON names.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Isaac Sim 6.0.1 has: node types with their attributes, modules, classes, extensions.
 
 The table is a data file of this package, taken from the Isaac Sim 6.0.1 extension descriptions.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What must be there before Isaac Sim can be started, checked without starting it."""
 
 from __future__ import annotations

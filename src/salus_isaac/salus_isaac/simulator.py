@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the bridge asks of a simulator, and the values that pass between them.
 
 Isaac Sim is one implementation; tests play it with another, as it needs a GPU.

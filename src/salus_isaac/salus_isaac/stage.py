@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scene as shapes and poses, for a simulator to mirror.
 
 Read off the compiled model of the embedded world, so that both worlds have the same table, goal,

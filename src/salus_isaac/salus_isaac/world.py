@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Isaac Sim behind the methods of the embedded world, so that one node drives both.
 
 The embedded world's compiled model stands beside the simulator as the scene's description: it draws

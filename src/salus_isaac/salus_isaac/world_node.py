@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The world's node over Isaac Sim: the embedded world's node with another world behind it."""
 
 from __future__ import annotations

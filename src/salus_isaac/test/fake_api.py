@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules named as Isaac Sim's, with the names that the table lists, that record what is called.
 
 Classes whose methods the table lists have just these. All other names (functions, pxr, the graph's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plays Isaac Sim for tests: runs the graph's publishers with rclpy and MuJoCo's physics.
 
 It publishes exactly what the graph's data says: topics, namespaces, frames, quality of service.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes the place of Isaac Sim's Python: `isaac_world` with the simulator of the tests."""
 
 import sys

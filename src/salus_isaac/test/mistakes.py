@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mistakes that are seeded into the bridge's graph, each with the finding that must come of it."""
 
 import json

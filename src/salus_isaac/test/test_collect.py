@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`collect.launch.py simulator:=isaac` from end to end, with the simulator of the tests."""
 
 import json

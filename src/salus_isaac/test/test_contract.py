@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both worlds, live over DDS, against the one interface description."""
 
 import itertools

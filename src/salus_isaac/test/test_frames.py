@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 from salus_isaac.frames import FrameMatcher
 
 TICK, TOLERANCE = 33_333_333, 8_000_000

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The calls of Isaac Sim's API, against modules that have only what the table lists."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A client that plays everything but the world: resets it, hears it, commands it."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rate, latency, drops and model hash of a node on /diagnostics."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images for ROS: `to_message` makes an Image; everything else is in salus_core.messages."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Managed (lifecycle) nodes: what rclpy leaves to every author, once.
 
 rclpy manages publishers only, swallows exceptions of transitions, and brings no node up by itself.

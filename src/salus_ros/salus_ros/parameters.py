@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters as dataclasses: name, type, default, description and bounds in one place.
 
     @dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The quality-of-service profiles of SALUS, by name: see the table in docs/architecture.md."""
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy

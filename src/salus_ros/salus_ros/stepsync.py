@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gathers the messages of one observation: a Step and everything with the same stamp."""
 
 from collections import OrderedDict, deque

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Another spelling of salus_core.messages.checks, until its last user has moved."""
 
 from salus_core.messages.checks import (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A managed node for the tests of `run`: `mode` chooses how it ends."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The embedded world as an environment of the episode loop: scenario, physics, outcome."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scripted expert as a policy of the episode loop: it reads ground truth, not images."""
 
 from __future__ import annotations

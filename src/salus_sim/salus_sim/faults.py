@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults injected on purpose: which, when and how large, drawn from the episode's seed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The referee: success, collision, drop, miss and timeout from ground truth alone.
 
 A failure is dated to its onset, not to the step at which it became certain: a drop to the first

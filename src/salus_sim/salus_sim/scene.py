@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scene's numbers: one YAML file that every world reads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The teacher must master what its students are judged by."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each case is a short story told in ground truth; the referee must date it right."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Supervisor node: turns each proposed action into the one command of its step."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which package may import which: the contracts are in pyproject.toml."""
 
 import subprocess

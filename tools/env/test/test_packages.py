@@ -1,7 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """What colcon sees in the repository, and that each package builds when it is copied alone."""
 
 import ast
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -130,3 +133,30 @@ def test_what_a_package_imports_is_declared_and_nothing_else(package):
     )
     assert document.find("url") is not None
     assert document.find("author") is not None
+
+
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "google_crc32c": "google-crc32c",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+"""Names on PyPI that differ from their modules'."""
+OF_A_POLICY = {"huggingface_hub", "lerobot", "timm", "transformers"}
+"""Libraries of published policies, which pin versions of their own; see docs/backends.md."""
+
+
+@pytest.mark.parametrize("package", ["salus_core", "salus_policies", "salus_studies"])
+def test_what_a_package_free_of_ros_imports_comes_with_pip(package, monkeypatch):
+    folder = ROOT / "src" / package
+    given = {}
+    monkeypatch.setattr("setuptools.setup", given.update)
+    monkeypatch.chdir(folder)
+    runpy.run_path(str(folder / "setup.py"))
+    extras = given.get("extras_require", {}).values()
+    lines = [*given["install_requires"], *(line for extra in extras for line in extra)]
+    installed = {re.split(r"[\[<>=]", line)[0] for line in lines}
+    if package == "salus_studies":  # the packages that it builds on bring these
+        installed |= {"numpy", "PyYAML", "torch", "safetensors"}
+    modules = imported(folder / package) - OF_A_POLICY - {package}
+    assert {DISTRIBUTIONS.get(module, module) for module in modules} - installed == set()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The entry script: what it asks of a machine, and what it does only once."""
 
 import re

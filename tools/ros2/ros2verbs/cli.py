@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entry point: finds the verb and runs it."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A short-lived node, and what it finds in the ROS graph."""
 
 import contextlib

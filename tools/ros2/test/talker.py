@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A managed node that publishes a latched message and joint states at 50 Hz."""
 
 import rclpy

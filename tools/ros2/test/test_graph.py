@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Topics, nodes, parameters, managed nodes and bags, over a real ROS graph."""
 
 import signal

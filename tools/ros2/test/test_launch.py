@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What our launch files rely on, checked with small ones."""
 
 import re

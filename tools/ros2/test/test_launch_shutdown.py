@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a launch ends: by a required process, by Ctrl-C, by force."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A robot of any number of joints, in real time: standard messages, and its own count of steps."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages whose action is longer than any publisher that checks would send."""
 
 import struct

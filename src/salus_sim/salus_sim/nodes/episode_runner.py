@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a number of episodes: resets the world, waits for each outcome, prints a summary, ends."""
 
 from __future__ import annotations

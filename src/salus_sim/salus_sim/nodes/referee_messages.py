@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From messages to what the referee reads."""
 
 from __future__ import annotations

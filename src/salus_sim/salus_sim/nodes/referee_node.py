@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The referee as a node: ground truth in, the episode's status and failure events out."""
 
 from __future__ import annotations

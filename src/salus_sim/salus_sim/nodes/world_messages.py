@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the embedded world's values to the messages of the graph."""
 
 from __future__ import annotations

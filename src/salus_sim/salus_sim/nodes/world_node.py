@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The embedded world as a node: cameras, joints, ground truth and clock out, commands in.
 
 In lockstep a control period passes when the command for exactly this episode and step has come,

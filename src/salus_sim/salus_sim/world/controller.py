@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arm's Cartesian controller: tool-pose deltas to joint targets by damped least squares."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The MuJoCo model of the scene: a Panda of primitive shapes, table, cubes, obstacle, cameras.
 
 Meshes are left out on purpose: they are expensive for a software renderer.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The embedded world: MuJoCo physics and cameras behind reset, step and render."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A subset of ROS 2's `launch` package, for machines where upstream's is not installed.
 
 The names and the behaviour are those that Python launch files use; docs/launch.md says

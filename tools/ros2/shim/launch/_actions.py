@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Actions of Python launch files, except for processes."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The entities of a launch description and the context in which they are visited."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Handlers of the events that launch files react to."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The action that runs a process, prints its output and ends it in order."""
 
 import asyncio

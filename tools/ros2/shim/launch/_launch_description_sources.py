@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the description of an include comes from."""
 
 import importlib.util

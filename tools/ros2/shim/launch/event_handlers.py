@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Event handlers that launch files import."""
 
 from ._event_handlers import (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sources of includes that launch files import."""
 
 from ._launch_description_sources import (

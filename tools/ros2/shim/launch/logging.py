@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a launch prints and logs, in upstream's format."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names that launch files import from `launch.utilities`."""
 
 from ._core import normalize as normalize_to_list_of_substitutions

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Actions that run nodes and set their namespaces, parameters and remappings."""
 
 import atexit

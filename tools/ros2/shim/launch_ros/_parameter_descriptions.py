@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Descriptions of parameters: typed values and files."""
 
 from typing import Any, get_args, get_origin

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Substitutions that find packages and executables."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Descriptions of parameters that launch files import."""
 
 from ._parameter_descriptions import (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events that launch files handle or emit."""
 
 from collections.abc import Callable
