@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What environments side by side in one process cost: `python benchmarks/batched_loop.py [N]`.
 
 Collects the same episodes with one environment and with N (default: 8), both in this process and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 from setuptools import find_packages, setup
 
 package_name = "salus_core"
@@ -25,7 +26,7 @@ setup(
     ],
     extras_require={
         "predictors": ["torch"],
-        "bags": ["rosbags"],
+        "bags": ["lz4", "mcap", "rosbags", "zstandard"],
     },
     python_requires=">=3.11",
     zip_safe=False,

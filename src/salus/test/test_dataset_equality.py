@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the command dataset collects is what the nodes would have recorded."""
 
 from pathlib import Path

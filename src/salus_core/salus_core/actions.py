@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the numbers of an action mean: names, units and kinds, for a robot of any shape."""
 
 from __future__ import annotations

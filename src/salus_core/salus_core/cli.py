@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command `salus`: one word for everything that runs without a ROS graph."""
 
 from __future__ import annotations

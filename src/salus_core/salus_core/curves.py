@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scores of steps, end to end, as one curve per episode."""
 
 import numpy as np

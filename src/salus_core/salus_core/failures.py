@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outcomes, failure types and forecast horizons; the numbers are those of EpisodeStatus.msg."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels of steps: derived from an episode's outcome when data is read, never stored."""
 
 from collections.abc import Sequence

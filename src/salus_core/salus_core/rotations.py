@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One sign and one norm for a quaternion, wherever it comes from."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Robots of other shapes: written, read, trained on, evaluated, and forecast step by step."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What needs no torch imports none: a robot's computer may only record."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The core in an empty virtual environment, installed by pip alone: no ROS, no simulator."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entropies, variances and latent statistics, against closed forms and independent estimates."""
 
 import numpy as np

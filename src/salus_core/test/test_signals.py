@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The twelve signals, against numbers computed by hand."""
 
 import numpy as np

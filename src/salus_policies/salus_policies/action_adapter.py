@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Converts a policy's actions for one robot, as its configuration declares."""
 
 from collections.abc import Sequence

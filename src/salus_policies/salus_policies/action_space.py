@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a policy's own actions to those of ActionCommand, as the policy's configuration declares."""
 
 from collections.abc import Mapping

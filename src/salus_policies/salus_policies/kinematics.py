@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Forward kinematics of one serial chain of a URDF, for policies that speak in joint angles."""
 
 import xml.etree.ElementTree as ElementTree

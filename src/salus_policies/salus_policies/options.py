@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Strict reading of a policy's configuration: every entry is named when it is wrong."""
 
 from collections.abc import Mapping, Sequence

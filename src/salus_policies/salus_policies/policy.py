@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A loaded policy with its signals, for a node and for the episode loop; free of ROS."""
 
 from collections.abc import Callable, Mapping, Sequence

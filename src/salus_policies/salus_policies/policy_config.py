@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A policy's configuration: what its numbers mean on a robot, which no checkpoint says."""
 
 import hashlib

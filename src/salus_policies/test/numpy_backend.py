@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A policy of a few matrices in NumPy, for any number of joints: it starts in no time."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A policy server as a process of its own, that can be killed and started again."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Action spaces: what a policy's numbers become, and what is refused."""
 
 import numpy as np

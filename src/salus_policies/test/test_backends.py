@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registry and contract of backends."""
 
 import numpy as np

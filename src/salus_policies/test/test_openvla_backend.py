@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Actions as tokens through transformers' own code, at a size that a CPU runs."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The remote backend: a real server process, the tiny policy behind it, and what can go wrong."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SmolVLA served from a second virtual environment, killed while the VLA node runs an episode.
 
 SALUS_VLA_PYTHON names that environment's interpreter (docs/backends.md says how to make one),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SmolVLA through LeRobot's own code, at a size that a CPU runs: random weights, real library."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real policy of a few hundred weights: a torch network per member, read from safetensors."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A vision-language model of transformers, random and tiny, that writes actions as OpenVLA does."""
 
 import json

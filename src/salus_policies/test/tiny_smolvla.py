@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The smallest SmolVLA that LeRobot can build, at random, saved as LeRobot saves one.
 
 As a command: `python tiny_smolvla.py FOLDER` writes one that fits SALUS's own world.

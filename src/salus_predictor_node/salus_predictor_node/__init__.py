@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Forecasts of failures from the signals of a VLA policy."""

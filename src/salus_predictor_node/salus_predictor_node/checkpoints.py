@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Opening of predictor checkpoints for the node, and what their numbers mean."""
 
 from array import array

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From VlaSignals to forecasts: the state of one environment, free of nodes and topics."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters of the predictor."""
 
 from dataclasses import dataclass

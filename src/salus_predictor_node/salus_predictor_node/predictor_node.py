@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Forecast node: answers each VlaSignals with a FailureForecast."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the golden bag: a live node's forecasts, and the messages that it made them from.
 
     python golden.py      # in a ROS environment; replaces golden/bag, after messages have changed

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A running predictor node with the policy, the robot and the readers played by the test."""
 
 import time

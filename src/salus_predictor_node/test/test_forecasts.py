@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node with a checkpoint, over DDS."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The golden bag: recorded live forecasts, the node of today, and offline replay agree."""
 
 import json

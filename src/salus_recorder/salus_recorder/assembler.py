@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Puts the messages of a step together, and steps into episodes, in whatever order they come.
 
 No ROS in here but the messages' header, episode and step fields; time is handed in.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The recorder: everything that belongs to a step, into Zarr episodes."""
 
 import sys

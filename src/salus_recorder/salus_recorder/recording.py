@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The thread that writes: between it and the executor lies a bounded queue."""
 
 import queue

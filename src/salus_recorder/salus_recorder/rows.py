@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Turns messages into records of an episode: pure functions, checked by names and sizes."""
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The numbers that salus_core knows are those of the messages, which it may not import."""
 
 from salus_msgs.msg import EpisodeStatus, FailureForecast, Intervention, VlaSignals

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command dataset: its splits, what it refuses, how it is resumed."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The episodes of known seeds are those that were recorded before.
 
 golden/episodes.json holds what `summary` makes of a data set of seeds 0 to 19 that was collected

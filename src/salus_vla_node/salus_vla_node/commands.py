@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Executed commands by episode and step, handed from the executor to the inference thread."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steps for robots that number none: every image of one camera is a step."""
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From messages to what a policy sees, with every check on the way."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VlaSignals and SignalInfo from the policy's output."""
 
 from array import array

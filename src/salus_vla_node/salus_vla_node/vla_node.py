@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The VLA node: acts on every step of the running episode and publishes the policy's signals."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A thread that works off a short queue, so that inference never blocks the executor."""
 
 import threading

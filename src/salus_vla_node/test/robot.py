@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The other side of the VLA node's topics: sends observations, keeps what comes back."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The VLA node with its policy behind a socket, killed in the middle of an episode."""
 
 import pytest

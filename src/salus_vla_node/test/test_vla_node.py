@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node on real topics, with a real (tiny) policy."""
 
 import os

@@ -27,8 +27,17 @@ ROSDEP = {
 }
 """Keys of rosdep, by module."""
 ON_PYPI = {
-    *("google_crc32c", "lerobot", "mcap", "mujoco", "numcodecs", "rosbags", "safetensors"),
-    *("torch", "transformers", "zarr", "tensorboard", "huggingface_hub", "timm"),
+    *("google_crc32c", "lerobot", "lz4", "mcap", "mujoco", "numcodecs", "rosbags"),
+    *(
+        "safetensors",
+        "torch",
+        "transformers",
+        "zarr",
+        "zstandard",
+        "tensorboard",
+        "huggingface_hub",
+        "timm",
+    ),
 }
 """Modules that pip installs: setup.py or docs/dependencies.md names them."""
 OF_ISAAC = {"isaacsim", "omni", "carb", "pxr", "usdrt"}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MCAP files from front to back: whole ones, and those that a crash cut off."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages of a bag in the order in which they were received: read without ROS.
 
 MCAP files are read from front to back, so that one that a crash cut off is read up to the last

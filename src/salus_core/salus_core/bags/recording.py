@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a bag holds of a monitored policy, by episodes: matched as a live node matches it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the messages of bags to the arrays that predictors and figures read."""
 
 from __future__ import annotations

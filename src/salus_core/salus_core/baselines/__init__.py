@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Baselines: what is known without learning to forecast; every table has them."""
 
 from salus_core.baselines.base import Baseline, BaselineError

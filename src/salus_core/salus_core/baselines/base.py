@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What baselines have in common, and how they deal with steps that lack their input."""
 
 from abc import ABC, abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Baselines that see nothing of the robot: the step number, and chance."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Density of successful observations: RND and logpZO (FAIL-Detect, RSS 2025)."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FIPER: unfamiliar observation and uncertain action at once (Roemer et al., NeurIPS 2025)."""
 
 import numpy as np

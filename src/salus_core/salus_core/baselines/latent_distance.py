@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Distance of the policy's latent to the latents of successful episodes (SAFE, app. B)."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small networks that baselines train, and how."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the robot's own pose and speed alone foretell: the bar that looking must pass."""
 
 import numpy as np

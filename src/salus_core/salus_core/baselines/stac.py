@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """STAC: agreement of consecutive action chunks (Sentinel, CoRL 2024, sec. 4.1)."""
 
 import numpy as np

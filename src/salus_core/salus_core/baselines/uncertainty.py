@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Largest uncertainty so far, over the episode or over the last steps."""
 
 from collections.abc import Callable

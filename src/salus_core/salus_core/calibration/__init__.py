@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibrated probabilities, alarms with a guaranteed false-alarm rate, drift warnings."""
 
 from salus_core.calibration.band import (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functional conformal band: an alarm whose false-alarm rate per successful episode is bounded.
 
 Source: Diquigiovanni, Fontana & Vantini 2021 (conformal bands for functions, with modulation), as

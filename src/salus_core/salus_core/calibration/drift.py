@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warns when live signals leave the distribution that a predictor was trained on.
 
 Two answers. At once: the share of recent values outside the range of training, a rule of thumb. And

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Maps from a predictor's probabilities to calibrated ones, one per horizon and failure type.
 
 Fit on the calibration split only. `apply` keeps what forecasts promise: they never fall with the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The calibration split in two: what the band is made from must be new to everything else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ros2 run salus_predictor_node ablate: what a predictor loses without some of its inputs."""
 
 from __future__ import annotations

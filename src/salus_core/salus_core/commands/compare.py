@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ros2 run salus_predictor_node compare: predictors and baselines in one table."""
 
 from __future__ import annotations

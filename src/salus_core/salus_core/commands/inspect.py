@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prints what runs hold, draws an episode, reports on signals: needs no ROS graph."""
 
 import argparse

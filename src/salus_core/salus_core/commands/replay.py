@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ros2 run salus_predictor_node replay: forecasts over recorded bags or runs, without a graph."""
 
 from __future__ import annotations

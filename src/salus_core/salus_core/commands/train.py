@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ros2 run salus_predictor_node train: a predictor from recorded runs, to a checkpoint."""
 
 from __future__ import annotations

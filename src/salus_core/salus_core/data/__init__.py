@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded episodes as arrays in memory: reading, splits, windows."""
 
 from salus_core.data.fractions import FRACTIONS, Part, parts_by_fraction

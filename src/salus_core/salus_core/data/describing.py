@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts of a data set, for manifests, reports and people."""
 
 from __future__ import annotations

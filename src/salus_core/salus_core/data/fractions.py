@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splits of runs for which no table of seeds was made: by fractions of the episodes."""
 
 from __future__ import annotations

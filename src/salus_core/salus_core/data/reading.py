@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads runs of the episode store into StepData."""
 
 from __future__ import annotations

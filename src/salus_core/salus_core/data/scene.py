@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ground truth of a recorded scene, relative to the tool: targets to learn from, never inputs.
 
 A predictor reads the policy's latent; whether it finds the scene's geometry there can be trained as

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which episodes belong to which split: fixed by seed, so nothing can leak between two of them."""
 
 from __future__ import annotations

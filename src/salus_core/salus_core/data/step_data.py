@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steps of many episodes in memory: what predictors and baselines learn from and are scored on."""
 
 from __future__ import annotations

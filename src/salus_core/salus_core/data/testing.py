@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Episodes made up for tests: with a failure that can be foreseen, or that cannot."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Windows of the last W steps of each step, without copying the data W times."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Episodes in Zarr: one recorder writes, everything else reads; see docs/layout.md."""
 
 from salus_core.episode_store.dataset import Dataset, open_dataset

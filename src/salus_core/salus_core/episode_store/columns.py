@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One growing Zarr array: rows are encoded once, as they come, and published only when told.
 
 zarr-python can only rewrite a whole shard from raw rows, in its own order of writes. Here a shard

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run holds of each episode: its start, its end, and their arrays."""
 
 from dataclasses import dataclass, field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing files so that a death at any moment leaves the old content or the new, never a part."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads runs. Nothing is loaded before it is asked for; only committed episodes are seen."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the episode loop's records to rows of the store."""
 
 from __future__ import annotations

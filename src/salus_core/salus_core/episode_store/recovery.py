@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cleans up runs whose recorder died: what was committed stays, the open tail goes."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files of a run beside its arrays: lock, log, metadata, note of the open episode."""
 
 import contextlib

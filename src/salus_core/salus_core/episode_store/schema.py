@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run holds: the arrays, their meaning, and what must not change within it."""
 
 from dataclasses import asdict, dataclass, replace

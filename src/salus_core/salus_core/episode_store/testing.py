@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs made up for tests: small, every value different, none a fill value."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs of older versions, as the present version would have described them."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes episodes: streamed, with bounded memory, and safe against death at any moment."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evaluation of methods on recorded episodes: figures by target, group, alarm; sanity checks."""
 
 from salus_core.evaluation.alarms import (

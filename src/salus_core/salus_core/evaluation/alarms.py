@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of the alarm: bands of several false-alarm rates, episodes, events."""
 
 from dataclasses import dataclass, fields, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures of a report, typed, as JSON, and the JSON schema that follows from their types."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Groups of episodes that are reported apart."""
 
 import numpy as np

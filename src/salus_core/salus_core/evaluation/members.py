@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a recording would have been with a smaller ensemble, as far as it can be told afterwards."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What could be foretold if the scene were known: a bound for predictors, not one of them."""
 
 import dataclasses

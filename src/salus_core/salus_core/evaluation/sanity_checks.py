@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sanity checks of data and figures: does the step number alone explain the failures?"""
 
 from collections.abc import Mapping

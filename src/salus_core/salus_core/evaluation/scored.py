@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scores of one method on one data set, in the form that every figure starts from."""
 
 from collections.abc import Sequence

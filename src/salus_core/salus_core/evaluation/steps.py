@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of steps: per target and horizon, over some of the episodes."""
 
 from collections.abc import Sequence

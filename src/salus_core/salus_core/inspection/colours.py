@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Colours of failure types and horizons in pictures."""
 
 from collections.abc import Sequence

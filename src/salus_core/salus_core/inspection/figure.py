@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws an episode: key frames, signals with their validity, forecast, contact, events."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws a SignalReport: distributions near a failure and elsewhere, AUROC, correlation."""
 
 import numpy as np

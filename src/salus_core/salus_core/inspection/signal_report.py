@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The health of a data set's signals: distribution, validity, correlation, worth by itself."""
 
 from dataclasses import dataclass

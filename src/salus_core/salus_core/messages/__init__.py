@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One way from messages to arrays and back, free of ROS.
 
 Messages are duck-typed: live rclpy objects and those that rosbags reads from a bag work alike.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of what comes in, with messages that name the joint or field at fault."""
 
 import math

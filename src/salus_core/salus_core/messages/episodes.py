@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tells episodes apart, whatever their numbers and stamps do."""
 
 from __future__ import annotations

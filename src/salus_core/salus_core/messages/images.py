@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/Image from and to numpy, without cv_bridge and without copies where possible."""
 
 from array import array

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a synchroniser needs of each topic."""
 
 from __future__ import annotations

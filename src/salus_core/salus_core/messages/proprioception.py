@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Joint states and tool poses: what they hold, in the order of names that a reader asks for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The numbers of a VlaSignals message, live and in a bag alike."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stamps as whole nanoseconds."""
 
 from typing import Any

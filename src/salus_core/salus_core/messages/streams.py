@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages of one source by stamp, and the epochs between which stamps go back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Puts the messages together that belong to one observation, by their stamps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of forecasts and alarms: arrays in, figures with intervals out."""
 
 from salus_core.curves import first_alarm, pad_curves, rising_edges

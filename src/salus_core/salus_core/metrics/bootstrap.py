@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bootstrap over episodes: steps of one episode are not independent, so episodes are drawn."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of whole episodes: would this one fail?"""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of events: was the failure announced, how long before, and at what price?"""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of probabilities: Brier score, expected calibration error, reliability."""
 
 from dataclasses import dataclass

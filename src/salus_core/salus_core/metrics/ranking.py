@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well a score ranks: AUROC and average precision, exact, with fast bootstrap intervals.
 
 A resample changes how often each episode counts, not the order of the scores. So the scores are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of decisions: precision, recall and F1 at a threshold that was chosen elsewhere."""
 
 import numpy as np

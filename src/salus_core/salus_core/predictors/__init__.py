@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predictors of failures behind one interface; see docs/predictor.md."""

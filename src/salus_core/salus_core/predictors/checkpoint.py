@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A predictor on disk: a folder with weights (safetensors) and a manifest (JSON), no pickles."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From recorded steps to the numbers that a network reads, the same offline and live."""
 
 from __future__ import annotations

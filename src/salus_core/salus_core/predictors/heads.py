@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a network's outputs to probabilities that never fall with the horizon."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What predictors and baselines have in common."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`mlp` and `mlp_large`: the twelve signals of one step, a stack of layers, all horizons."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained network with everything that turns recorded or live steps into forecasts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`mvp`: the small set of six signals; will this episode fail, and how."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Normalisation of a network's inputs, fitted to the training steps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predictors by name, with the defaults of each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`safe_mlp` and `safe_lstm`: the detectors of SAFE (Gu et al., NeurIPS 2025), as baselines.
 
 Both read the policy's latent alone and learn from whether the episode failed, without onsets; they

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings as dataclasses, from YAML and `key=value` overrides; unknown keys are errors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a predictor was trained on, and what it is given."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One step after the other: what a network computes live, without the overhead of batches."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`temporal`: a window of signals, body, action and latent; hazards with competing risks."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports of evaluations: reading the splits, figures of each method, tables, pictures."""

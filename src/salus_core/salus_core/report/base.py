@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all reports share: fields, warnings, differences, head and JSON."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One table of several methods on the same episodes, with paired differences to the first."""
 
 from __future__ import annotations

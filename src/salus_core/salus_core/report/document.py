@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report of `evaluate`: metrics.json, report.md and pictures in a folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a predictor reads and the data lack: a report on it says so, or is not made."""
 
 from __future__ import annotations

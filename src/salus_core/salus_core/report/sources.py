@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which episodes an evaluation reads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One episode loop for every environment, policy, monitor and sink; free of ROS and simulators."""
 
 from salus_core.runtime.interfaces import Environment, Monitor, Policy, Sink, Supervisor

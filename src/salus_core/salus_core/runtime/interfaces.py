@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parts of the episode loop, by what they take and give.
 
 Policy and monitor serve all environments of a process at once, so that a network can take their

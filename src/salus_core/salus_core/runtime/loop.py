@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The episode loop."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The monitor of the loop: the signals of each step, and the forecast made of them."""
 
 from __future__ import annotations

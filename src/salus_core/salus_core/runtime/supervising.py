@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The supervisor that passes every sane action on."""
 
 from __future__ import annotations

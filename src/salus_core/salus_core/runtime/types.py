@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What passes between the parts of the episode loop: plain data, no messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The twelve signals of a vision-language-action policy: definitions and computation."""
 
 from salus_core.signals.computer import (

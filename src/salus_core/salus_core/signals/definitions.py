@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names, units and definitions of the twelve signals, in the order of the bits of VlaSignals."""
 
 import hashlib

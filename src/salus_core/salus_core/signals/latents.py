@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Statistics of a policy's training latents, for the out-of-distribution distance."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Uncertainty of a predicted action: entropy, disagreement of members, consistency of chunks."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is executed of what a policy proposes; free of ROS."""
 
 from salus_core.supervision.limits import Decision, LimitCheck, Limits

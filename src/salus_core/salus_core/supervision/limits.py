@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What may go to the robot: a last check of each action, whatever proposed it."""
 
 from __future__ import annotations

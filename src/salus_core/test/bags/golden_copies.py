@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Copies of the golden bag with something changed, read and written by rosbags alone."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bags that go wrong in the field: read right, or refused in one line that names the cause."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which calibration episodes are for what."""
 
 from types import SimpleNamespace

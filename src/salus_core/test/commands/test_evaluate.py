@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands evaluate, compare, ablate and replay, on runs on disk."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command `train`, from runs on disk to a checkpoint."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Death of the writer at any moment, and disks that refuse."""
 
 import errno

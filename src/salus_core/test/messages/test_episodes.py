@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The episode tracker: numbers and stamps may begin again, episodes do not."""
 
 import pytest

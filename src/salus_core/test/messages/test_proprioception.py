@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Joints and tool pose, from one or several publishers."""
 
 import math

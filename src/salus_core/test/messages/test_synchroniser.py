@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The synchroniser: what belongs to an anchor, in whatever order messages arrive."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings by their old names: read with a warning, never silently."""
 
 import json

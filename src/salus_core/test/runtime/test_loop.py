@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The episode loop: any number of environments, and what happens when something goes wrong."""
 
 from dataclasses import dataclass, field

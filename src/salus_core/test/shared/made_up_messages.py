@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages without ROS, as salus_core.messages reads them."""
 
 from types import SimpleNamespace as Message

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures of several packages: steps that were drawn, and checkpoints that nobody trained."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Made-up steps as runs on disk, with a table of splits."""
 
 import numpy as np

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Policy backends: what a policy must offer, and which ones are known."""

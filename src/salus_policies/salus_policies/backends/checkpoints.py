@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a foreign policy's checkpoint is: a local folder, or a repository of the model hub."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Backends by name; a backend's libraries are imported only when it is the one in use."""
 
 import importlib

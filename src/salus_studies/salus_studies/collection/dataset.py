@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collects a data set of episodes in processes of their own, without a ROS graph; resumable."""
 
 from __future__ import annotations

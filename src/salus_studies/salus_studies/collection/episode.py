@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One process's episodes of a data set: the episode loop over embedded environments."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a data set consists of: its settings, and the splits that config/dataset.yaml fixes."""
 
 from __future__ import annotations

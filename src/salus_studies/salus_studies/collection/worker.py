@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One process that collects its share of the seeds and tells what came of each."""
 
 from __future__ import annotations

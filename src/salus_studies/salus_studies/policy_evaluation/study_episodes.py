@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Episodes of a study: who acts in which scenes, run in processes of their own."""
 
 from __future__ import annotations

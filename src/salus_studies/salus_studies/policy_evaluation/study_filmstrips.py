@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Filmstrips of a success and of each failure type."""
 
 from __future__ import annotations

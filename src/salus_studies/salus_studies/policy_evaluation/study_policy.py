@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """salus study_policy: what an ensemble can do, measured on fresh seeds.
 
 Every episode is kept as it ends, so an interrupted study goes on where it stopped, and the tables

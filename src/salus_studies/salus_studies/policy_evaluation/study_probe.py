@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a linear map can read off the policy's latent."""
 
 from __future__ import annotations

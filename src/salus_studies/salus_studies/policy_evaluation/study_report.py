@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of a study and their tables."""
 
 from __future__ import annotations

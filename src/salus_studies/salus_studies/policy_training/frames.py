@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What behaviour cloning learns from: steps with the expert's actions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Single views of many scenes from anywhere in the task, labelled by the expert.
 
 A few hundred episodes show a few hundred scenes, which a network learns by heart: it then finds the

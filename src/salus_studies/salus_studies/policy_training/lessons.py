@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What members are taught from: demonstrations, single views of scenes, rounds of their own."""
 
 from __future__ import annotations

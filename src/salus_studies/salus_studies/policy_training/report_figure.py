@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training report as a picture: errors and success over the stages of every member."""
 
 from __future__ import annotations

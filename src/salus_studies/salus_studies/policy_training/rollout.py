@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Episodes in the embedded world for behaviour cloning: demonstrations and DAgger rounds."""
 
 from __future__ import annotations

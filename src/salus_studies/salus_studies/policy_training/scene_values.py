@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the auxiliary head learns to read off the latent."""
 
 from __future__ import annotations

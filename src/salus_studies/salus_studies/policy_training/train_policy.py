@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """salus train_policy: the embedded ensemble from nothing.
 
 Demonstrations of the scripted expert, then per member: behaviour cloning, DAgger rounds in which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Supervised training of one member on frames that the expert has labelled."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What training and study depend on beside options: the scene, its rules, who teaches in it."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network that is trained, and the one that is kept: a moving average of its weights."""
 
 from __future__ import annotations

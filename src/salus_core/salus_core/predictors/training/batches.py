@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of steps or of whole episodes, with the augmentations of training."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibrated probabilities and the conformal band of a trained predictor."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings of a training run, as in its YAML file."""
 
 from __future__ import annotations

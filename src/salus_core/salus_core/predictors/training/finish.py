@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training from its data to a calibrated checkpoint."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training run is made of, to tell it from others."""
 
 from __future__ import annotations

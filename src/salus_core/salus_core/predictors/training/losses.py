@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Losses of predictors: means over the steps that are known, per step and episode."""
 
 from __future__ import annotations

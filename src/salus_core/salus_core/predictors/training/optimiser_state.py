@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """State of a training run on disk, to resume from: safetensors and JSON, no pickles."""
 
 from __future__ import annotations

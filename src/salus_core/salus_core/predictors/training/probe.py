@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A projection of the latent that is fitted to the scene before training, and held."""
 
 from __future__ import annotations

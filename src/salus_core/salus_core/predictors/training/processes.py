@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several processes training together, as torchrun starts them; one process otherwise."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the losses compare a network's outputs with."""
 
 from __future__ import annotations

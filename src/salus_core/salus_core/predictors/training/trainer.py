@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training loop: updates, validation, schedule, stopping, checkpoints, resuming."""
 
 from __future__ import annotations

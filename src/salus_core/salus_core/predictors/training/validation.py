@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training must have before it begins, and the figures of its validation."""
 
 from __future__ import annotations

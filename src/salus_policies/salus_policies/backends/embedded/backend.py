@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The embedded ensemble behind the interface of backends."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configuration of one member of the embedded policy."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The embedded ensemble: independently trained members on disk and in one forward pass.
 
 On disk every member is a folder in Hugging Face form (config.json, model.safetensors); the

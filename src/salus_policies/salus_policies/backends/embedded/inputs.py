@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From an observation to the embedded policy's inputs; training and inference share this code."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The embedded policy's network, for any number of members in one forward pass.
 
 Every parameter's first dimension holds the members, so that an ensemble's weights are its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One member on disk in Hugging Face form: config.json and model.safetensors, never a pickle."""
 
 from __future__ import annotations

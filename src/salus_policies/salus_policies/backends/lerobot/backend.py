@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A LeRobot policy behind the interface of backends: everything but how its samples are drawn."""
 
 import abc

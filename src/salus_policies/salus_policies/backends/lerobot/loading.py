@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loads a policy of LeRobot with its pre- and post-processing, and refuses half-loaded ones."""
 
 import json

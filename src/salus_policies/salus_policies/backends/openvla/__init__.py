@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenVLA, and other models whose actions are tokens of a language model."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Policies that write their action as tokens: OpenVLA and fine-tuned relatives."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Actions as tokens: the bins at the end of the vocabulary, and their un-normalisation."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A policy behind a socket: its libraries stay out of the ROS interpreter."""
 
 import contextlib

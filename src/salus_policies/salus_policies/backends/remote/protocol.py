@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages between the VLA node and a policy server: a JSON header and raw arrays, never pickles.
 
 README.md of this folder is the specification; PROTOCOL is its version.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serves any backend to one VLA node at a time; needs no ROS.
 
 python -m salus_policies.backends.remote.server --policy smolvla --checkpoint PATH

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LeRobot's SmolVLA: K noise samples of one checkpoint, or an ensemble of checkpoints."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many samples of a SmolVLA from one pass of its vision-language model.
 
 The prefix (images, instruction, state) does not depend on the noise: its keys and values are
