@@ -120,3 +120,9 @@ def test_failures_that_do_not_exist_are_refused_by_name(wrong, said):
 def test_a_state_that_does_not_exist_is_refused():
     with pytest.raises(InvalidInputError, match=r"episode 3: EpisodeStatus\.state is 8"):
         outcome(status(3, 8))
+
+
+def test_a_stamp_that_goes_back_under_the_same_number_begins_an_episode():
+    tracker = EpisodeTracker()
+    assert tracker.step("step", step(10**9, 1, 3)).position == 0
+    assert tracker.step("step", step(MS, 1, 9)).position == 1

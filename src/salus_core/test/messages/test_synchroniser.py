@@ -189,6 +189,19 @@ def test_an_early_message_of_the_next_episode_does_not_belong_to_the_last_one():
     assert match.found[10].values["front"].episode == 1
 
 
+def test_a_gap_after_a_restart_of_a_clock_that_runs_fast_leads_into_no_earlier_episode():
+    """Stamps 1 s apart come every 33 ms, as a simulator that runs 30 times as fast gives them."""
+    events = []
+    for episode in range(2):
+        for n in [*range(8), *range(35, 40)]:
+            arrival, stamp = (40 * episode + n) * PERIOD, n * 10**9
+            events.append((arrival, "front", stamped(stamp, episode=episode)))
+            events.append((arrival + 1, "step", step(stamp, episode, n)))
+    match = Match("front")
+    match.play(events)
+    assert [one.values["front"].episode for one in match.found] == [0] * 13 + [1] * 13
+
+
 def test_one_wrong_stamp_of_one_topic_costs_that_message_only():
     match = Match("front", "tool", wait=0.1)
     events = []
