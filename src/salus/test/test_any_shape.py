@@ -16,9 +16,12 @@ from any_robot import HEIGHT, WIDTH, AnyRobot
 from builtin_interfaces.msg import Time
 from numpy_backend import CHUNK, LATENT, MEMBERS, joint_positions, make_checkpoint
 from oversized import any_action
-from salus_msgs.msg import Intervention, VlaSignals
+from salus_msgs.msg import EpisodeStatus, Intervention, VlaSignals
 
+from salus_core.commands import replay, train
+from salus_core.data import read_steps
 from salus_core.episode_store import open_run
+from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.signals import SIGNAL_NAMES, unpack_validity
 
 pytestmark = pytest.mark.ros
@@ -96,8 +99,19 @@ class Graph:
         for name, process in self._processes.items():
             assert process.poll() is None, self.logs[name].read_text()
 
-    def run(self, episode, length=LENGTH):
-        self.robot.run_episode(episode, length)
+    def predict(self, checkpoint):
+        """Start the predictor, and wait until it hears the policy."""
+        self._start("salus_predictor_node.predictor_node", checkpoint=str(checkpoint))
+        self.robot.until(
+            lambda: (
+                self.robot.node.count_publishers("failure_forecast")
+                and self.robot.node.count_subscribers("vla_signals") >= 4
+            ),
+            check=self.check,
+        )
+
+    def run(self, episode, length=LENGTH, state=EpisodeStatus.STATE_SUCCEEDED):
+        self.robot.run_episode(episode, length, state)
         status = self.robot.heard["recorder_status"]
         self.robot.until(
             lambda: status[-1].episodes and status[-1].last_episode == episode, check=self.check
@@ -180,6 +194,48 @@ def test_joint_positions_are_proposed_executed_and_recorded(graph, joints, perio
             np.testing.assert_array_equal(episode["chunk"][step].ravel(), proposed[key].chunk)
             np.testing.assert_array_equal(episode["state"][step, :count], robot.said[key])
             assert np.isnan(episode["state"][step, count:]).all()
+
+
+@pytest.mark.parametrize(("joints", "period"), [(BIMANUAL, 0.02), (SMALL, 0.1)])
+def test_a_predictor_is_trained_on_its_episodes_and_forecasts_live(
+    graph, tmp_path, capsys, joints, period
+):
+    running = graph(joints, period)
+    taught, told = 12, 2
+    for episode in range(1, taught + 1):
+        failed = episode % 2 == 0
+        state = EpisodeStatus.STATE_FAILED if failed else EpisodeStatus.STATE_SUCCEEDED
+        running.run(episode, 20, state)
+    (run,) = (running.folder / "runs").glob("*/data.zarr")
+    settings = [
+        f"data.runs=[{run.parent}]",
+        f"output={tmp_path / 'trained'}",
+        "inputs=[signals,valid,action,action_std,embedding]",
+        *("network.width=8", "training.epochs=1", "training.auxiliary_weight=0"),
+        "data.calibration=",
+    ]
+    assert train.main(["temporal", *settings]) == 0, capsys.readouterr().err
+    checkpoint = tmp_path / "trained/checkpoint"
+    running.predict(checkpoint)
+    for episode in range(taught + 1, taught + told + 1):
+        running.run(episode, 20)
+
+    predictor, _ = load_checkpoint(checkpoint)
+    data = read_steps([run.parent], horizons=predictor.horizons)
+    assert data.action.shape[1] == len(joints)
+    offline = predictor.scores(data)
+    episodes = open_run(run.parent)
+    assert len(episodes) == taught + told
+    for index in range(taught, taught + told):
+        live = episodes[index]["forecast"].reshape(20, *offline.shape[1:])
+        assert np.isfinite(live).all()
+        np.testing.assert_allclose(live, offline[data.rows(index)], rtol=0, atol=1e-6)
+    capsys.readouterr()
+    given = [str(run.parent), "--checkpoint", str(checkpoint), "--output", str(tmp_path / "again")]
+    assert replay.main([*given, "--replicates", "10"]) == 0
+    said = capsys.readouterr().out
+    assert f"Of {20 * told} forecasts in the recording" in said
+    assert "0 differ by more than 1e-6" in said
 
 
 @pytest.mark.parametrize("count", [0, 6, 65])

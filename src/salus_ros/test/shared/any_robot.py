@@ -86,11 +86,13 @@ class AnyRobot:
         publisher.publish(message)
 
     def status(self, episode, state=EpisodeStatus.STATE_RUNNING, step=0):
-        self._status.publish(
-            EpisodeStatus(
-                episode=episode, state=state, step=step, seed=70 + episode, instruction="fold it"
-            )
+        status = EpisodeStatus(
+            episode=episode, state=state, step=step, seed=70 + episode, instruction="fold it"
         )
+        if state == EpisodeStatus.STATE_FAILED:
+            status.failure = EpisodeStatus.FAILURE_COLLISION
+            status.onset_step = step
+        self._status.publish(status)
 
     def observe(self, episode, step, stamp):
         """Tells one observation."""
