@@ -243,12 +243,13 @@ def test_a_wrong_length_in_the_middle_moves_nothing_and_says_both_lengths(graph,
     running = graph(BIMANUAL, 0.02)
     robot = running.robot
     running.run(1)
+    policy = robot.second_policy(listeners=3)  # the robot itself, supervisor, recorder
     before = len(robot.heard["command"])
     robot.status(2)
     robot.tell_joints(Time(sec=900))
     time.sleep(0.2)  # the supervisor holds what it heard last
     wrong = any_action(VlaSignals(episode=2, step=0), [0.0] * count)
-    robot.send_signals(wrong, listeners=3)  # the robot itself, supervisor, recorder
+    policy.publish(wrong)
     told = f"the proposed action has {count} numbers, 14 are declared"
     robot.until(lambda: robot.heard["intervention"][-1].reason.startswith(told), 10, running.check)
     robot.until(lambda: len(robot.heard["command"]) > before)

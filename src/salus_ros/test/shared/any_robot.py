@@ -79,11 +79,11 @@ class AnyRobot:
             and self.heard["signal_info"]
         )
 
-    def send_signals(self, message, listeners):
-        """Publishes signals as a second policy would, once `listeners` nodes hear them."""
+    def second_policy(self, listeners):
+        """A publisher of signals that `listeners` nodes hear."""
         publisher = self.node.create_publisher(VlaSignals, "vla_signals", qos.RELIABLE)
         self.until(lambda: publisher.get_subscription_count() >= listeners)
-        publisher.publish(message)
+        return publisher
 
     def status(self, episode, state=EpisodeStatus.STATE_RUNNING, step=0):
         status = EpisodeStatus(
