@@ -77,9 +77,11 @@ class Graph:
             required=["joint_states", "vla_signals", "command"],
             min_free_bytes=0,
             end_grace=2.0,
+            keep_aborted=False,  # the episode that warms up
         )
         self.robot.until(lambda: self.robot.connected(2), check=self.check)
         self.robot.until(lambda: self.robot.heard["recorder_status"], check=self.check)
+        self.robot.warm_up()
 
     def _start(self, module, **parameters):
         name = module.rpartition(".")[2]
