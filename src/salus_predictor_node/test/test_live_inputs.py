@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Robots whose topics come late, apart, fast or offset, or start anew: the node copes or says."""
 
 import time
