@@ -51,7 +51,9 @@ class ServerProcess:
         return None
 
     def freeze(self):
+        """Stop the process; returns once it is stopped, as the signal alone is not awaited."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def thaw(self):
         self._process.send_signal(signal.SIGCONT)
