@@ -101,16 +101,12 @@ class Graph:
         for name, process in self._processes.items():
             assert process.poll() is None, self.logs[name].read_text()
 
-    def predict(self, checkpoint):
-        """Start the predictor, and wait until it hears the policy."""
+    def predict(self, checkpoint, episode):
+        """Start the predictor, and wait in an aborted episode until it answers the policy."""
         self._start("salus_predictor_node.predictor_node", checkpoint=str(checkpoint))
-        self.robot.until(
-            lambda: (
-                self.robot.node.count_publishers("failure_forecast")
-                and self.robot.node.count_subscribers("vla_signals") >= 4
-            ),
-            check=self.check,
-        )
+        node = self.robot.node
+        self.robot.until(lambda: node.count_publishers("failure_forecast"), check=self.check)
+        self.robot.warm_up(episode, "failure_forecast")
 
     def run(self, episode, length=LENGTH, state=EpisodeStatus.STATE_SUCCEEDED):
         self.robot.run_episode(episode, length, state)
@@ -218,8 +214,8 @@ def test_a_predictor_is_trained_on_its_episodes_and_forecasts_live(
     ]
     assert train.main(["temporal", *settings]) == 0, capsys.readouterr().err
     checkpoint = tmp_path / "trained/checkpoint"
-    running.predict(checkpoint)
-    for episode in range(taught + 1, taught + told + 1):
+    running.predict(checkpoint, taught + 1)
+    for episode in range(taught + 2, taught + told + 2):
         running.run(episode, 20)
 
     predictor, _ = load_checkpoint(checkpoint)

@@ -12,6 +12,7 @@ from rclpy.qos import qos_profile_sensor_data
 from salus_msgs.msg import (
     ActionCommand,
     EpisodeStatus,
+    FailureForecast,
     Intervention,
     RecorderStatus,
     SignalInfo,
@@ -49,6 +50,7 @@ class AnyRobot:
             ("signal_info", SignalInfo, qos.LATCHED),
             ("command", ActionCommand, qos.RELIABLE),
             ("intervention", Intervention, qos.RELIABLE),
+            ("failure_forecast", FailureForecast, qos.RELIABLE),
             ("recorder_status", RecorderStatus, qos.LATCHED),
         ):
             self.heard[topic] = heard = []
@@ -116,22 +118,22 @@ class AnyRobot:
         joints.header.stamp = stamp
         self._joints.publish(joints)
 
-    def warm_up(self):
-        """An episode 0 that is aborted, until a command answers it: then all nodes hear each other.
+    def warm_up(self, episode=0, topic="command"):
+        """An episode that is aborted once `topic` answers it: then those who answer are connected.
 
-        Nobody can see from here that the supervisor has found the policy.
+        Nobody can see from here that the supervisor, or the predictor, has found the policy.
         """
-        self.status(0)
+        self.status(episode)
         for step in range(100):
-            self.observe(0, step, Time(sec=1, nanosec=10_000_000 * step))
+            self.observe(episode, step, Time(sec=1 + 100 * episode, nanosec=10_000_000 * step))
             end = time.monotonic() + 0.3
-            while time.monotonic() < end and self.step_of("command") != (0, step):
+            while time.monotonic() < end and self.step_of(topic) != (episode, step):
                 time.sleep(0.01)
-            if self.step_of("command") == (0, step):
+            if self.step_of(topic) == (episode, step):
                 break
         else:
-            raise AssertionError("no command came")
-        self.status(0, EpisodeStatus.STATE_ABORTED, step)
+            raise AssertionError(f"nothing came on {topic}")
+        self.status(episode, EpisodeStatus.STATE_ABORTED, step)
 
     def run_episode(self, episode, length, state=EpisodeStatus.STATE_SUCCEEDED):
         """Plays an episode; the command of a step moves the joints.
