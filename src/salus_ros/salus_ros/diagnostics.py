@@ -93,7 +93,7 @@ class Diagnostics:
         self._lock = threading.Lock()
         self._latencies: deque[float] = deque(maxlen=parameters.diagnostics_window)
         self._values: dict[str, str] = {}
-        self._problem = ""
+        self._problems: dict[str, tuple[bytes, str]] = {}
         self._outputs = self._drops = 0
         self._reported_outputs = self._reported_drops = 0
         self._reported_at = time.monotonic()
@@ -136,10 +136,19 @@ class Diagnostics:
         with self._lock:
             self._values[key] = str(value)
 
-    def problem(self, message: str) -> None:
-        """Report level ERROR with this message from now on; empty: the problem is over."""
+    def problem(self, message: str, source: str = "", level: bytes = ERROR) -> None:
+        """Report a problem from now on.
+
+        Args:
+            message: what is wrong; empty: the problem of this source is over.
+            source: what the problem is about; those of several sources are reported together.
+            level: ERROR or WARN.
+        """
         with self._lock:
-            self._problem = message
+            if message:
+                self._problems[source] = (level, message)
+            else:
+                self._problems.pop(source, None)
 
     def status(self) -> DiagnosticStatus:
         """Health since the last call, as it is published."""
@@ -152,12 +161,15 @@ class Diagnostics:
             self._reported_outputs, self._reported_drops = self._outputs, self._drops
             latencies = np.array(self._latencies)
             values = dict(self._values)
-            problem = self._problem
+            problems = list(self._problems.values())
         active = getattr(self._node, "is_active", True)
         p99 = float(np.percentile(latencies, 99)) if latencies.size else None
         level, message = self._judge(rate, p99, new_drops) if active else (OK, "inactive")
-        if problem:
-            level, message = ERROR, problem
+        if problems:
+            # The worst first; what is only too slow or lost then goes without saying.
+            problems.sort(key=lambda one: one[0], reverse=True)
+            level = max(level, problems[0][0])
+            message = "; ".join(text for _, text in problems)
         figures = {"rate [Hz]": f"{rate:.2f}", "outputs": self._outputs, "drops": self._drops}
         if p99 is not None:
             figures["latency mean [ms]"] = f"{1e3 * latencies.mean():.2f}"

@@ -4,7 +4,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from salus_ros.diagnostics import Diagnostics, DiagnosticsParameters
+from salus_ros.diagnostics import ERROR, WARN, Diagnostics, DiagnosticsParameters
 from salus_ros.parameters import declare
 
 pytestmark = pytest.mark.ros
@@ -75,3 +75,14 @@ def test_a_problem_is_an_error_until_it_is_over(ros):
     assert (report.status().level, report.status().message) == (DiagnosticStatus.ERROR, "disk full")
     report.problem("")
     assert report.status().level == DiagnosticStatus.OK
+
+
+def test_problems_of_several_sources_are_told_together_the_worst_first(ros):
+    _, report = diagnostics()
+    report.problem("forecasts are late", "forecasts", WARN)
+    assert report.status().level == DiagnosticStatus.WARN
+    report.problem("no proposal", "proposals")
+    status = report.status()
+    assert (status.level, status.message) == (ERROR, "no proposal; forecasts are late")
+    report.problem("", "proposals")
+    assert report.status().level == DiagnosticStatus.WARN
