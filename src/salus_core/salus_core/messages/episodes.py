@@ -92,6 +92,7 @@ class EpisodeTracker:
             known = episode.status
             same = not episode.ended and known.seed == message.seed
             same = same and message.step >= known.step
+            same = same and nanoseconds(message.header.stamp) >= nanoseconds(known.header.stamp)
         if not same:
             episode = self._another(topic, message.episode, lambda e: e.status is None)
         topic.episode = episode

@@ -75,6 +75,11 @@ class LimitCheck:
         """Begin an episode: nothing has been commanded yet."""
         self._targets: list[float | None] = [_at_rest(kind) for kind in self.spec.kinds]
 
+    def forget_joints(self) -> None:
+        """Begin after a restart: joints may be elsewhere, grippers still hold what they held."""
+        for index in self.spec.indices(ActionKind.JOINT_POSITION):
+            self._targets[index] = None
+
     def measured(self, targets: Sequence[float | None]) -> None:
         """Take measured positions as what is held while nothing was commanded.
 

@@ -8,8 +8,10 @@ from salus_core.failures import FAILURE_NAMES, Taxonomy
 from salus_core.messages import EpisodeTracker, InvalidInputError, failure_name, outcome
 
 
-def status(episode, state=0, number=0, seed=1, **fields):
-    return Message(episode=episode, state=state, step=number, seed=seed, **fields)
+def status(episode, state=0, number=0, seed=1, stamp=0, **fields):
+    return Message(
+        header=header(stamp), episode=episode, state=state, step=number, seed=seed, **fields
+    )
 
 
 def setup(episode, stamp=0, seed=1):
@@ -126,3 +128,10 @@ def test_a_stamp_that_goes_back_under_the_same_number_begins_an_episode():
     tracker = EpisodeTracker()
     assert tracker.step("step", step(10**9, 1, 3)).position == 0
     assert tracker.step("step", step(MS, 1, 9)).position == 1
+
+
+def test_a_status_whose_stamp_goes_back_begins_another_episode():
+    tracker = EpisodeTracker()
+    before = tracker.status(status(1, stamp=5))
+    assert tracker.status(status(1, stamp=6)) is before
+    assert tracker.status(status(1, stamp=0)).position == before.position + 1
