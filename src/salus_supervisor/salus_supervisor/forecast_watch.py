@@ -47,7 +47,7 @@ class ForecastWatch:
         now: int | None,
         max_age: float,
         period: float,
-        since_sent: float | None,
+        doubt: str,
     ) -> str:
         """Take a forecast.
 
@@ -57,7 +57,7 @@ class ForecastWatch:
             now: by the node's clock [ns]; None: in lockstep nothing gets old.
             max_age: [s].
             period: control period, by which clocks may differ [s].
-            since_sent: by the wall clock [s]; None: not known.
+            doubt: why nothing that arrives now can be trusted; empty: it can.
 
         Returns:
             Why it is refused; empty: it is fresh.
@@ -67,7 +67,7 @@ class ForecastWatch:
             return ""
         self.expected = True
         stamp = nanoseconds(forecast.header.stamp)
-        problem = "" if now is None else stale(stamp, now, max_age, since_sent, period)
+        problem = "" if now is None else doubt or stale(stamp, now, max_age, period)
         if not problem and forecast.status not in WITH_NUMBERS:
             self._reason = STATUS_NAMES.get(forecast.status, f"its status is {forecast.status}")
             return ""

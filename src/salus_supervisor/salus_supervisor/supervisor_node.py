@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 
 from salus_core.actions import MAX_ACTIONS, ActionError, ActionKind, ActionSpec
 from salus_core.messages import nanoseconds
-from salus_core.supervision import Decision, LimitCheck, Moment, Order, Pace, stale
+from salus_core.supervision import Decision, LimitCheck, Moment, Order, Pace, Standstill, stale
 from salus_ros import qos
 from salus_ros.diagnostics import ERROR, WARN
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
@@ -64,6 +64,7 @@ class SupervisorNode(ManagedNode):
         self._episodes = Episodes(self._say)
         self._order = Order(self._say)
         self._pace = Pace()
+        self._standstill = Standstill()
         self._announced = False
         self._lockstep = False
         self._waiting: VlaSignals | None = None  # for signal_info, a status or, then, a forecast
@@ -164,10 +165,10 @@ class SupervisorNode(ManagedNode):
             self._consider(waiting)
 
     @when_active
-    def _on_forecast(self, forecast: FailureForecast, info: dict[str, Any]) -> None:
+    def _on_forecast(self, forecast: FailureForecast) -> None:
         age = self.parameters.max_forecast_age * self._period
         problem = self._watch.take(
-            forecast, self._time(), self._now(), age, self._period, _since_sent(info)
+            forecast, self._time(), self._now(), age, self._period, self._doubt()
         )
         self.diagnostics.set("alarm", forecast.alarm and not problem)
         if problem:
@@ -177,7 +178,7 @@ class SupervisorNode(ManagedNode):
             self._answer(self._next)
 
     @when_active
-    def _on_signals(self, signals: VlaSignals, info: dict[str, Any]) -> None:
+    def _on_signals(self, signals: VlaSignals) -> None:
         if self._check is None:
             self._waiting = signals
             self._tell(
@@ -185,13 +186,19 @@ class SupervisorNode(ManagedNode):
                 "nothing is executed until that comes"
             )
             return
-        problem = self._stale(signals, _since_sent(info))
+        problem = self._stale(signals)
         if problem:
             self._refuse(f"signals of step {signals.step}: {problem}")
         else:
             self._consider(signals)
 
-    def _stale(self, signals: VlaSignals, since_sent: float | None = None) -> str:
+    def _doubt(self) -> str:
+        """Why the node's clock, and so what arrives, cannot be trusted; empty: it can."""
+        if self._lockstep or not self.get_clock().ros_time_is_active:
+            return ""
+        return self._standstill.reason(time.monotonic())
+
+    def _stale(self, signals: VlaSignals) -> str:
         now = self._now()
         if now is None:
             return ""
@@ -201,7 +208,7 @@ class SupervisorNode(ManagedNode):
                 "there, or set the parameter control_period"
             )
         stamp, age = nanoseconds(signals.header.stamp), self.parameters.max_proposal_age
-        return stale(stamp, now, age * self._period, since_sent, self._period)
+        return self._doubt() or stale(stamp, now, age * self._period, self._period)
 
     def _consider(self, signals: VlaSignals) -> None:
         """Answer fresh signals, unless they are not in order or must wait."""
@@ -313,6 +320,7 @@ class SupervisorNode(ManagedNode):
     @when_active
     def _on_tick(self) -> None:
         """Send what waited for its control period; hold the robot where nothing fresh comes."""
+        self._standstill.beat(time.monotonic())
         if self._fresh_at is None:
             return
         now = self._time()
@@ -403,12 +411,6 @@ class SupervisorNode(ManagedNode):
     def _ignore(self, what: str) -> None:
         self.diagnostics.drop()
         self.get_logger().warning(f"ignoring {what}", throttle_duration_sec=1.0)
-
-
-def _since_sent(info: dict[str, Any]) -> float | None:
-    """Time since a message was sent, by the wall clock [s]; None: the middleware does not say."""
-    sent = info.get("source_timestamp", 0)
-    return (time.time_ns() - sent) * 1e-9 if sent else None
 
 
 def main(args: list[str] | None = None) -> int:

@@ -16,17 +16,20 @@ SPACING = 0.9
 """Least time between two commands, in control periods: proposals come a little early at times."""
 
 
-def stale(
-    stamp: int, now: int, max_age: float, since_sent: float | None = None, max_ahead: float = 0.01
-) -> str:
+STANDSTILL = 0.1
+"""A process that does nothing for so long stood still [s]."""
+
+SETTLING = 0.05
+"""After a standstill, what arrives within this time may have waited meanwhile [s]."""
+
+
+def stale(stamp: int, now: int, max_age: float, max_ahead: float = 0.01) -> str:
     """Why a message is not fresh.
 
     Args:
         stamp: of its observation [ns].
         now: by the receiver's clock, which must be the one that made the stamp [ns].
         max_age: [s].
-        since_sent: by the wall clock [s]; None: not known. The receiver's own clock may stand
-            still while the receiver does, if it follows a topic.
         max_ahead: that clocks of two machines may differ [s].
 
     Returns:
@@ -39,9 +42,37 @@ def stale(
         return f"its observation is {age:.3f} s old, at most {max_age:.3f} s are allowed"
     if age < -max_ahead:
         return f"its observation is {-age:.3f} s in the future by this node's clock"
-    if since_sent is not None and since_sent > max_age:
-        return f"it was sent {since_sent:.3f} s ago, at most {max_age:.3f} s are allowed"
     return ""
+
+
+class Standstill:
+    """Notices that this process was stopped.
+
+    A clock that follows a topic stops with its process. When both go on, messages that waited are
+    old, but look fresh until the clock has caught up.
+    """
+
+    def __init__(self) -> None:
+        self._beaten = self._resumed = float("-inf")
+        self._lasted = 0.0
+
+    def beat(self, now: float) -> None:
+        """The process is alive; to be called often, at a monotonic time [s]."""
+        self._look(now)
+        self._beaten = now
+
+    def reason(self, now: float) -> str:
+        """Why nothing that arrives at a monotonic time [s] can be trusted; empty: it can."""
+        self._look(now)
+        since = now - self._resumed
+        if since > SETTLING:
+            return ""
+        return f"this process stood still for {self._lasted:.2f} s until {since:.3f} s ago"
+
+    def _look(self, now: float) -> None:
+        lasted = now - self._beaten
+        if STANDSTILL < lasted < float("inf"):
+            self._lasted, self._resumed, self._beaten = lasted, now, now
 
 
 @dataclass(frozen=True)
