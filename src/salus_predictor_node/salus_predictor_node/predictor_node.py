@@ -32,7 +32,7 @@ from salus_core.messages import (
     nanoseconds,
 )
 from salus_core.predictors.model import NeuralPredictor
-from salus_core.supervision import Standstill, stale
+from salus_core.supervision import OTHER_CLOCK, Standstill, stale
 from salus_predictor_node.checkpoints import (
     CheckpointError,
     fill_forecast,
@@ -49,9 +49,6 @@ from salus_ros.qos import LATCHED, RELIABLE, body
 
 THROTTLE = 2.0
 """Least time between two log messages of the same kind [s]."""
-
-OTHER_CLOCK = 86400 * 10**9
-"""Stamps that differ more from the node's clock were made by another one [ns]."""
 
 
 class PredictorNode(ManagedNode):

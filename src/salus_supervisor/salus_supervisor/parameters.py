@@ -41,9 +41,8 @@ class SupervisorParameters(ManagedParameters):
         read_only=True,
     )
     max_proposal_age: float = parameter(
-        3.0,
-        "Out of lockstep: do not execute proposals whose observation is older, or that were sent "
-        "longer ago, in control periods.",
+        5.0,
+        "Out of lockstep: do not execute proposals whose observation is older, in control periods.",
         minimum=0.5,
         maximum=1000.0,
     )

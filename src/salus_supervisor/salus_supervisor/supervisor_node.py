@@ -20,7 +20,16 @@ from std_msgs.msg import Header
 
 from salus_core.actions import MAX_ACTIONS, ActionError, ActionKind, ActionSpec
 from salus_core.messages import nanoseconds
-from salus_core.supervision import Decision, LimitCheck, Moment, Order, Pace, Standstill, stale
+from salus_core.supervision import (
+    OTHER_CLOCK,
+    Decision,
+    LimitCheck,
+    Moment,
+    Order,
+    Pace,
+    Standstill,
+    stale,
+)
 from salus_ros import qos
 from salus_ros.diagnostics import ERROR, WARN
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
@@ -67,6 +76,7 @@ class SupervisorNode(ManagedNode):
         self._standstill = Standstill()
         self._announced = False
         self._lockstep = False
+        self._announced_pace = False  # an episode_setup said whether the world waits
         self._waiting: VlaSignals | None = None  # for signal_info, a status or, then, a forecast
         self._next: VlaSignals | None = None  # came too soon after the last command
         self._last: VlaSignals | None = None  # the last one that was answered
@@ -132,9 +142,28 @@ class SupervisorNode(ManagedNode):
 
     @when_active
     def _on_setup(self, setup: EpisodeSetup) -> None:
-        if setup.lockstep != self._lockstep:
+        self._announced_pace = True
+        self._set_lockstep(setup.lockstep)
+
+    def _set_lockstep(self, lockstep: bool) -> None:
+        if lockstep != self._lockstep:
             self._stand_down()
-        self._lockstep = setup.lockstep
+            self._lockstep = lockstep
+
+    def _guess_lockstep(self, signals: VlaSignals) -> None:
+        """A world that judges its episodes, but neither says its pace nor shares its clock."""
+        stamp, now = nanoseconds(signals.header.stamp), self.get_clock().now().nanoseconds
+        if stamp == 0:
+            return  # says nothing
+        self._set_lockstep(abs(now - stamp) > OTHER_CLOCK)
+        self.diagnostics.problem(
+            "stamps are of another clock than this node's, and no episode_setup says whether the "
+            "world waits: it is taken to wait (lockstep), so nothing is checked for its age"
+            if self._lockstep
+            else "",
+            "clock",
+            WARN,
+        )
 
     @when_active
     def _on_episode(self, status: EpisodeStatus) -> None:
@@ -186,9 +215,12 @@ class SupervisorNode(ManagedNode):
                 "nothing is executed until that comes"
             )
             return
+        if self.parameters.episode_source == "topic" and not self._announced_pace:
+            self._guess_lockstep(signals)
         problem = self._stale(signals)
         if problem:
-            self._refuse(f"signals of step {signals.step}: {problem}")
+            wrong = self._check.wrong_length(signals.action)
+            self._refuse(f"signals of step {signals.step}: {wrong and wrong + '; '}{problem}")
         else:
             self._consider(signals)
 
@@ -258,7 +290,7 @@ class SupervisorNode(ManagedNode):
         self._check.limits = self.parameters.limits()
         self._check.measured(self._measured())
         decision = self._check.hold(reason) if reason else self._check.check(signals.action)
-        wrong = len(signals.action) != self._check.spec.size
+        wrong = self._check.wrong_length(signals.action)
         since, self._last = self._held_since, signals
         self._held_since = (since or self._time()) if lost and reason else None
         said = ""

@@ -326,3 +326,23 @@ def test_a_supervisor_that_was_stopped_for_seconds_sends_no_old_command(robot_of
         assert sent.header.stamp.sec + sent.header.stamp.nanosec * 1e-9 > oldest.nanoseconds * 1e-9
     assert len(robot.commands) <= 24
     assert len(robot.moved()) >= 5
+
+
+def test_a_world_of_another_clock_that_does_not_say_its_pace_is_taken_to_wait(rig_of):
+    rig = rig_of(lockstep=None)
+    rig.begin(1)
+    for step in range(3):
+        rig.propose(1, step, seconds=1 + step)
+    rig.until(lambda: rig.steps() == [(1, 0), (1, 1), (1, 2)])
+    assert rig.status()[0] == "warn"
+    assert "it is taken to wait (lockstep)" in rig.status()[1]
+
+
+@pytest.mark.parametrize("age", [3600.0, -3600.0])
+def test_a_world_of_this_clock_that_does_not_say_its_pace_is_checked(rig_of, age):
+    rig = rig_of(lockstep=None)
+    rig.begin(1)
+    seconds = int(rig.node.get_clock().now().nanoseconds * 1e-9 - age)
+    rig.propose(1, 0, seconds=seconds)
+    assert not rig.commands
+    assert "nothing is executed: signals of step 0: its observation is " in rig.problem()

@@ -22,6 +22,9 @@ STANDSTILL = 0.1
 SETTLING = 0.05
 """After a standstill, what arrives within this time may have waited meanwhile [s]."""
 
+OTHER_CLOCK = 86400 * 10**9
+"""Stamps that differ more from a node's clock were made by another one [ns]."""
+
 
 def stale(stamp: int, now: int, max_age: float, max_ahead: float = 0.01) -> str:
     """Why a message is not fresh.

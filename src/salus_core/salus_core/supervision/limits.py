@@ -129,10 +129,17 @@ class LimitCheck:
             return Decision((), reason)
         return Decision(tuple(target for target in self._targets if target is not None), reason)
 
+    def wrong_length(self, action: Sequence[float]) -> str:
+        """What is wrong with the length of an action; empty: nothing."""
+        if len(action) == self.spec.size:
+            return ""
+        return f"the proposed action has {len(action)} numbers, {self.spec.size} are declared"
+
     def _objection(self, action: Sequence[float]) -> str:
         spec, limits = self.spec, self.limits
-        if len(action) != spec.size:
-            return f"the proposed action has {len(action)} numbers, {spec.size} are declared"
+        wrong = self.wrong_length(action)
+        if wrong:
+            return wrong
         for name, value in zip(spec.names, action, strict=True):
             if not math.isfinite(value):
                 return f"proposed {name.replace('_', ' ')} is {value}"

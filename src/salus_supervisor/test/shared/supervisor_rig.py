@@ -49,7 +49,8 @@ class Rig:
         self.signals = self.node.create_publisher(VlaSignals, "vla_signals", RELIABLE)
         self.episode = self.node.create_publisher(EpisodeStatus, "episode", LATCHED)
         self.setup = self.node.create_publisher(EpisodeSetup, "episode_setup", LATCHED)
-        self.setup.publish(EpisodeSetup(lockstep=lockstep))
+        if lockstep is not None:
+            self.setup.publish(EpisodeSetup(lockstep=lockstep))
         self.forecasts = self.node.create_publisher(FailureForecast, "failure_forecast", RELIABLE)
         self.info = self.node.create_publisher(SignalInfo, "signal_info", LATCHED)
         self.joints = self.node.create_publisher(
@@ -62,7 +63,7 @@ class Rig:
             lambda: self.signals.get_subscription_count() and self.node.count_publishers("command")
         )
         by_topic = self.supervisor.parameters.episode_source == "topic"
-        self.until(lambda: self.supervisor._lockstep == (lockstep and by_topic))
+        self.until(lambda: self.supervisor._lockstep == bool(lockstep and by_topic))
         if spec is not None:
             self.announce(spec)
 
@@ -131,7 +132,7 @@ class Rig:
     def propose(self, episode, step, action=ACTION, seconds=None, age=0.0, wait=True):
         """Propose, and wait until that is answered; out of lockstep of an observation of now."""
         stamp = Time(sec=1 + step if seconds is None else seconds)
-        if not self.lockstep:
+        if self.lockstep is False:
             stamp = (self.node.get_clock().now() - Duration(seconds=age)).to_msg()
         header = Header(stamp=stamp, frame_id="base")
         message = VlaSignals(header=header, episode=episode, step=step)
