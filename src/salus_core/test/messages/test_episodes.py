@@ -8,8 +8,10 @@ from salus_core.failures import FAILURE_NAMES, Taxonomy
 from salus_core.messages import EpisodeTracker, InvalidInputError, failure_name, outcome
 
 
-def status(episode, state=0, number=0, seed=1, **fields):
-    return Message(episode=episode, state=state, step=number, seed=seed, **fields)
+def status(episode, state=0, number=0, seed=1, stamp=0, **fields):
+    return Message(
+        header=header(stamp), episode=episode, state=state, step=number, seed=seed, **fields
+    )
 
 
 def setup(episode, stamp=0, seed=1):
@@ -126,3 +128,34 @@ def test_a_stamp_that_goes_back_under_the_same_number_begins_an_episode():
     tracker = EpisodeTracker()
     assert tracker.step("step", step(10**9, 1, 3)).position == 0
     assert tracker.step("step", step(MS, 1, 9)).position == 1
+
+
+@pytest.mark.parametrize("stray", [2**32 - 1, 7])
+def test_one_stray_number_ends_no_running_episode(stray):
+    tracker = EpisodeTracker()
+    tracker.status(status(1))
+    found = [tracker.step("step", step(n * 33 * MS, 1, n)).position for n in range(3)]
+    tracker.step("step", step(3 * 33 * MS, stray, stray))
+    found += [tracker.step("step", step(n * 33 * MS, 1, n)).position for n in range(3, 6)]
+    assert set(found) == {0}
+    tracker.status(status(1, stamp=10**9))
+    assert tracker.step("step", step(10**9, 1, 0)).status.header.stamp.sec == 1
+
+
+@pytest.mark.parametrize("stamp", [0, 10**9], ids=["same stamps", "later stamps"])
+@pytest.mark.parametrize("first", ["status", "step"])
+def test_a_world_that_died_and_begins_again_has_a_status_of_its_own(stamp, first):
+    """Its number and seed, and maybe its stamps, are those of the episode that never ended."""
+    tracker = EpisodeTracker()
+    tracker.status(status(1))
+    for number in range(3):
+        tracker.step("step", step(number * 33 * MS, 1, number))
+    if first == "status":
+        tracker.status(status(1, stamp=stamp))
+    begun = tracker.step("step", step(stamp, 1, 0))
+    if first == "step":
+        assert begun.status is None
+        tracker.status(status(1, stamp=stamp))
+    assert begun.position == 1
+    assert begun.status is not None
+    assert tracker.status(status(1, 1, 9, stamp=stamp + MS)) is begun
