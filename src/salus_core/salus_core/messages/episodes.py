@@ -100,7 +100,12 @@ class EpisodeTracker:
                 self._again = episode
                 same = self._newest(message.episode) is episode
         if not same:
-            episode = self._another(topic, message.episode, lambda e: e.status is None)
+            newest = self._newest(message.episode)
+            if newest is not None and newest.status is None and self._is_in(newest):
+                # Also if the first status that came was of the episode before.
+                episode = newest
+            else:
+                episode = self._another(topic, message.episode, lambda e: e.status is None)
         topic.episode = episode
         episode.status = message
         return episode
@@ -148,6 +153,10 @@ class EpisodeTracker:
 
     def _newest(self, number: int) -> Episode | None:
         return next((one for one in reversed(self.episodes) if one.number == number), None)
+
+    def _is_in(self, episode: Episode) -> bool:
+        """Some topic is in this episode now."""
+        return any(topic.episode is episode for topic in self._topics.values())
 
     def _resumed(self, number: int, step: int, stamp: int) -> Episode | None:
         """The newest episode of a number, if it runs and a step goes on with it.

@@ -159,3 +159,10 @@ def test_a_world_that_died_and_begins_again_has_a_status_of_its_own(stamp, first
     assert begun.position == 1
     assert begun.status is not None
     assert tracker.status(status(1, 1, 9, stamp=stamp + MS)) is begun
+
+
+def test_a_status_that_comes_after_one_of_the_episode_before_is_of_the_episode_that_steps_are_in():
+    tracker = EpisodeTracker()
+    begun = tracker.step("step", step(10**9, 2, 0))
+    tracker.status(status(1))
+    assert tracker.status(status(2, stamp=10**9)) is begun
