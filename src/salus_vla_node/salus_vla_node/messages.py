@@ -17,14 +17,18 @@ from salus_core.signals import (
     pack_validity,
     schema_hash,
 )
-from salus_policies.backends.base import PolicyInfo, PolicyOutput
+from salus_policies.backends.base import PolicyInfo, PolicyOutput, PolicyOutputError
 
 
-def _float32_sequence(values: np.ndarray | None) -> array:
+def _float32_sequence(name: str, values: np.ndarray | None) -> array:
     # rosidl checks a list element by element, an array of the right type not at all.
     sequence = array("f")
     if values is not None:
-        sequence.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
+        with np.errstate(over="ignore"):
+            numbers = np.ascontiguousarray(values, np.float32)
+        if not np.isfinite(numbers).all():
+            raise PolicyOutputError(f"the policy gave {name} beyond the range of float32")
+        sequence.frombytes(numbers.tobytes())
     return sequence
 
 
@@ -38,6 +42,9 @@ def signals_message(step: Step, output: PolicyOutput, signals: SignalValues) -> 
 
     Returns:
         The message.
+
+    Raises:
+        PolicyOutputError: A number does not fit into the message.
     """
     message = VlaSignals(header=step.header, episode=step.episode, step=step.step)
     for name, value in zip(SIGNAL_NAMES, signals.values.tolist(), strict=True):
@@ -47,9 +54,11 @@ def signals_message(step: Step, output: PolicyOutput, signals: SignalValues) -> 
     if output.policy_action is not None:
         message.policy_action = array("d", np.asarray(output.policy_action, np.float64).tobytes())
     if output.member_means is not None and len(output.member_means) > 1:
-        message.action_std = _float32_sequence(np.sqrt(member_variance(output.member_means)))
-    message.embedding = _float32_sequence(output.latent)
-    message.chunk = _float32_sequence(output.chunks)
+        message.action_std = _float32_sequence(
+            "member_means", np.sqrt(member_variance(output.member_means))
+        )
+    message.embedding = _float32_sequence("latent", output.latent)
+    message.chunk = _float32_sequence("chunks", output.chunks)
     return message
 
 

@@ -3,13 +3,12 @@
 
 from dataclasses import dataclass
 
+from salus_core.messages import JOINT_STATES, TOOL_POSE
 from salus_policies.backends.base import DEVICES, PRECISIONS
 from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
 from salus_ros.qos import RELIABILITIES
 
-JOINT_STATES = "joint_states"
-TOOL_POSE = "tool_pose"
 PANDA_JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
 PANDA_FINGERS = ["panda_finger_joint1", "panda_finger_joint2"]
 # Limits of the Franka Emika Panda, from the manufacturer's public table of limits [rad].
@@ -128,13 +127,42 @@ class VlaParameters(ManagedParameters):
     )
     stamp_tolerance: float = parameter(
         0.05,
-        "With step_source 'images': largest difference between the stamps of one observation [s].",
+        "With step_source 'images': largest difference between the stamps of one observation [s]. "
+        "Of each topic the message with the nearest stamp is taken.",
         minimum=0.0,
         maximum=1.0,
     )
+    input_wait: float = parameter(
+        0.2,
+        "With step_source 'images': an image waits so long for other cameras, joint_states and "
+        "tool_pose that come late [s]; then it is given up and counted.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    stale_after: float = parameter(
+        1.0,
+        "With step_source 'images': a leading camera without a new image for so long is a problem "
+        "in diagnostics [s].",
+        minimum=0.05,
+        maximum=600.0,
+    )
+    frozen_after: float = parameter(
+        2.0,
+        "With step_source 'images': nothing is done on a picture that stays the same, byte for "
+        "byte, for longer [s]; 0: for ever, as in a simulator, whose pictures have no noise.",
+        minimum=0.0,
+        maximum=600.0,
+    )
+    joint_margin: float = parameter(
+        0.5,
+        "Nothing is done while a joint is further beyond its limits [rad, m].",
+        minimum=0.0,
+        read_only=True,
+    )
     queue_depth: int = parameter(
         4,
-        "Observations that may wait for the policy; then the oldest is dropped and counted.",
+        "Observations that may wait for the policy; then the oldest is dropped and counted. With "
+        "step_source 'images' only the newest waits.",
         minimum=1,
         maximum=16,
         read_only=True,

@@ -4,33 +4,33 @@
 import sys
 import time
 import traceback
-from collections import Counter, deque
+from collections import Counter
 from functools import partial
 from itertools import count
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock, ClockType
 from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import Image, JointState
 
 from salus_core.actions import ActionError
-from salus_policies.backends.base import BackendError, LoadOptions, PolicyOutputError
-from salus_policies.policy import MonitoredPolicy
-from salus_policies.robot import RobotDescription, read_urdf
+from salus_core.messages import JOINT_STATES, TOOL_POSE
+from salus_policies.backends.base import Observation, PolicyOutputError
 from salus_ros import qos
-from salus_ros.images import ImageError
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
-from salus_ros.stepsync import Observation as StampedMessages
-from salus_ros.stepsync import StepSync
-from salus_ros.validity import InvalidInputError
+from salus_vla_node.body import Body
+from salus_vla_node.cameras import camera_topics
 from salus_vla_node.commands import CommandHistory
-from salus_vla_node.image_steps import ImageStepSync
-from salus_vla_node.inputs import Job, build_observation, camera_topics
+from salus_vla_node.loading import load_policy
 from salus_vla_node.messages import info_message, signals_message
-from salus_vla_node.parameters import JOINT_STATES, TOOL_POSE, VlaParameters
-from salus_vla_node.worker import Worker
+from salus_vla_node.observer import Observer, Told
+from salus_vla_node.parameters import VlaParameters
+from salus_vla_node.worker import Job, Worker
 
+TICK = 0.02
+"""Time between two looks at what waits for late messages [s]."""
 THROTTLE = 2.0
 """Least time between two log messages of the same kind [s]."""
 
@@ -55,11 +55,10 @@ class VlaNode(ManagedNode):
         Raises:
             ConfigureError: The weights cannot be loaded or parameters contradict each other.
         """
-        self._read_joint_parameters()
-        self._policy = self._load(self.parameters.checkpoint)
+        given = self.parameters
+        self._body = Body.of(given)
+        self._policy = load_policy(given, given.checkpoint, self._body)
         self._commands = CommandHistory()
-        self._status: EpisodeStatus | None = None
-        self._waiting: deque[StampedMessages] = deque()
         self._published: tuple[int, int] | None = None
         self._inference: Worker[Job] | None = None
         self._lost: Counter[str] = Counter()
@@ -70,28 +69,36 @@ class VlaNode(ManagedNode):
         self._info_publisher = self.create_lifecycle_publisher(
             SignalInfo, "signal_info", qos.LATCHED
         )
+        self._cameras = camera_topics(self._policy.info.cameras, given.camera_topics)
+        self._observer = Observer(
+            given,
+            self._body,
+            self._cameras,
+            self._image_episodes,
+            Told(self._on_observation, self._refuse, self.diagnostics.drop, self._say),
+        )
         self._camera_subscriptions = []
         self._subscribe_cameras()
         subscribe = self.create_subscription
-        if self.parameters.step_source == "topic":
+        if given.step_source == "topic":
             subscribe(Step, "step", self._on_step, qos.RELIABLE)
-        else:
-            self._check_image_steps()
-        body = qos.body(self.parameters.body_reliability)
+        profile = qos.body(given.body_reliability)
         for topic, kind in ((JOINT_STATES, JointState), (TOOL_POSE, PoseStamped)):
-            if topic in self.parameters.inputs:
-                subscribe(kind, topic, partial(self._on_input, topic), body)
+            if topic in (one.name for one in self._body.inputs):
+                subscribe(kind, topic, partial(self._on_body, topic), profile)
         self._command_subscription = subscribe(
             ActionCommand, "command", self._on_command, qos.RELIABLE
         )
         subscribe(EpisodeStatus, "episode", self._on_episode, qos.LATCHED)
         self.create_service(LoadCheckpoint, "~/load_checkpoint", self._on_load_checkpoint)
+        # By a clock that goes on where a simulation stands still.
+        self.create_timer(TICK, self._on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def activate(self) -> None:
         """Starts inferring, with the next observation on."""
-        self._sync.clear()
-        self._waiting.clear()
-        self._inference = Worker(self._infer, self._on_thread_error, self.parameters.queue_depth)
+        self._observer.clear(time.monotonic())
+        depth = 1 if self.parameters.step_source == "images" else self.parameters.queue_depth
+        self._inference = Worker(self._infer, self._on_thread_error, depth)
         self._announce()
 
     def deactivate(self) -> None:
@@ -104,81 +111,15 @@ class VlaNode(ManagedNode):
         """Releases the weights."""
         self._policy = None
 
-    def _check_image_steps(self) -> None:
-        if not self.parameters.instruction:
-            raise ConfigureError("step_source 'images' needs the parameter 'instruction'")
-        if not self._policy.info.cameras:
-            raise ConfigureError(
-                f"step_source 'images': policy '{self._policy.info.policy}' looks through no "
-                "camera; publish the topic step and use step_source 'topic'"
-            )
-
-    def _read_joint_parameters(self) -> None:
-        """Takes the joints and their limits; a robot of which none has a limit has no limits."""
-        given = self.parameters
-        joints = filter(None, given.joint_names) if JOINT_STATES in given.inputs else ()
-        self._joint_names = tuple(joints)
-        limits = {name: tuple(getattr(given, name)) for name in ("joint_lower", "joint_upper")}
-        if not self._joint_names or not np.isfinite(sum(limits.values(), ())).any():
-            self._joint_limits = dict.fromkeys(limits, ())
-            return
-        for name, values in limits.items():
-            if len(values) != len(self._joint_names):
-                raise ConfigureError(
-                    f"parameter '{name}' has {len(values)} values for {len(self._joint_names)} "
-                    "joint_names"
-                )
-        for name, low, high in zip(self._joint_names, *limits.values(), strict=True):
-            if not low < high:
-                raise ConfigureError(f"joint_lower {low} is not below joint_upper {high}: {name}")
-        self._joint_limits = limits
-
-    def _load(self, checkpoint: str) -> MonitoredPolicy:
-        given = self.parameters
-        try:
-            robot = RobotDescription(
-                self._joint_names,
-                *self._joint_limits.values(),
-                read_urdf(given.robot_description),
-                given.tool_link,
-            )
-            policy = MonitoredPolicy.load(
-                given.backend,
-                checkpoint,
-                LoadOptions(given.device, given.precision, given.threads, given.policy_config),
-                given.window,
-                *map(list, self._joint_limits.values()),
-                robot,
-            )
-            camera_topics(policy.info.cameras, given.camera_topics)
-        except (BackendError, ValueError) as error:
-            raise ConfigureError(str(error)) from error
-        return policy
-
     def _subscribe_cameras(self) -> None:
         """Subscribes to the cameras of the policy, and to no other: images are what costs."""
         for subscription in self._camera_subscriptions:
             self.destroy_subscription(subscription)
-        self._cameras = camera_topics(self._policy.info.cameras, self.parameters.camera_topics)
-        self._waiting.clear()
-        self._sync = self._make_sync([*self._cameras, *filter(None, self.parameters.inputs)])
         profile = qos.image(self.parameters.image_reliability)
         self._camera_subscriptions = [
-            self.create_subscription(Image, camera.topic, partial(self._on_input, name), profile)
+            self.create_subscription(Image, camera.topic, partial(self._on_image, name), profile)
             for name, camera in self._cameras.items()
         ]
-
-    def _make_sync(self, keys: list[str]) -> StepSync | ImageStepSync:
-        if self.parameters.step_source == "topic":
-            return StepSync(keys, self._on_complete, self._on_incomplete)
-        return ImageStepSync(
-            next(iter(self._cameras)),
-            keys,
-            lambda: self.parameters.stamp_tolerance,
-            self._on_complete,
-            self._on_incomplete,
-            self._image_episodes,
-        )
 
     def _announce(self) -> None:
         info = self._policy.info
@@ -186,8 +127,8 @@ class VlaNode(ManagedNode):
             info_message(
                 info,
                 self.parameters.window,
-                any(self._joint_limits.values()),
-                TOOL_POSE in self.parameters.inputs,
+                bool(self._body.lower),
+                self._body.tool,
                 self.get_clock().now().to_msg(),
             )
         )
@@ -204,11 +145,19 @@ class VlaNode(ManagedNode):
 
     @when_active
     def _on_step(self, message: Step) -> None:
-        self._sync.add_step(message)
+        self._observer.step(message, time.monotonic())
 
     @when_active
-    def _on_input(self, key: str, message: Image | JointState | PoseStamped) -> None:
-        self._sync.add(key, message)
+    def _on_image(self, camera: str, message: Image) -> None:
+        self._observer.image(camera, message, time.monotonic())
+
+    @when_active
+    def _on_body(self, topic: str, message: JointState | PoseStamped) -> None:
+        self._observer.state(topic, message, time.monotonic())
+
+    @when_active
+    def _on_tick(self) -> None:
+        self.diagnostics.problem(self._observer.tick(time.monotonic()), "leading camera")
 
     @when_active
     def _on_command(self, message: ActionCommand) -> None:
@@ -223,70 +172,30 @@ class VlaNode(ManagedNode):
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         # Not gated: a node activated in the middle of an episode must know that it runs.
-        self._status = message
-        waiting, self._waiting = self._waiting, deque()
-        for messages in waiting:
-            if self.is_active and messages.step.episode >= message.episode:
-                self._on_complete(messages)
+        self._observer.status(message, self.is_active)
 
-    def _on_complete(self, messages: StampedMessages) -> None:
-        if self.parameters.step_source == "images":
-            self._enqueue(messages, self.parameters.instruction)
-            return
-        status, step = self._status, messages.step
-        if status is None or step.episode > status.episode:
-            self._wait_for_status(messages)
-        elif step.episode < status.episode:
-            # Late, unless a world that was started anew counts its episodes from the beginning.
-            if step.step == 0:
-                self._wait_for_status(messages)
-        elif status.state == EpisodeStatus.STATE_RUNNING or step.step <= status.step:
-            # The last step of an episode is acted on however early its end becomes known, so that
-            # recordings do not depend on the order of arrival.
-            self._enqueue(messages, self.parameters.instruction or status.instruction)
+    def _on_observation(self, step: Step, position: int, observation: Observation) -> None:
+        self.diagnostics.problem("", "observation")
+        job = Job(step, position, observation, self._policy, time.perf_counter())
+        self._drop(self._inference.put(job))
 
-    def _wait_for_status(self, messages: StampedMessages) -> None:
-        if len(self._waiting) == self.parameters.queue_depth:
-            self._waiting.popleft()
-            self.diagnostics.drop()
-        self._waiting.append(messages)
-
-    def _enqueue(self, messages: StampedMessages, instruction: str) -> None:
-        received = time.perf_counter()
-        step = messages.step
-        try:
-            observation = build_observation(
-                step.step,
-                messages.messages,
-                self._cameras,
-                self._joint_names,
-                list(filter(None, self.parameters.finger_joint_names)),
-                instruction,
-            )
-        except (ImageError, InvalidInputError) as error:
-            self._lose("invalid inputs")
-            self.get_logger().error(
-                f"no action for episode {step.episode} step {step.step}: {error}",
-                throttle_duration_sec=THROTTLE,
-            )
-            return
-        self._drop(self._inference.put(Job(step, observation, self._policy, received)))
-
-    def _on_incomplete(self, messages: StampedMessages, missing: list[str]) -> None:
-        self._lose("incomplete observations")
-        where = f"step {messages.step.step}" if messages.step else "an observation"
-        self.get_logger().warning(
-            f"no action for {where}: nothing with its stamp came on {', '.join(missing)}",
+    def _refuse(self, step: Step, kind: str, reason: str) -> None:
+        self._lose(kind)
+        for name, value in self._observer.figures.items():
+            self.diagnostics.set(name, value)
+        self.diagnostics.problem(f"no action: {reason}", "observation")
+        self.get_logger().error(
+            f"no action for episode {step.episode} step {step.step}: {reason}",
             throttle_duration_sec=THROTTLE,
         )
+
+    def _say(self, sentence: str) -> None:
+        self.get_logger().warning(sentence, throttle_duration_sec=THROTTLE)
 
     def _drop(self, number: int) -> None:
         if number:
             self.diagnostics.drop(number)
-            self.get_logger().warning(
-                "inference is slower than the observations come: dropped the oldest",
-                throttle_duration_sec=THROTTLE,
-            )
+            self._say("inference is slower than the observations come: dropped the oldest")
 
     def _lose(self, reason: str) -> None:
         self._lost[reason] += 1
@@ -299,7 +208,7 @@ class VlaNode(ManagedNode):
         # Blocks the executor while it loads: observations of that time are lost, and counted. Not
         # every executor of rclpy runs coroutines as callbacks of services.
         try:
-            policy = self._load(request.checkpoint)
+            policy = load_policy(self.parameters, request.checkpoint, self._body)
         except Exception as error:
             # Whatever a backend's library throws, the policy in use goes on.
             reason = str(error) if isinstance(error, ConfigureError) else repr(error)
@@ -307,9 +216,10 @@ class VlaNode(ManagedNode):
             self.get_logger().error(response.message)
         else:
             self._policy = policy
+            self._cameras = camera_topics(policy.info.cameras, self.parameters.camera_topics)
+            self._observer.use(self._cameras, time.monotonic())
             self._subscribe_cameras()
             if self.is_active:
-                self._sync.clear()
                 self._announce()
             response.success = True
         response.hash = self._policy.info.weights_hash
@@ -319,10 +229,13 @@ class VlaNode(ManagedNode):
 
     def _infer(self, job: Job) -> None:
         episode, step = job.step.episode, job.step.step
-        if not job.policy.is_next(episode, step):
+        if not job.policy.is_next(job.position, step):
             return
         try:
-            output, signals = job.policy.process(episode, job.observation, self._command_of)
+            output, signals = job.policy.process(
+                job.position, job.observation, lambda _, before: self._command_of(episode, before)
+            )
+            message = signals_message(job.step, output, signals)
         except PolicyOutputError as error:
             self._lose("policy failures")
             self.diagnostics.problem(f"no action: {error}")
@@ -332,7 +245,6 @@ class VlaNode(ManagedNode):
             )
             return
         self.diagnostics.problem("")
-        message = signals_message(job.step, output, signals)
         message.latency = time.perf_counter() - job.received
         if self.is_active:
             self._signals_publisher.publish(message)

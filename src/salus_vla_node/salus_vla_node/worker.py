@@ -4,12 +4,37 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-Job = TypeVar("Job")
+from salus_msgs.msg import Step
+
+from salus_policies.backends.base import Observation
+from salus_policies.policy import MonitoredPolicy
+
+AnyJob = TypeVar("AnyJob")
 
 
-class Worker(Generic[Job]):
+@dataclass(frozen=True)
+class Job:
+    """One observation on its way to the policy.
+
+    Attributes:
+        step: gives stamp, frame, episode and number.
+        position: of its episode, which never repeats.
+        observation: for the policy.
+        policy: that it was made for: load_checkpoint may bring another one, with other cameras.
+        received: when it was complete, by time.perf_counter [s].
+    """
+
+    step: Step
+    position: int
+    observation: Observation
+    policy: MonitoredPolicy
+    received: float
+
+
+class Worker(Generic[AnyJob]):
     """Calls `process` with one job after the other in its own thread.
 
     The queue is bounded: when it is full the oldest job is dropped, because in real time the newest
@@ -24,20 +49,20 @@ class Worker(Generic[Job]):
 
     def __init__(
         self,
-        process: Callable[[Job], None],
+        process: Callable[[AnyJob], None],
         on_error: Callable[[BaseException], None],
         depth: int,
     ):
         self._process = process
         self._on_error = on_error
         self._depth = depth
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[AnyJob] = deque()
         self._condition = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
 
-    def put(self, job: Job) -> int:
+    def put(self, job: AnyJob) -> int:
         """Queues a job.
 
         Args:

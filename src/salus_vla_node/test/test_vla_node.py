@@ -284,11 +284,11 @@ def test_an_incomplete_observation_is_counted_not_awaited(running, spin_until):
     from salus_msgs.msg import Step
 
     node, robot = running
-    for step in range(10):  # more than are kept
+    for step in range(10):
         lonely = Step(episode=1, step=step)
         lonely.header.stamp = robot.stamp(step)
         robot.step_publisher.publish(lonely)
-    spin_until(lambda: node.diagnostics.drops == 2)
+    spin_until(lambda: node.diagnostics.drops == 10)
     robot.observe(20)
     spin_until(lambda: robot.signals)
     assert robot.signals[0].step == 20

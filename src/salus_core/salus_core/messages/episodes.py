@@ -66,6 +66,7 @@ class EpisodeTracker:
         self._on_restart = on_restart
         self._begun = 0
         self._topics: dict[str, _Topic] = {}
+        self._again: Episode | None = None
 
     def setup(self, message: Any) -> Episode:
         """Take an EpisodeSetup; returns its episode."""
@@ -90,11 +91,21 @@ class EpisodeTracker:
         same = episode is not None and episode.number == message.episode
         if same and message.state == Outcome.RUNNING:
             known = episode.status
+            stamp, old = nanoseconds(message.header.stamp), nanoseconds(known.header.stamp)
             same = not episode.ended and known.seed == message.seed
-            same = same and message.step >= known.step
-            same = same and nanoseconds(message.header.stamp) >= nanoseconds(known.header.stamp)
+            repeated = same and (message.step, stamp) == (known.step, old)
+            same = repeated or (same and message.step > known.step and stamp >= old)
+            if repeated and episode.stamps:
+                # By a new subscription, or by a world that was started anew: steps tell.
+                self._again = episode
+                same = self._newest(message.episode) is episode
         if not same:
-            episode = self._another(topic, message.episode, lambda e: e.status is None)
+            newest = self._newest(message.episode)
+            if newest is not None and newest.status is None and self._is_in(newest):
+                # Also if the first status that came was of the episode before.
+                episode = newest
+            else:
+                episode = self._another(topic, message.episode, lambda e: e.status is None)
         topic.episode = episode
         episode.status = message
         return episode
@@ -126,12 +137,37 @@ class EpisodeTracker:
             ),
             None,
         )
-        if found is None:
-            found = self._another(known, number, lambda one: not one.ended) if back else episode
+        if found is None and back:
+            found = self._resumed(number, step, stamp) or self._another(
+                known, number, lambda one: not one.ended
+            )
+        found = found or episode
+        again, self._again = self._again, None
+        if again is not None and found.status is None and found.number == again.number:
+            found.status, found.setup = again.status, found.setup or again.setup
+            self._topics["episode"].episode = found
         known.episode, known.step, known.stamp = found, step, stamp
         if len(found.stamps) < _STAMPS:
             found.stamps.setdefault(step, stamp)
         return found
+
+    def _newest(self, number: int) -> Episode | None:
+        return next((one for one in reversed(self.episodes) if one.number == number), None)
+
+    def _is_in(self, episode: Episode) -> bool:
+        """Some topic is in this episode now."""
+        return any(topic.episode is episode for topic in self._topics.values())
+
+    def _resumed(self, number: int, step: int, stamp: int) -> Episode | None:
+        """The newest episode of a number, if it runs and a step goes on with it.
+
+        So that one message with another number, by mistake or by malice, ends no episode.
+        """
+        one = self._newest(number)
+        if one is None or one.status is None or one.ended or not one.stamps:
+            return None
+        last = max(one.stamps)
+        return one if step == last + 1 and stamp > one.stamps[last] else None
 
     def _another(self, topic: _Topic, number: int, fits: Callable[[Episode], bool]) -> Episode:
         """The newest episode of a number after that of a topic, or a new one."""

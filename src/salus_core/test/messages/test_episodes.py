@@ -133,5 +133,43 @@ def test_a_stamp_that_goes_back_under_the_same_number_begins_an_episode():
 def test_a_status_whose_stamp_goes_back_begins_another_episode():
     tracker = EpisodeTracker()
     before = tracker.status(status(1, stamp=5))
-    assert tracker.status(status(1, stamp=6)) is before
+    assert tracker.status(status(1, number=1, stamp=6)) is before
     assert tracker.status(status(1, stamp=0)).position == before.position + 1
+
+
+@pytest.mark.parametrize("stray", [2**32 - 1, 7])
+def test_one_stray_number_ends_no_running_episode(stray):
+    tracker = EpisodeTracker()
+    tracker.status(status(1))
+    found = [tracker.step("step", step(n * 33 * MS, 1, n)).position for n in range(3)]
+    tracker.step("step", step(3 * 33 * MS, stray, stray))
+    found += [tracker.step("step", step(n * 33 * MS, 1, n)).position for n in range(3, 6)]
+    assert set(found) == {0}
+    tracker.status(status(1, stamp=10**9))
+    assert tracker.step("step", step(10**9, 1, 0)).status.header.stamp.sec == 1
+
+
+@pytest.mark.parametrize("stamp", [0, 10**9], ids=["same stamps", "later stamps"])
+@pytest.mark.parametrize("first", ["status", "step"])
+def test_a_world_that_died_and_begins_again_has_a_status_of_its_own(stamp, first):
+    """Its number and seed, and maybe its stamps, are those of the episode that never ended."""
+    tracker = EpisodeTracker()
+    tracker.status(status(1))
+    for number in range(3):
+        tracker.step("step", step(number * 33 * MS, 1, number))
+    if first == "status":
+        tracker.status(status(1, stamp=stamp))
+    begun = tracker.step("step", step(stamp, 1, 0))
+    if first == "step":
+        assert begun.status is None
+        tracker.status(status(1, stamp=stamp))
+    assert begun.position == 1
+    assert begun.status is not None
+    assert tracker.status(status(1, 1, 9, stamp=stamp + MS)) is begun
+
+
+def test_a_status_that_comes_after_one_of_the_episode_before_is_of_the_episode_that_steps_are_in():
+    tracker = EpisodeTracker()
+    begun = tracker.step("step", step(10**9, 2, 0))
+    tracker.status(status(1))
+    assert tracker.status(status(2, stamp=10**9)) is begun

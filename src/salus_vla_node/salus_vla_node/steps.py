@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which observations are steps, their numbers, and when a step is acted on."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from salus_msgs.msg import EpisodeStatus, Step
+from sensor_msgs.msg import Image
+
+from salus_core.messages import EpisodeTracker, Matched, nanoseconds
+
+Act = Callable[[Matched, Step, str], None]
+"""Called with what is to be acted on, its Step, and the episode's instruction."""
+
+REORDERING = 0.05
+"""An image so much older than the last one came late; one that is older still begins anew [s]."""
+
+
+class TopicSteps:
+    """Steps that a world numbers, acted on while their episode runs, by its status.
+
+    Args:
+        act: see Act.
+        drop: called for each step that is given up as its episode's status never came.
+        keep: steps that wait for a status at most.
+        on_restart: called with a sentence when numbers do not count up.
+    """
+
+    def __init__(
+        self,
+        act: Act,
+        drop: Callable[[], None],
+        keep: int,
+        on_restart: Callable[[str], None],
+    ):
+        self._act = act
+        self._drop = drop
+        self._keep = keep
+        self._tracker = EpisodeTracker(on_restart=on_restart)
+        self._waiting: deque[Matched] = deque()
+
+    def place(self, step: Step) -> tuple[int, int]:
+        """Position of its episode, which never repeats, and its number."""
+        return self._tracker.step("step", step).position, step.step
+
+    def status(self, status: EpisodeStatus, active: bool) -> None:
+        """Take a status; while active, act on what waited for it."""
+        self._tracker.status(status)
+        waiting, self._waiting = self._waiting, deque()
+        for matched in waiting:
+            if active:
+                self.give(matched)
+
+    def give(self, matched: Matched) -> None:
+        """Act on a complete observation, keep it, or let it go if its episode is over."""
+        position, number = matched.key
+        episodes = self._tracker.episodes
+        episode = next((one for one in episodes if one.position == position), None)
+        if episode is None:
+            return
+        if episode.status is None:
+            if len(self._waiting) == self._keep:
+                self._waiting.popleft()
+                self._drop()
+            self._waiting.append(matched)
+        elif not episode.ended or number <= episode.status.step:
+            # The last step of an episode is acted on however early its end becomes known, so that
+            # recordings do not depend on the order of arrival.
+            self._act(matched, matched.anchor, episode.status.instruction)
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._waiting.clear()
+
+
+class ImageSteps:
+    """Every new image of the leading camera is a step, for robots that number none.
+
+    Args:
+        act: see Act.
+        episodes: gives each episode its number; `clear` begins one, as do stamps that go back.
+    """
+
+    def __init__(self, act: Act, episodes: Iterator[int]):
+        self._act = act
+        self._episodes = episodes
+        self.repeated = 0
+        """Images that were dropped, as theirs or a newer stamp had come."""
+        self.clear()
+
+    def clear(self) -> None:
+        """The next image begins an episode."""
+        self._episode, self._step = 0, 0
+        self._newest: int | None = None
+
+    def place(self, image: Image) -> tuple[int, int] | None:
+        """Numbers of its episode and step; None: it is no new image."""
+        stamp = nanoseconds(image.header.stamp)
+        if self._newest is not None and stamp <= self._newest:
+            if self._newest - stamp <= 1e9 * REORDERING:
+                self.repeated += 1
+                return None
+            self.clear()
+        if self._newest is None:
+            self._episode = next(self._episodes)
+        self._newest = stamp
+        self._step += 1
+        return self._episode, self._step - 1
+
+    def give(self, matched: Matched) -> None:
+        """Act on a complete observation."""
+        self._act(matched, self.step(matched), "")
+
+    @staticmethod
+    def step(matched: Matched) -> Step:
+        """The Step that an image stands for."""
+        episode, number = matched.key
+        return Step(header=matched.anchor.header, episode=episode, step=number)
+
+
+def step_of(matched: Matched) -> Step:
+    """The Step of an anchor, for reports."""
+    anchor: Any = matched.anchor
+    return anchor if isinstance(anchor, Step) else ImageSteps.step(matched)
