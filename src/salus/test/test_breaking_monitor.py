@@ -77,7 +77,8 @@ def wait_for(condition, seconds, log):
 
 
 def serve(side, log):
-    """Wait until the robot moves steadily."""
+    """Wait until all nodes are there and the robot moves steadily."""
+    wait_for(lambda: side.nodes() >= {"vla", "predictor", "supervisor"}, 60, log)
     since = time.monotonic()
     wait_for(lambda: len(side.moving(since)) > 20, 60, log)
 
@@ -94,9 +95,9 @@ def break_cell(side, processes, name, stop, rng):
         time.sleep(rng.uniform(1.0, 3.5))
         os.kill(pid, signal.SIGCONT)
     else:
-        command = processes.kill(name)
+        processes.kill(name)
         time.sleep(1.2)
-        processes.start(name, command)
+        processes.start(name)
     serve(side, log)
     result = {
         "node": name,

@@ -55,6 +55,9 @@ class RobotSide:
             if status.level != b"\0":
                 self.problems.append((time.monotonic(), status.name, status.message))
 
+    def nodes(self):
+        return set(self.node.get_node_names())
+
     def moving(self, since):
         return [when for when, _, moves in self.commands if moves and when >= since]
 
@@ -86,6 +89,7 @@ class Processes:
     def __init__(self, log: Path, environment, folder):
         self.log, self._environment, self._folder = log, environment, folder
         self._again = {}
+        self._commands = {}
 
     def pid(self, name):
         if name in self._again:
@@ -95,17 +99,21 @@ class Processes:
         )
         return int(found[-1]) if found else None
 
-    def kill(self, name, number=signal.SIGKILL):
-        """Kill a process; returns what starts it again."""
+    def kill(self, name):
+        """Kill a process."""
         pid = self.pid(name)
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
-        os.kill(pid, number)
-        return command
+        if name not in self._commands:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+            self._commands[name] = command.split("\0")[:-1]
+        os.kill(pid, signal.SIGKILL)
+        if name in self._again:
+            self._again[name].wait()
 
-    def start(self, name, command):
+    def start(self, name):
+        """Start a process again that was killed."""
         with (self.log.parent / f"{name}.log").open("a") as log:
             self._again[name] = subprocess.Popen(
-                command,
+                self._commands[name],
                 env=self._environment,
                 cwd=self._folder,
                 stdout=log,
