@@ -3,10 +3,12 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import rclpy
@@ -33,8 +35,15 @@ class RobotSide:
         subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self.error = ""
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def _spin(self):
+        try:
+            self._executor.spin()
+        except Exception:
+            self.error = traceback.format_exc()
 
     def close(self):
         self._executor.shutdown()
@@ -103,11 +112,17 @@ class Processes:
         """Kill a process."""
         pid = self.pid(name)
         if name not in self._commands:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
-            self._commands[name] = command.split("\0")[:-1]
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+            self._commands[name] = [self._kept(word) for word in command]
         os.kill(pid, signal.SIGKILL)
         if name in self._again:
             self._again[name].wait()
+
+    def _kept(self, word):
+        """A file that launch deletes with its process, as a copy."""
+        if "/launch_params_" not in word:
+            return word
+        return shutil.copy(word, self.log.parent)
 
     def start(self, name):
         """Start a process again that was killed."""
