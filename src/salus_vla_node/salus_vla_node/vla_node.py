@@ -158,6 +158,8 @@ class VlaNode(ManagedNode):
     @when_active
     def _on_tick(self) -> None:
         self.diagnostics.problem(self._observer.tick(time.monotonic()), "leading camera")
+        for name, value in self._observer.figures.items():
+            self.diagnostics.set(name, value)
 
     @when_active
     def _on_command(self, message: ActionCommand) -> None:
@@ -172,7 +174,7 @@ class VlaNode(ManagedNode):
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         # Not gated: a node activated in the middle of an episode must know that it runs.
-        self._observer.status(message, self.is_active)
+        self._observer.status(message, time.monotonic())
 
     def _on_observation(self, step: Step, position: int, observation: Observation) -> None:
         self.diagnostics.problem("", "observation")
@@ -181,8 +183,6 @@ class VlaNode(ManagedNode):
 
     def _refuse(self, step: Step, kind: str, reason: str) -> None:
         self._lose(kind)
-        for name, value in self._observer.figures.items():
-            self.diagnostics.set(name, value)
         self.diagnostics.problem(f"no action: {reason}", "observation")
         self.get_logger().error(
             f"no action for episode {step.episode} step {step.step}: {reason}",

@@ -22,6 +22,7 @@ class Robot(Node):
         publish = self.create_publisher
         self.step_publisher = publish(Step, "step", qos.RELIABLE)
         self.image_publisher = publish(Image, "camera/front/image_raw", qos.image())
+        self.wrist_publisher = publish(Image, "camera/wrist/image_raw", qos.image())
         self.joint_publisher = publish(JointState, "joint_states", qos.RELIABLE)
         self.pose_publisher = publish(PoseStamped, "tool_pose", qos.RELIABLE)
         self.episode_publisher = publish(EpisodeStatus, "episode", qos.LATCHED)

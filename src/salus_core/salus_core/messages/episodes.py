@@ -167,7 +167,7 @@ class EpisodeTracker:
         if one is None or one.status is None or one.ended or not one.stamps:
             return None
         last = max(one.stamps)
-        return one if step == last + 1 and stamp > one.stamps[last] else None
+        return one if step > last and stamp > one.stamps[last] else None
 
     def _another(self, topic: _Topic, number: int, fits: Callable[[Episode], bool]) -> Episode:
         """The newest episode of a number after that of a topic, or a new one."""
