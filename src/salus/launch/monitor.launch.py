@@ -50,6 +50,13 @@ ARGUMENTS = [
 def generate_launch_description() -> LaunchDescription:
     """Describe the watch over a policy."""
     topics = [(name, LaunchConfiguration(name)) for name in TOPICS]
+    predictor = node(
+        "salus_predictor_node",
+        "predictor_node",
+        "predictor",
+        {"checkpoint": predictor_checkpoint()},
+        remappings=topics,
+    )
     nodes = [
         node(
             "salus_vla_node",
@@ -65,13 +72,7 @@ def generate_launch_description() -> LaunchDescription:
             remappings=topics,
             condition=UnlessCondition(EqualsSubstitution(LaunchConfiguration("policy"), "none")),
         ),
-        node(
-            "salus_predictor_node",
-            "predictor_node",
-            "predictor",
-            {"checkpoint": predictor_checkpoint()},
-            remappings=topics,
-        ),
+        predictor,
         node("salus_supervisor", "supervisor_node", "supervisor", {}, remappings=topics),
     ]
     return LaunchDescription(
@@ -79,7 +80,7 @@ def generate_launch_description() -> LaunchDescription:
             *ARGUMENTS,
             check_arguments("monitor.launch.py", ARGUMENTS),
             check_paths("params_file"),
-            end_together("monitor.launch.py", nodes),
+            end_together("monitor.launch.py", nodes, watching=[predictor]),
             GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), *nodes]),
         ]
     )

@@ -24,6 +24,9 @@ from launch_ros.substitutions import FindPackageShare
 # Exit codes of a process that was stopped before it could catch the signal.
 STOPPED = (0, -2, -15, 130, 143)
 
+REFUSED = 1
+"""Exit code of a node that refuses to start."""
+
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 # Arguments that launch itself reads.
@@ -155,6 +158,7 @@ def end_together(
     own: Iterable[Action],
     last: Iterable[Action] = (),
     before: Iterable[Action] = (),
+    watching: Iterable[Action] = (),
 ) -> RegisterEventHandler:
     """End everything with any of SALUS's own processes; with an error unless it is one of `last`.
 
@@ -167,8 +171,9 @@ def end_together(
         own: the processes that it starts.
         last: those whose good end (code 0) is the good end of all.
         before: those whose good end ends nothing.
+        watching: those without which the others go on, unless they refused to start (code 1).
     """
-    last, before = tuple(last), tuple(before)
+    last, before, watching = tuple(last), tuple(before), tuple(watching)
     own = (*own, *last, *before)
 
     def on_exit(event: Any, context: LaunchContext) -> Shutdown | LogInfo | None:
@@ -187,6 +192,8 @@ def end_together(
             )
         if not good and event.returncode == 0:
             said = f"{event.process_name} ended before it was told to"
+        if not good and event.action in watching and event.returncode != REFUSED:
+            return LogInfo(msg=f"[{launch_file}] {said}; the others go on without it")
         if not _ends_all(launch_file, context):
             return LogInfo(msg=f"[{launch_file}] {said}; the other processes go on (on_exit)")
         if good:

@@ -48,7 +48,7 @@ def test_data_sets_are_collected_with_the_nodes_values():
     assert value("vla", "window") == DEFAULT_WINDOW
     assert value("vla", "threads") == LoadOptions().threads
     assert value("recorder", "min_free_bytes") == MIN_FREE_BYTES
-    assert value("supervisor", "mode") == "pass"
+    assert value("supervisor", "mode") == "observe"
     assert value("supervisor", "max_translation") == Limits().translation
     assert value("supervisor", "max_rotation") == Limits().rotation
 

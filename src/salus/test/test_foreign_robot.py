@@ -219,6 +219,7 @@ def test_signals_of_ones_own_node_are_enough(monitor, watcher):
             action_names=list(TOOL_MOTION.names),
             action_units=list(TOOL_MOTION.units),
             action_kinds=[str(kind) for kind in TOOL_MOTION.kinds],
+            control_period=0.1,
         )
     )
     step = 0

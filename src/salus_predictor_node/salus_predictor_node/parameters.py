@@ -34,6 +34,13 @@ class PredictorParameters(ManagedParameters):
         minimum=0.0,
         maximum=600.0,
     )
+    max_signal_age: float = parameter(
+        10.0,
+        "Out of lockstep: signals whose observation is older when they are answered, in control "
+        "periods, get the status 'stale input' and no numbers.",
+        minimum=0.5,
+        maximum=1000.0,
+    )
     stamp_tolerance: float = parameter(
         0.0,
         "Largest difference between the stamps of signals and of the body's state that belong to "

@@ -5,12 +5,18 @@ import sys
 import time
 from functools import partial
 
-import rclpy
 import torch
 from geometry_msgs.msg import PoseStamped
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.clock import Clock, ClockType
 from rclpy.time import Time
-from salus_msgs.msg import EpisodeStatus, FailureForecast, ForecastInfo, SignalInfo, VlaSignals
+from salus_msgs.msg import (
+    EpisodeSetup,
+    EpisodeStatus,
+    FailureForecast,
+    ForecastInfo,
+    SignalInfo,
+    VlaSignals,
+)
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import JointState
 
@@ -23,8 +29,10 @@ from salus_core.messages import (
     Matched,
     Synchroniser,
     check_lengths,
+    nanoseconds,
 )
 from salus_core.predictors.model import NeuralPredictor
+from salus_core.supervision import OTHER_CLOCK, Standstill, stale
 from salus_predictor_node.checkpoints import (
     CheckpointError,
     fill_forecast,
@@ -34,6 +42,8 @@ from salus_predictor_node.checkpoints import (
 )
 from salus_predictor_node.forecaster import Forecaster, UnusableSignalsError
 from salus_predictor_node.parameters import PredictorParameters
+from salus_ros.diagnostics import WARN
+from salus_ros.latched import wait_for_latched
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 from salus_ros.qos import LATCHED, RELIABLE, body
 
@@ -69,12 +79,15 @@ class PredictorNode(ManagedNode):
         self._names = BodyNames(())
         self._sync = self._synchroniser()
         self._mismatch = ""
+        self._lockstep = False
+        self._standstill = Standstill()
         if self.parameters.checkpoint:
             try:
                 predictor = open_checkpoint(self.parameters.checkpoint)
             except CheckpointError as error:
                 raise ConfigureError(str(error)) from error
-            self._info = self._wait_for_info()
+            wait = self.parameters.info_wait
+            self._info = wait_for_latched(self, SignalInfo, "signal_info", wait)
             mismatch = self._compare(predictor)
             if mismatch:
                 raise ConfigureError(mismatch)
@@ -89,11 +102,13 @@ class PredictorNode(ManagedNode):
         subscribe(VlaSignals, "vla_signals", self._on_signals, RELIABLE)
         subscribe(SignalInfo, "signal_info", self._on_info, LATCHED)
         subscribe(EpisodeStatus, "episode", self._on_episode, LATCHED)
+        subscribe(EpisodeSetup, "episode_setup", self._on_setup, LATCHED)
         profile = body(self.parameters.body_reliability)
         for topic, kind in ((JOINT_STATES, JointState), (TOOL_POSE, PoseStamped)):
             subscribe(kind, topic, partial(self._on_body, topic), profile)
         self.create_service(LoadCheckpoint, "~/load_checkpoint", self._on_load_checkpoint)
         self.create_timer(0.1, self._on_tick)
+        self.create_timer(0.02, self._on_beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def activate(self) -> None:
         """Say what forecasts will mean."""
@@ -149,32 +164,6 @@ class PredictorNode(ManagedNode):
             f"{alarm}, hash {predictor.hash[:12]})"
         )
 
-    def _wait_for_info(self) -> SignalInfo | None:
-        """The policy's latched signal_info, if it is there already; see parameter info_wait."""
-        if self.parameters.info_wait == 0.0:
-            return None
-        found: list[SignalInfo] = []
-        # In a node and executor of its own: this one's executor is in the transition. A renaming
-        # of this node on the command line is not for it: two of one name lose their endpoints.
-        node = rclpy.create_node(
-            f"{self.get_name()}_configuring",
-            namespace=self.get_namespace(),
-            context=self.context,
-            use_global_arguments=False,
-        )
-        executor = SingleThreadedExecutor(context=self.context)
-        try:
-            topic = self.resolve_topic_name("signal_info")
-            node.create_subscription(SignalInfo, topic, found.append, LATCHED)
-            executor.add_node(node)
-            end = time.monotonic() + self.parameters.info_wait
-            while not found and time.monotonic() < end and self.context.ok():
-                executor.spin_once(timeout_sec=0.05)
-        finally:
-            executor.shutdown()
-            node.destroy_node()
-        return found[0] if found else None
-
     def _compare(self, predictor: NeuralPredictor) -> str:
         """How a predictor differs from the policy that is known; empty: it does not."""
         if self._info is None:
@@ -197,6 +186,32 @@ class PredictorNode(ManagedNode):
         self.diagnostics.problem(mismatch)
         if mismatch:
             self.get_logger().error(f"no forecasts: {mismatch}")
+
+    def _on_setup(self, setup: EpisodeSetup) -> None:
+        self._lockstep = setup.lockstep
+
+    def _on_beat(self) -> None:
+        self._standstill.beat(time.monotonic())
+
+    def _stale(self, signals: VlaSignals) -> str:
+        """Why a forecast of these signals comes too late; empty: it does not."""
+        period = 0.0 if self._info is None else self._info.control_period
+        if self._lockstep or not 0.0 < period < 10.0:
+            return ""  # a world in lockstep waits; without a period nobody knows what is late
+        clock, limit = self.get_clock(), self.parameters.max_signal_age * period
+        now, stamp = clock.now().nanoseconds, nanoseconds(signals.header.stamp)
+        other = abs(now - stamp) > OTHER_CLOCK
+        self.diagnostics.problem(
+            "stamps of vla_signals are of another clock than this node's: late ones are not noticed"
+            if other
+            else "",
+            "clock",
+            WARN,
+        )
+        if other:
+            return ""
+        doubt = self._standstill.reason(time.monotonic()) if clock.ros_time_is_active else ""
+        return doubt or stale(stamp, now, limit, period)
 
     def _on_episode(self, status: EpisodeStatus) -> None:
         self._tracker.status(status)
@@ -256,6 +271,12 @@ class PredictorNode(ManagedNode):
         except UnusableSignalsError as error:
             lacks = "; ".join(f"{name}: {reason}" for name, reason in matched.missing.items())
             self._refuse(signals, lacks or str(error))
+            return
+        problem = self._stale(signals)
+        if problem:
+            # The predictor's memory has them, but nobody may act on what it says of them.
+            forecast.status = FailureForecast.STATUS_STALE_INPUT
+            self._refuse(signals, problem)
             return
         fill_forecast(forecast, forecaster.predictor, signals, probabilities, forecaster.outlook)
         warming_up = forecaster.warming_up

@@ -9,7 +9,14 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from salus_msgs.msg import EpisodeStatus, FailureForecast, ForecastInfo, SignalInfo, VlaSignals
+from salus_msgs.msg import (
+    EpisodeSetup,
+    EpisodeStatus,
+    FailureForecast,
+    ForecastInfo,
+    SignalInfo,
+    VlaSignals,
+)
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
@@ -20,7 +27,7 @@ from salus_ros.qos import LATCHED, RELIABLE
 
 
 class Rig:
-    def __init__(self, info=None, **parameters):
+    def __init__(self, info=None, lockstep=True, **parameters):
         self.node = Node("rig")
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
@@ -31,6 +38,8 @@ class Rig:
         self.signals = publish(VlaSignals, "vla_signals", RELIABLE)
         self.signal_info = publish(SignalInfo, "signal_info", LATCHED)
         self.episode = publish(EpisodeStatus, "episode", LATCHED)
+        self.setup = publish(EpisodeSetup, "episode_setup", LATCHED)
+        self.setup.publish(EpisodeSetup(lockstep=lockstep))
         self.joints = publish(JointState, "joint_states", RELIABLE)
         self.pose = publish(PoseStamped, "tool_pose", RELIABLE)
         if info is not None:
@@ -45,6 +54,7 @@ class Rig:
             self.until(
                 lambda: self.info and all(p.get_subscription_count() for p in publishers), 10.0
             )
+            self.until(lambda: self.predictor._lockstep == lockstep)
 
     def close(self):
         self.executor.shutdown()

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rig import Rig
 from salus_msgs.msg import FailureForecast, SignalInfo
 from sensor_msgs.msg import JointState
-from test_forecasts import numbers, play
+from test_forecasts import numbers, play, signal_info
 
 from salus_core.predictors.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.ros
 
 OK, WARMING_UP = FailureForecast.STATUS_OK, FailureForecast.STATUS_WARMING_UP
-INVALID = FailureForecast.STATUS_INVALID_INPUT
+INVALID, STALE = FailureForecast.STATUS_INVALID_INPUT, FailureForecast.STATUS_STALE_INPUT
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +184,40 @@ def test_a_wrong_length_is_refused_with_both_lengths(make_rig, data, folder, cap
     expected = {"action": 7, "embedding": 16}[field]
     said = f"step 1: {field} has {size} numbers, but signal_info says {expected}"
     assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("late", "fresh", "said"),
+    [((6.4, 6.3), (0.1, 0.0), "its observation is 6.4"), ((-6.4, -6.5), (), "in the future")],
+)
+def test_signals_that_come_late_get_no_numbers_but_are_remembered(
+    make_rig, data, folder, capfd, late, fresh, said
+):
+    rig = make_rig(lockstep=False)
+    rig.signal_info.publish(signal_info())
+    rig.until(lambda: rig.predictor._info is not None)
+    ages = iter([*late, *fresh])
+
+    def restamp(message):
+        stamp = rig.node.get_clock().now() - Duration(seconds=next(ages))
+        message.header.stamp = stamp.to_msg()  # the rig gives all messages of a step one header
+        yield message
+
+    rig.joints = Changed(rig.joints, restamp)
+    play(rig, data, range(len(late + fresh)))
+    statuses = [forecast.status for forecast in rig.forecasts]
+    assert statuses == [STALE] * len(late) + [WARMING_UP] * len(fresh)
+    first = rig.forecasts[0]
+    assert (len(first.probabilities), first.risk, first.alarm) == (0, 0.0, False)
+    assert said in capfd.readouterr().err
+    offline = load_checkpoint(folder)[0].scores(data)[len(late) : len(late + fresh)]
+    np.testing.assert_allclose(numbers(rig.forecasts[len(late) :]), offline, rtol=0, atol=1e-6)
+
+
+def test_stamps_of_another_clock_are_told_and_forecast(make_rig, data):
+    rig = make_rig(lockstep=False)
+    rig.signal_info.publish(signal_info())
+    rig.until(lambda: rig.predictor._info is not None)
+    play(rig, data, range(2))
+    assert [forecast.status for forecast in rig.forecasts] == [WARMING_UP] * 2
+    assert "another clock" in rig.predictor.diagnostics.status().message

@@ -55,6 +55,9 @@ END_TIME = 15.0
 """A node that takes longer to end, or so much longer than SPIN_PERIOD to come back from callbacks,
 says on stderr where its threads are [s]."""
 
+CRASHED = 70
+"""Exit code of a node that ended by an error of its own program, after it had started."""
+
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
@@ -262,8 +265,8 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
 
     Returns:
         Exit code: 0 after a stop from outside (Ctrl-C, shutdown), 1 if the node could not start or
-        called `fatal`, or the `exit_code` of a plain node that has one. A plain node that has a
-        future `stopped` ends with it.
+        called `fatal`, CRASHED after an error of the program, or the `exit_code` of a plain node
+        that has one. A plain node that has a future `stopped` ends with it.
     """
     node, interrupt = None, _Interrupt()
     # rclpy's own handlers shut the context down under the feet of callbacks that publish.
@@ -316,6 +319,12 @@ def _spin(node: Node, interrupt: "_Interrupt") -> None:
                     # Whoever holds the interpreter's lock now keeps a stop from being noticed.
                     _watch(SPIN_PERIOD + END_TIME)
                     executor.spin_until_future_complete(stopped, SPIN_PERIOD)
+    except (KeyboardInterrupt, ExternalShutdownException, rclpy_implementation.RCLError):
+        raise
+    except Exception:
+        # Told apart from a refusal to start: launch files may go on without a node that watches.
+        traceback.print_exc()
+        node.exit_code = CRASHED
     finally:
         executor.shutdown()
 

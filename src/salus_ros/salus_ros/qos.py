@@ -16,6 +16,14 @@ that was stopped for 0.3 s had lost steps; with 100, none after 0.6 s. At 30 Hz 
 which DDS repeats what got lost on the way.
 """
 
+NEWEST = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+)
+"""Subscriptions from which something is moved: after a gap only the newest message counts."""
+
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=1,

@@ -17,6 +17,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
 from salus_ros.managed_node import (
+    CRASHED,
     FAILURE,
     SUCCESS,
     ConfigureError,
@@ -280,10 +281,10 @@ def test_the_executor_serves_what_is_created_while_it_spins_and_follows_the_cloc
         ("sing", "parameter 'mode' must be one of", ""),
     ],
 )
-def test_every_failure_says_why_once_and_exits_with_1(mode, message, output, executor_name):
+def test_every_failure_says_why_once_and_with_its_exit_code(mode, message, output, executor_name):
     process = example(mode, executor=executor_name)
     out, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == (CRASHED if mode == "raise" else 1)
     assert errors.count(message) == 1
     assert out == output
 

@@ -140,13 +140,23 @@ def test_a_command_of_another_episode_is_refused(rig):
     assert (2, 1) not in rig.steps()
 
 
-def test_a_command_that_is_not_finite_is_refused_by_name(rig, capfd):
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ([math.nan, *STAY[1:]], "refused: x is nan"),
+        ([5.0, *STAY[1:]], "refused: translation of 5 m exceeds 0.1 m"),
+        ([1e300, *STAY[1:]], "refused: translation of 1e+300 m exceeds 0.1 m"),
+        ([*STAY[:3], 0.0, 0.0, 3.0, 1.0], "refused: rotation of 3 rad exceeds 0.6 rad"),
+        ([*STAY[:6], 7.0], "refused: gripper opening of 7 is not within 0 and 1"),
+    ],
+)
+def test_a_command_beyond_what_the_arm_can_do_is_refused_by_name(rig, capfd, action, said):
     rig.reset(seed=3)
     rig.until(lambda: (1, 0) in rig.steps())
-    rig.command(0, [math.nan, *STAY[1:]])
-    rig.settle()
+    rig.command(0, action)
+    rig.until(lambda: rig.world._refused == 1)
     assert rig.steps() == [(1, 0)]
-    assert "not finite" in capfd.readouterr().err
+    assert said in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("count", [0, 6, 14, 65])
@@ -157,9 +167,7 @@ def test_a_command_of_another_length_is_refused_with_both_lengths(ros, capfd, co
     rig.command(0, [0.01] * count)
     rig.until(lambda: rig.world._refused == 1)
     assert rig.steps() == [(1, 0)]
-    assert (
-        f"it has {count} numbers, but the action has 7 dimensions: x, y" in capfd.readouterr().err
-    )
+    assert f"refused: the action has {count} numbers, 7 are declared" in capfd.readouterr().err
     # The pose is held instead, and that is counted.
     states = rig.got["world_state"]
     rig.until(lambda: len(states) >= 2)
@@ -259,6 +267,21 @@ def test_real_time_advances_by_the_wall_clock_and_takes_late_commands(ros):
         return states[-1].tool_pose.position.x - start > 0.02
 
     rig.until(moved)
+
+
+def test_real_time_takes_no_command_back_and_tells_when_commands_stay_away(ros, capfd):
+    rig = Rig(lockstep=False)
+    rig.reset(seed=3)
+    rig.until(lambda: "no command for 3 control periods: holding" in capfd.readouterr().err)
+    steps = rig.got["step"]
+    last = len(steps)
+    rig.until(lambda: len(steps) > last + 1)
+    for moment in (steps[-1], steps[-2]):  # both are recent enough, but the second one is older
+        command = ActionCommand(header=moment.header, episode=1, step=moment.step, action=STAY)
+        rig.world._on_command(command)
+    assert rig.world._refused == 1
+    rig.until(lambda: "commands come again after" in capfd.readouterr().err)
+    rig.executor.shutdown()
 
 
 def test_real_time_gives_the_first_command_a_whole_period(ros):

@@ -1,78 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
 """Supervisor node: turns each proposed action into the one command of its step."""
 
-import math
 import sys
 import time
 from array import array
-from dataclasses import dataclass
 from typing import Any
 
-from rclpy.subscription import Subscription
+from rclpy.clock import Clock, ClockType
 from salus_msgs.msg import (
     ActionCommand,
+    EpisodeSetup,
     EpisodeStatus,
     FailureForecast,
     Intervention,
     SignalInfo,
     VlaSignals,
 )
-from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
 
 from salus_core.actions import MAX_ACTIONS, ActionError, ActionKind, ActionSpec
-from salus_core.supervision import LimitCheck, Limits
+from salus_core.messages import nanoseconds
+from salus_core.supervision import (
+    OTHER_CLOCK,
+    Decision,
+    LimitCheck,
+    Moment,
+    Order,
+    Pace,
+    Standstill,
+    stale,
+)
 from salus_ros import qos
-from salus_ros.managed_node import ManagedNode, ManagedParameters, run, when_active
-from salus_ros.parameters import parameter
+from salus_ros.diagnostics import ERROR, WARN
+from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 from salus_ros.qos import LATCHED, RELIABLE
-from salus_ros.stepsync import nanoseconds
+from salus_supervisor.episodes import PAST, RUNS, WAITS, Episodes
+from salus_supervisor.forecast_watch import LEAST_SAID, ForecastWatch
+from salus_supervisor.joints import MeasuredJoints
+from salus_supervisor.parameters import SupervisorParameters
 
+TICK = 0.005
+"""Time between two looks at what is missing, out of lockstep [s]."""
 
-@dataclass
-class SupervisorParameters(ManagedParameters):
-    """Parameters of the supervisor."""
-
-    mode: str = parameter(
-        "pass",
-        "What forecasts lead to; 'pass': nothing, every sane action is passed on.",
-        choices=("pass",),
-        read_only=True,
-    )
-    episode_source: str = parameter(
-        "topic",
-        "'topic': only steps of the running episode are answered, as the topic episode tells. "
-        "'signals': for robots whose episodes nobody judges, every new step is answered.",
-        choices=("topic", "signals"),
-        read_only=True,
-    )
-    max_translation: float = parameter(
-        0.05,
-        "Hold instead of executing a translation larger than this within one control period [m].",
-        minimum=0.0,
-    )
-    max_rotation: float = parameter(
-        0.3,
-        "Hold instead of executing a rotation larger than this within one control period [rad].",
-        minimum=0.0,
-    )
-    max_joint_step: float = parameter(
-        0.2,
-        "Hold instead of moving a joint's target further than this within one control period "
-        "[rad, m].",
-        minimum=0.0,
-    )
-    max_joint_velocity: float = parameter(
-        2.0, "Hold instead of executing a joint velocity above this [rad/s, m/s].", minimum=0.0
-    )
-    max_base_velocity: float = parameter(
-        1.0, "Hold instead of executing a base velocity above this [m/s, rad/s].", minimum=0.0
-    )
-    max_joint_age: float = parameter(
-        0.5,
-        "With joint positions as actions: age by the wall clock up to which measured positions are "
-        "what is held before anything was commanded [s].",
-        minimum=0.0,
-    )
+LOCKSTEP_PATIENCE = 2.0
+"""In lockstep the world waits, so a missing proposal is told, not acted on, after this time [s]."""
 
 
 class SupervisorNode(ManagedNode):
@@ -83,50 +54,71 @@ class SupervisorNode(ManagedNode):
     belongs to a past step or episode is ignored with a warning. An action that is not as long as
     signal_info says, not finite or beyond the limits is not executed: the robot is held, or, where
     nobody knows where, nothing is sent.
+
+    Out of lockstep time matters: proposals that are old, from the future or repeated are refused,
+    at most one command is sent in a control period, and where no fresh proposal comes in time the
+    robot is held until one does. In lockstep the world waits for the command of its step, so
+    nothing gets old.
     """
 
     parameters_type = SupervisorParameters
 
     def __init__(self, **kwargs: Any):
         self._check: LimitCheck | None = None
+        self._watch = ForecastWatch()
         super().__init__("supervisor", **kwargs)
         self._forget()
 
     def _forget(self) -> None:
-        self._status: EpisodeStatus | None = None
-        self._waiting: VlaSignals | None = None
-        self._answered: VlaSignals | None = None
+        self._episodes = Episodes(self._say)
+        self._order = Order(self._say)
+        self._pace = Pace()
+        self._standstill = Standstill()
         self._announced = False
+        self._lockstep = False
+        self._announced_pace = False  # an episode_setup said whether the world waits
+        self._waiting: VlaSignals | None = None  # for signal_info, a status or, then, a forecast
+        self._next: VlaSignals | None = None  # came too soon after the last command
+        self._last: VlaSignals | None = None  # the last one that was answered
+        self._fresh_at: float | None = None  # when proposals came last; None: none are due
+        self._held_since: float | None = None
+        self._refusal = ""
+        self._watch.forget()
         if self._check is not None:
             self._check.reset()
 
-    def _limits(self) -> Limits:
-        given = self.parameters
-        return Limits(
-            translation=given.max_translation,
-            rotation=given.max_rotation,
-            joint_step=given.max_joint_step,
-            joint_velocity=given.max_joint_velocity,
-            base_velocity=given.max_base_velocity,
-        )
-
     def configure(self) -> None:
-        """Connect."""
+        """Connect.
+
+        Raises:
+            ConfigureError: nobody chose what happens without a forecast.
+        """
+        if self.parameters.intervenes and not self.parameters.without_forecast:
+            raise ConfigureError(
+                "parameter 'mode' is 'intervene': choose with parameter 'without_forecast' what "
+                "happens while no fresh forecast comes, 'hold' or 'go_on'"
+            )
         self._check = None
-        self._joints: Subscription | None = None
-        self._positions: dict[str, tuple[float, float]] = {}
+        self._period = 0.0
+        self._joints = MeasuredJoints(self, self._ignore)
         self._commands = self.create_lifecycle_publisher(ActionCommand, "command", RELIABLE)
         self._interventions = self.create_lifecycle_publisher(
             Intervention, "intervention", RELIABLE
         )
-        self.create_subscription(SignalInfo, "signal_info", self._on_info, LATCHED)
-        self.create_subscription(VlaSignals, "vla_signals", self._on_signals, RELIABLE)
+        subscribe = self.create_subscription
+        subscribe(SignalInfo, "signal_info", self._on_info, LATCHED)
+        subscribe(VlaSignals, "vla_signals", self._on_signals, qos.NEWEST)
         if self.parameters.episode_source == "topic":
-            self.create_subscription(EpisodeStatus, "episode", self._on_episode, LATCHED)
-        self.create_subscription(FailureForecast, "failure_forecast", self._on_forecast, RELIABLE)
+            subscribe(EpisodeStatus, "episode", self._on_episode, LATCHED)
+            subscribe(EpisodeSetup, "episode_setup", self._on_setup, LATCHED)
+        subscribe(FailureForecast, "failure_forecast", self._on_forecast, RELIABLE)
+        # By the machine's clock: that of a simulation may stand still.
+        self.create_timer(TICK, self._on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def deactivate(self) -> None:
-        """Forget the episode: after the next activation nothing is known about it."""
+        """Hold the robot if it was being moved, and forget the episode."""
+        if self._fresh_at is not None and not self._lockstep and self.context.ok():
+            self._hold("the supervisor stops")
         self._forget()
 
     def _on_info(self, info: SignalInfo) -> None:
@@ -140,78 +132,82 @@ class SupervisorNode(ManagedNode):
             self._tell(f"signal_info: {error}; nothing is executed")
             return
         if self._check is None or self._check.spec != spec:
-            self._check = LimitCheck(spec, self._limits())
-            self._measure(bool(spec.indices(ActionKind.JOINT_POSITION)))
+            self._check = LimitCheck(spec, self.parameters.limits())
+            self._joints.follow([spec.names[i] for i in spec.indices(ActionKind.JOINT_POSITION)])
+        period = self.parameters.control_period or info.control_period
+        self._period = period if 0.0 < period <= 10.0 else 0.0
         self._announced = True
         self.diagnostics.problem("")
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            self._on_signals(waiting)
+        self._go_on()
 
-    def _measure(self, wanted: bool) -> None:
-        """Listen to the joints only if their positions are what holds the robot."""
-        if wanted and self._joints is None:
-            self._joints = self.create_subscription(
-                JointState, "joint_states", self._on_joints, qos.body()
-            )
-        elif not wanted and self._joints is not None:
-            self.destroy_subscription(self._joints)
-            self._joints = None
-            self._positions = {}
+    @when_active
+    def _on_setup(self, setup: EpisodeSetup) -> None:
+        self._announced_pace = True
+        self._set_lockstep(setup.lockstep)
 
-    def _on_joints(self, joints: JointState) -> None:
-        if len(joints.position) != len(joints.name):
-            self._ignore(
-                f"joint_states: {len(joints.name)} joints are named, but {len(joints.position)} "
-                "positions are given"
-            )
-            return
-        now = time.monotonic()
-        wanted = set(self._check.spec.names) if self._check is not None else set()
-        for name, position in zip(joints.name, joints.position, strict=True):
-            if name in wanted and math.isfinite(position):
-                self._positions[name] = (position, now)
+    def _set_lockstep(self, lockstep: bool) -> None:
+        if lockstep != self._lockstep:
+            self._stand_down()
+            self._lockstep = lockstep
 
-    def _measured(self) -> list[float | None]:
-        """Where the joints are, as far as that is known and not too old."""
-        oldest = time.monotonic() - self.parameters.max_joint_age
-        found = (self._positions.get(name, (0.0, -math.inf)) for name in self._check.spec.names)
-        return [position if since >= oldest else None for position, since in found]
+    def _guess_lockstep(self, signals: VlaSignals) -> None:
+        """A world that judges its episodes, but neither says its pace nor shares its clock."""
+        stamp, now = nanoseconds(signals.header.stamp), self.get_clock().now().nanoseconds
+        if stamp == 0:
+            return  # says nothing
+        self._set_lockstep(abs(now - stamp) > OTHER_CLOCK)
+        self.diagnostics.problem(
+            "stamps are of another clock than this node's, and no episode_setup says whether the "
+            "world waits: it is taken to wait (lockstep), so nothing is checked for its age"
+            if self._lockstep
+            else "",
+            "clock",
+            WARN,
+        )
 
     @when_active
     def _on_episode(self, status: EpisodeStatus) -> None:
-        known = self._status
-        running = EpisodeStatus.STATE_RUNNING
-        if known is None or status.episode != known.episode:
-            self._begin(status)
-        elif status.state == running and (
-            known.state != running
-            or nanoseconds(status.header.stamp) < nanoseconds(known.header.stamp)
-        ):
-            self.get_logger().info(
-                f"episode {status.episode} begins again: the world was restarted"
-            )
-            self._begin(status)
-        self._status = status
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            self._on_signals(waiting)
+        if self._episodes.status(status):
+            self._begin()
+        if self._episodes.current.ended:
+            self._stand_down()
+        self._go_on()
 
-    def _begin(self, status: EpisodeStatus) -> None:
+    def _begin(self) -> None:
         """Nothing of an episode before has been answered or commanded in this one."""
-        self._status = status
-        self._answered = None
+        if self._lockstep:
+            self._order.reset()  # a world's stamps may begin anew
+            self._watch.begin(time.monotonic())
         if self._check is not None:
             self._check.reset()
 
+    def _stand_down(self) -> None:
+        """No proposals are due."""
+        self._fresh_at = self._held_since = self._next = None
+        self._refusal = ""
+        for source in ("proposals", "forecasts"):
+            self.diagnostics.problem("", source)
+
+    def _go_on(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._consider(waiting)
+
     @when_active
     def _on_forecast(self, forecast: FailureForecast) -> None:
-        # Passing through acts on no forecast, but an alarm is still worth a line in the report.
-        self.diagnostics.set("alarm", forecast.alarm)
+        age = self.parameters.max_forecast_age * self._period
+        problem = self._watch.take(
+            forecast, self._time(), self._now(), age, self._period, self._doubt()
+        )
+        self.diagnostics.set("alarm", forecast.alarm and not problem)
+        if problem:
+            self._ignore(f"a forecast of step {forecast.step}: {problem}")
+            self.diagnostics.set("late forecasts", self._watch.late)
+        elif self._lockstep and self._next is not None:
+            self._answer(self._next)
 
     @when_active
     def _on_signals(self, signals: VlaSignals) -> None:
-        arrival = time.monotonic()
         if self._check is None:
             self._waiting = signals
             self._tell(
@@ -219,92 +215,234 @@ class SupervisorNode(ManagedNode):
                 "nothing is executed until that comes"
             )
             return
-        if self.parameters.episode_source == "signals" and self._begins(signals):
-            self._begin(EpisodeStatus(episode=signals.episode))
-        status, answered = self._status, self._answered
-        # A world that was started anew counts its episodes from the beginning, too: its status may
-        # be on its way.
-        ahead = status is None or signals.episode > status.episode
-        if ahead or (signals.episode < status.episode and signals.step == 0):
-            self._waiting = signals
-            return
-        if signals.episode < status.episode:
-            self._ignore(f"signals of episode {signals.episode}: {status.episode} is current")
-            return
-        if status.state != EpisodeStatus.STATE_RUNNING and signals.step >= status.step:
-            return  # the last observation of an episode is inferred on while the referee ends it
-        if answered is not None and signals.step <= answered.step:
-            if signals.step == 0 < answered.step and _later(signals, answered):
-                self.get_logger().info(f"episode {signals.episode} begins again at step 0")
-                self._begin(status)
-            else:
-                if signals.step < answered.step:
-                    self._ignore(f"signals of step {signals.step}: {answered.step} is answered")
+        if self.parameters.episode_source == "topic" and not self._announced_pace:
+            self._guess_lockstep(signals)
+        problem = self._stale(signals)
+        if problem:
+            wrong = self._check.wrong_length(signals.action)
+            self._refuse(f"signals of step {signals.step}: {wrong and wrong + '; '}{problem}")
+        else:
+            self._consider(signals)
+
+    def _doubt(self) -> str:
+        """Why the node's clock, and so what arrives, cannot be trusted; empty: it can."""
+        if self._lockstep or not self.get_clock().ros_time_is_active:
+            return ""
+        return self._standstill.reason(time.monotonic())
+
+    def _stale(self, signals: VlaSignals) -> str:
+        now = self._now()
+        if now is None:
+            return ""
+        if not self._period:
+            return (
+                "signal_info gives no control_period, so nobody knows what is too old: give it "
+                "there, or set the parameter control_period"
+            )
+        stamp, age = nanoseconds(signals.header.stamp), self.parameters.max_proposal_age
+        return self._doubt() or stale(stamp, now, age * self._period, self._period)
+
+    def _consider(self, signals: VlaSignals) -> None:
+        """Answer fresh signals, unless they are not in order or must wait."""
+        if self.parameters.episode_source == "topic":
+            fits = self._episodes.fits(signals, self._last)
+            if fits == WAITS:
+                self._waiting = signals
+            elif fits == PAST:
+                current = self._episodes.current.number
+                self._ignore(f"signals of episode {signals.episode}: {current} is current")
+            if fits != RUNS:
                 return
-        self._answered, self._announced = signals, False
-        self._answer(signals)
-        self.diagnostics.count(time.monotonic() - arrival)
-
-    def _begins(self, signals: VlaSignals) -> bool:
-        """Without a referee: whether these are the first signals of an episode.
-
-        A policy that was started anew counts from the beginning again, and announces itself.
-        """
-        status, answered = self._status, self._answered
-        if status is None or signals.episode > status.episode:
-            return True
-        if answered is None or signals.header.stamp == answered.header.stamp:
-            return False
-        before = (signals.episode, signals.step) <= (answered.episode, answered.step)
-        if not before or not (signals.step == 0 or self._announced):
-            return False
-        self.get_logger().info(
-            f"episode {signals.episode} begins again at step {signals.step}: the policy was "
-            "restarted"
+        moment = Moment(signals.episode, signals.step, nanoseconds(signals.header.stamp))
+        before = self._order.last
+        refusal = self._order.refusal(
+            moment, self._now(), signals.step == 0 or self._announced, self._lockstep
         )
-        return True
+        if refusal:
+            if moment != before:
+                self._refuse(f"signals of {refusal}")
+            return
+        self._announced = False
+        if self._fresh_at is None:
+            self._watch.begin(self._time())
+        self._fresh_at = self._time()
+        anew = before is not None and moment.episode != before.episode
+        if self.parameters.episode_source == "signals" and anew:
+            self._check.forget_joints()
+        if self._lockstep or self._pace.ready(self._fresh_at, self._period):
+            self._answer(signals)
+        else:
+            self._next = signals
 
     def _answer(self, signals: VlaSignals) -> None:
-        self._check.limits = self._limits()
+        """Send the command of a proposal."""
+        started = time.monotonic()
+        self._next = None
+        reason = lost = ""
+        if self.parameters.intervenes:
+            lost = self._forecast_lost()
+            if self._lockstep and not lost and not self._watch.of(signals.episode, signals.step):
+                self._next = signals  # answered when its forecast comes
+                return
+            reason = "" if lost else self._watch.alarm()
+            if lost and self.parameters.holds_without_forecast:
+                reason = f"watchdog: {lost}"
+        self._check.limits = self.parameters.limits()
         self._check.measured(self._measured())
-        decision = self._check.check(signals.action)
-        reason = decision.reason
-        if not decision.action:
-            unknown = ", ".join(self._check.unknown())
-            reason += f"; nothing is sent, as it is not known where to hold {unknown}"
-        executed = array("d", decision.action)
-        moment = {"header": signals.header, "episode": signals.episode, "step": signals.step}
-        if decision.action:
-            self._commands.publish(ActionCommand(**moment, action=executed))
-        # What is longer than any message may be cannot be sent on; the reason gives its length.
-        fits = len(signals.action) <= MAX_ACTIONS
-        self._interventions.publish(
-            Intervention(
-                **moment,
-                kind=Intervention.KIND_HOLD if reason else Intervention.KIND_PASS,
-                reason=reason,
-                proposed=signals.action if fits else array("d"),
-                executed=executed,
-            )
-        )
-        wrong = len(signals.action) != self._check.spec.size
+        decision = self._check.hold(reason) if reason else self._check.check(signals.action)
+        wrong = self._check.wrong_length(signals.action)
+        since, self._last = self._held_since, signals
+        self._held_since = (since or self._time()) if lost and reason else None
+        said = ""
+        if since is not None and self._held_since is None:
+            said = f"proposals are fresh again after {self._time() - since:.2f} s"
+            self.get_logger().info(said)
+        self._refusal = ""
+        self.diagnostics.problem("", "proposals")
+        reason = self._send(signals.header, decision, said, signals)
         self.diagnostics.problem(reason if wrong or not decision.action else "")
         if reason:
             self.get_logger().warning(
                 f"holding at step {signals.step}: {reason}", throttle_duration_sec=1.0
             )
+        self.diagnostics.count(time.monotonic() - started)
+
+    def _send(
+        self, header: Header, decision: Decision, said: str, proposal: VlaSignals | None = None
+    ) -> str:
+        """Send a decision: the command, and what it is about; returns the reason of a hold."""
+        of = proposal or self._last
+        moment = {"header": header, "episode": of.episode, "step": of.step}
+        reason, executed = decision.reason, array("d", decision.action)
+        if decision.action:
+            self._commands.publish(ActionCommand(**moment, action=executed))
+            self._pace.sent(self._time())
+        else:
+            unknown = ", ".join(self._check.unknown())
+            reason += f"; nothing is sent, as it is not known where to hold {unknown}"
+        # What is longer than any message may be cannot be sent on; the reason gives its length.
+        fits = proposal is not None and len(proposal.action) <= MAX_ACTIONS
+        self._interventions.publish(
+            Intervention(
+                **moment,
+                kind=Intervention.KIND_HOLD if decision.reason else Intervention.KIND_PASS,
+                reason=reason or said,
+                proposed=proposal.action if fits else array("d"),
+                executed=executed,
+            )
+        )
+        return reason
+
+    def _hold(self, reason: str) -> None:
+        """Hold the robot though nobody proposed anything; said once, repeated as commands."""
+        if self._check is None or self._last is None:
+            return
+        self._check.measured(self._measured())
+        decision = self._check.hold(f"watchdog: {reason}")
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._last.header.frame_id)
+        if self._held_since is None:
+            self._held_since = self._time()
+            said = self._send(header, decision, "")
+            self.get_logger().error(f"holding the robot: {said}")
+        elif decision.action:
+            moment = {"header": header, "episode": self._last.episode, "step": self._last.step}
+            self._commands.publish(ActionCommand(**moment, action=array("d", decision.action)))
+            self._pace.sent(self._time())
+
+    @when_active
+    def _on_tick(self) -> None:
+        """Send what waited for its control period; hold the robot where nothing fresh comes."""
+        self._standstill.beat(time.monotonic())
+        if self._fresh_at is None:
+            return
+        now = self._time()
+        silent = now - self._fresh_at
+        if self._lockstep:
+            late = ""
+            if silent > LOCKSTEP_PATIENCE:
+                late = f"no proposal for {silent:.1f} s{self._why()}; the world waits (lockstep)"
+            self.diagnostics.problem(late, "proposals")
+            if self._next is not None:
+                self._answer(self._next)
+            return
+        due = self._pace.ready(now, self._period)
+        if self._next is not None and due:
+            signals, self._next = self._next, None
+            problem = self._stale(signals)
+            if problem:
+                self._refuse(f"signals of step {signals.step}: {problem}")
+            else:
+                self._answer(signals)
+            return
+        self._tell_forecasts(now)
+        if silent > self._period + self.parameters.proposal_slack:
+            reason = f"no fresh proposal for {silent:.3f} s{self._why()}"
+            self.diagnostics.problem(f"holding the robot: {reason}", "proposals")
+            if due or self._held_since is None:
+                self._hold(reason)
+        elif self.parameters.holds_without_forecast and self._held_since is None:
+            lost = self._forecast_lost()
+            if lost:
+                self._hold(lost)
+
+    def _why(self) -> str:
+        if not self.count_publishers("vla_signals"):
+            return " (vla_signals has no publisher: its node is gone)"
+        return f" (the last one is refused: {self._refusal})" if self._refusal else ""
+
+    def _tell_forecasts(self, now: float) -> None:
+        """Say that forecasts are missing, and that they come again."""
+        given = self.parameters
+        patience = self._forecast_patience()
+        if not given.intervenes:
+            patience = max(patience, LEAST_SAID)
+        lost = ""
+        if given.intervenes or self._watch.expected:
+            lost = self._watch.missing(now, patience)
+        does = "the robot is held" if given.holds_without_forecast else "the policy goes on"
+        said = f"{lost}: {does}" if lost else ""
+        level = ERROR if given.holds_without_forecast else WARN
+        self.diagnostics.problem(said, "forecasts", level)
+        if self._watch.changed(bool(lost)):
+            self.get_logger().warning(said or "forecasts are fresh again")
+
+    def _forecast_patience(self) -> float:
+        if self._lockstep:
+            return LOCKSTEP_PATIENCE
+        return self._period + self.parameters.forecast_slack
+
+    def _forecast_lost(self) -> str:
+        return self._watch.missing(self._time(), self._forecast_patience())
+
+    def _now(self) -> int | None:
+        """By the clock that stamps are of [ns]; None: in lockstep nothing gets old."""
+        return None if self._lockstep else self.get_clock().now().nanoseconds
+
+    def _measured(self) -> list[float | None]:
+        return self._joints.positions(self._check.spec.names, self.parameters.max_joint_age)
+
+    def _time(self) -> float:
+        """By which gaps are measured [s]: a simulation may be slower than the machine's clock."""
+        if not self._lockstep and self.get_clock().ros_time_is_active:
+            return self.get_clock().now().nanoseconds * 1e-9
+        return time.monotonic()
+
+    def _say(self, sentence: str) -> None:
+        self.get_logger().warning(sentence, throttle_duration_sec=1.0)
 
     def _tell(self, problem: str) -> None:
         self.diagnostics.problem(problem)
         self.get_logger().error(problem, throttle_duration_sec=5.0)
 
+    def _refuse(self, what: str) -> None:
+        self._refusal = what
+        if self._fresh_at is None and not self._lockstep:
+            self.diagnostics.problem(f"nothing is executed: {what}", "proposals")
+        self._ignore(what)
+
     def _ignore(self, what: str) -> None:
         self.diagnostics.drop()
         self.get_logger().warning(f"ignoring {what}", throttle_duration_sec=1.0)
-
-
-def _later(one: VlaSignals, other: VlaSignals) -> bool:
-    return nanoseconds(one.header.stamp) > nanoseconds(other.header.stamp)
 
 
 def main(args: list[str] | None = None) -> int:

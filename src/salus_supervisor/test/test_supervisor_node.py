@@ -4,23 +4,15 @@ import time
 
 import pytest
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticStatus
-from oversized import any_action
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
-from salus_msgs.msg import ActionCommand, EpisodeStatus, Intervention, SignalInfo, VlaSignals
-from sensor_msgs.msg import JointState
+from salus_msgs.msg import EpisodeStatus, Intervention, SignalInfo
 from std_msgs.msg import Header
+from supervisor_rig import ACTION
 
 from salus_core.actions import TOOL_MOTION, ActionSpec
-from salus_ros.qos import LATCHED, RELIABLE
-from salus_supervisor.supervisor_node import SupervisorNode
 
 pytestmark = pytest.mark.ros
 
-ACTION = [0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+PATIENT = {"episode_source": "signals", "max_proposal_age": 1000.0, "proposal_slack": 60.0}
 ARMS = ActionSpec.of(
     [f"{side}_joint_{i}" for side in ("left", "right") for i in range(7)],
     ("rad",) * 14,
@@ -28,91 +20,9 @@ ARMS = ActionSpec.of(
 )
 
 
-class Rig:
-    """A running supervisor with everything around it played by the test."""
-
-    def __init__(self, spec=TOOL_MOTION, **overrides):
-        given = [Parameter(name, value=value) for name, value in overrides.items()]
-        self.supervisor = SupervisorNode(parameter_overrides=given)
-        assert self.supervisor.start()
-        self.node = Node("rig")
-        self.commands, self.interventions = [], []
-        self.node.create_subscription(ActionCommand, "command", self.commands.append, RELIABLE)
-        self.node.create_subscription(
-            Intervention, "intervention", self.interventions.append, RELIABLE
-        )
-        self.signals = self.node.create_publisher(VlaSignals, "vla_signals", RELIABLE)
-        self.episode = self.node.create_publisher(EpisodeStatus, "episode", LATCHED)
-        self.info = self.node.create_publisher(SignalInfo, "signal_info", LATCHED)
-        self.joints = self.node.create_publisher(
-            JointState, "joint_states", qos_profile_sensor_data
-        )
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.supervisor)
-        self.executor.add_node(self.node)
-        self.until(
-            lambda: self.signals.get_subscription_count() and self.node.count_publishers("command")
-        )
-        if spec is not None:
-            self.announce(spec)
-
-    def announce(self, spec):
-        self.described = SignalInfo(
-            action_names=list(spec.names),
-            action_units=list(spec.units),
-            action_kinds=[str(kind) for kind in spec.kinds],
-        )
-        self.info.publish(self.described)
-        self.until(
-            lambda: self.supervisor._check is not None and self.supervisor._check.spec == spec
-        )
-
-    def measure(self, positions):
-        self.until(lambda: self.joints.get_subscription_count())
-        self.joints.publish(JointState(name=list(positions), position=list(positions.values())))
-        named = set(positions) & set(self.supervisor._check.spec.names)
-        self.until(lambda: named <= set(self.supervisor._positions))
-
-    def problem(self):
-        status = self.supervisor.diagnostics.status()
-        return status.message if status.level == DiagnosticStatus.ERROR else ""
-
-    def until(self, condition, seconds=5.0):
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"not within {seconds} s"
-            self.executor.spin_once(timeout_sec=0.02)
-
-    def settle(self):
-        end = time.monotonic() + 0.3
-        while time.monotonic() < end:
-            self.executor.spin_once(timeout_sec=0.02)
-
-    def begin(self, episode, state=EpisodeStatus.STATE_RUNNING):
-        self.episode.publish(EpisodeStatus(episode=episode, state=state))
-        self.until(
-            lambda: (
-                self.supervisor._status is not None
-                and (self.supervisor._status.episode, self.supervisor._status.state)
-                == (episode, state)
-            )
-        )
-
-    def propose(self, episode, step, action=ACTION, seconds=None):
-        stamp = Time(sec=1 + step if seconds is None else seconds)
-        header = Header(stamp=stamp, frame_id="base")
-        message = VlaSignals(header=header, episode=episode, step=step)
-        self.signals.publish(any_action(message, action))
-
-    def steps(self):
-        return [(command.episode, command.step) for command in self.commands]
-
-
 @pytest.fixture
-def rig(ros):
-    rig = Rig()
-    yield rig
-    rig.executor.shutdown()
+def rig(rig_of):
+    return rig_of()
 
 
 def test_each_step_of_the_running_episode_gets_one_command_and_one_intervention(rig):
@@ -156,7 +66,9 @@ def test_late_signals_from_before_the_end_are_still_answered(rig):
     rig.propose(1, 0)
     rig.until(lambda: rig.steps() == [(1, 0)])
     rig.episode.publish(EpisodeStatus(episode=1, step=3, state=EpisodeStatus.STATE_SUCCEEDED))
-    rig.until(lambda: rig.supervisor._status.state == EpisodeStatus.STATE_SUCCEEDED)
+    rig.until(
+        lambda: rig.supervisor._episodes.current.status.state == EpisodeStatus.STATE_SUCCEEDED
+    )
     for step in (1, 2, 3):
         rig.propose(1, step)
     rig.settle()
@@ -192,14 +104,16 @@ def test_the_gripper_kept_while_holding_is_open_at_the_start_of_an_episode(rig):
     assert rig.commands[1].action[6] == 1.0
 
 
-def test_without_a_referee_the_signals_tell_the_episode(ros):
-    rig = Rig(episode_source="signals")
+@pytest.fixture
+def robot(rig_of):
+    """A robot whose episodes nobody judges, with a control period that no test waits for."""
+    return rig_of(lockstep=False, period=0.002, **PATIENT)
+
+
+def test_without_a_referee_the_signals_tell_the_episode(robot):
     for episode, step in ((1, 4), (1, 5), (2, 0), (1, 6)):
-        rig.propose(episode, step)
-    rig.until(lambda: len(rig.commands) == 3)
-    rig.settle()
-    assert rig.steps() == [(1, 4), (1, 5), (2, 0)]
-    rig.executor.shutdown()
+        robot.propose(episode, step)
+    robot.until(lambda: robot.steps() == [(1, 4), (1, 5), (2, 0)])
 
 
 def test_an_inactive_supervisor_sends_nothing(rig):
@@ -228,8 +142,8 @@ def test_an_action_of_another_length_holds_the_robot_with_both_lengths_told(rig,
     assert rig.problem() == ""
 
 
-def test_nothing_is_executed_before_signal_info_tells_what_the_numbers_are(ros):
-    rig = Rig(spec=None)
+def test_nothing_is_executed_before_signal_info_tells_what_the_numbers_are(rig_of):
+    rig = rig_of(spec=None)
     rig.begin(1)
     rig.propose(1, 0)
     rig.until(lambda: "before signal_info" in rig.problem())
@@ -238,11 +152,10 @@ def test_nothing_is_executed_before_signal_info_tells_what_the_numbers_are(ros):
     rig.announce(TOOL_MOTION)
     rig.until(lambda: rig.steps() == [(1, 0)])
     assert rig.problem() == ""
-    rig.executor.shutdown()
 
 
-def test_a_signal_info_that_contradicts_itself_executes_nothing(ros):
-    rig = Rig(spec=None)
+def test_a_signal_info_that_contradicts_itself_executes_nothing(rig_of):
+    rig = rig_of(spec=None)
     rig.begin(1)
     rig.info.publish(SignalInfo(action_names=["x", "y"], action_units=["m"], action_kinds=["base"]))
     rig.until(lambda: rig.problem() != "")
@@ -250,15 +163,13 @@ def test_a_signal_info_that_contradicts_itself_executes_nothing(ros):
     rig.propose(1, 0)
     rig.settle()
     assert not rig.commands
-    rig.executor.shutdown()
 
 
 @pytest.fixture
-def arms(ros):
-    rig = Rig(spec=ARMS)
+def arms(rig_of):
+    rig = rig_of(spec=ARMS)
     rig.begin(1)
-    yield rig
-    rig.executor.shutdown()
+    return rig
 
 
 def test_joint_positions_of_two_arms_pass_and_the_last_targets_hold(arms):
@@ -312,9 +223,9 @@ def test_joints_measured_too_long_ago_hold_nothing(arms):
     assert not arms.commands
 
 
-def test_limits_per_kind_are_parameters(ros):
+def test_limits_per_kind_are_parameters(rig_of):
     spec = ActionSpec.of(("wheel", "turn"), ("rad/s", "rad/s"), ("joint_velocity", "base"))
-    rig = Rig(spec=spec, max_joint_velocity=0.5, max_base_velocity=0.2)
+    rig = rig_of(spec=spec, max_joint_velocity=0.5, max_base_velocity=0.2)
     rig.begin(1)
     for step, action in enumerate(([0.4, 0.1], [0.6, 0.1], [0.4, 0.3])):
         rig.propose(1, step, action)
@@ -322,34 +233,20 @@ def test_limits_per_kind_are_parameters(ros):
     assert [list(command.action) for command in rig.commands] == [[0.4, 0.1], [0, 0], [0, 0]]
     assert "velocity of wheel of 0.6 exceeds 0.5" in rig.interventions[1].reason
     assert "velocity of turn of 0.3 exceeds 0.2" in rig.interventions[2].reason
-    rig.executor.shutdown()
 
 
-def test_a_policy_that_was_restarted_counts_from_the_beginning_and_is_answered(ros):
-    rig = Rig(episode_source="signals")
+def test_a_policy_that_was_restarted_counts_from_the_beginning_and_is_answered(robot):
     for step in range(4):
-        rig.propose(1, step)
-    rig.propose(2, 0)
-    rig.until(lambda: len(rig.commands) == 5)
-    rig.propose(1, 0, seconds=50)
-    rig.propose(1, 1, seconds=51)
-    rig.until(lambda: len(rig.commands) == 7)
+        robot.propose(1, step)
+    robot.propose(2, 0)
+    robot.propose(1, 0)
+    robot.propose(1, 1)
     # Its first observation may be incomplete: then it begins later, but has announced itself.
-    rig.info.publish(rig.described)
-    rig.until(lambda: rig.supervisor._announced)
-    rig.propose(1, 1, seconds=91)
-    rig.until(lambda: len(rig.commands) == 8)
-    assert rig.steps()[4:] == [(2, 0), (1, 0), (1, 1), (1, 1)]
-    rig.executor.shutdown()
-
-
-def test_a_repeated_first_step_is_answered_once(ros):
-    rig = Rig(episode_source="signals")
-    for step in (0, 0, 1):
-        rig.propose(1, step)
-    rig.until(lambda: rig.steps()[-1:] == [(1, 1)])
-    assert rig.steps() == [(1, 0), (1, 1)]
-    rig.executor.shutdown()
+    robot.info.publish(robot.described)
+    robot.until(lambda: robot.supervisor._announced)
+    robot.propose(1, 1)
+    robot.until(lambda: len(robot.commands) == 8)
+    assert robot.steps()[4:] == [(2, 0), (1, 0), (1, 1), (1, 1)]
 
 
 def test_a_world_that_was_restarted_begins_its_first_episode_again(rig):

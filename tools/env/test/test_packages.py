@@ -19,6 +19,7 @@ ROSDEP = {
     "PIL": "python3-pil",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
+    "hypothesis": "python3-hypothesis",
     "pytest": "python3-pytest",
     "scipy": "python3-scipy",
     "sklearn": "python3-sklearn",

@@ -1,6 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is executed of what a policy proposes; free of ROS."""
 
+from salus_core.supervision.freshness import (
+    OTHER_CLOCK,
+    Moment,
+    Order,
+    Pace,
+    Standstill,
+    stale,
+)
 from salus_core.supervision.limits import Decision, LimitCheck, Limits
 
-__all__ = ["Decision", "LimitCheck", "Limits"]
+__all__ = [
+    "OTHER_CLOCK",
+    "Decision",
+    "LimitCheck",
+    "Limits",
+    "Moment",
+    "Order",
+    "Pace",
+    "Standstill",
+    "stale",
+]

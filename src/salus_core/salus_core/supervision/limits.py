@@ -75,6 +75,11 @@ class LimitCheck:
         """Begin an episode: nothing has been commanded yet."""
         self._targets: list[float | None] = [_at_rest(kind) for kind in self.spec.kinds]
 
+    def forget_joints(self) -> None:
+        """Begin after a restart: joints may be elsewhere, grippers still hold what they held."""
+        for index in self.spec.indices(ActionKind.JOINT_POSITION):
+            self._targets[index] = None
+
     def measured(self, targets: Sequence[float | None]) -> None:
         """Take measured positions as what is held while nothing was commanded.
 
@@ -124,10 +129,17 @@ class LimitCheck:
             return Decision((), reason)
         return Decision(tuple(target for target in self._targets if target is not None), reason)
 
+    def wrong_length(self, action: Sequence[float]) -> str:
+        """What is wrong with the length of an action; empty: nothing."""
+        if len(action) == self.spec.size:
+            return ""
+        return f"the proposed action has {len(action)} numbers, {self.spec.size} are declared"
+
     def _objection(self, action: Sequence[float]) -> str:
         spec, limits = self.spec, self.limits
-        if len(action) != spec.size:
-            return f"the proposed action has {len(action)} numbers, {spec.size} are declared"
+        wrong = self.wrong_length(action)
+        if wrong:
+            return wrong
         for name, value in zip(spec.names, action, strict=True):
             if not math.isfinite(value):
                 return f"proposed {name.replace('_', ' ')} is {value}"

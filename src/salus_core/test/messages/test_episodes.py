@@ -130,6 +130,13 @@ def test_a_stamp_that_goes_back_under_the_same_number_begins_an_episode():
     assert tracker.step("step", step(MS, 1, 9)).position == 1
 
 
+def test_a_status_whose_stamp_goes_back_begins_another_episode():
+    tracker = EpisodeTracker()
+    before = tracker.status(status(1, stamp=5))
+    assert tracker.status(status(1, number=1, stamp=6)) is before
+    assert tracker.status(status(1, stamp=0)).position == before.position + 1
+
+
 @pytest.mark.parametrize("stray", [2**32 - 1, 7])
 def test_one_stray_number_ends_no_running_episode(stray):
     tracker = EpisodeTracker()

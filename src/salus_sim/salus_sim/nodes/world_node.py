@@ -24,7 +24,9 @@ from salus_msgs.srv import ResetEpisode
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 
-from salus_core.actions import TOOL_MOTION, ActionError
+from salus_core.actions import TOOL_MOTION
+from salus_core.messages import nanoseconds
+from salus_core.supervision import LimitCheck, Limits
 from salus_ros import qos
 from salus_ros.diagnostics import Diagnostics, DiagnosticsParameters
 from salus_ros.images import to_message
@@ -47,6 +49,9 @@ from salus_sim.world.mujoco_world import MujocoWorld, WorldError, WorldTruth
 OF_RCLPY = ("/rosout", "/parameter_events")  # topics
 MATCH_TIMEOUT, MATCH_STABLE = 10.0, 0.5  # [s]
 LATE_STEPS_REAL_TIME = 3  # a command this old is still better than holding the pose
+MISSED_STEPS_TOLD = 3  # in a row, in real time
+LIMITS = Limits(translation=0.1, rotation=0.6)
+"""What the arm can move at most within one control period, about twice what policies ask for."""
 
 
 @dataclass
@@ -93,7 +98,10 @@ class WorldNode(Node):
         self._episode = 0
         self._running = False
         self._truth: WorldTruth | None = None
+        self._limits = LimitCheck(TOOL_MOTION, LIMITS)
         self._command: np.ndarray | None = None  # real time: for the next period
+        self._commanded = self._command_step = 0  # its stamp [ns] and step
+        self._missed_in_a_row = 0
         self._missed = self._refused = 0
         self._ticks = 0  # control periods since the start: the simulation's time
         self._stepped_at = time.monotonic()
@@ -146,7 +154,7 @@ class WorldNode(Node):
         }
         arm = self._world.scene.arm
         self._joint_names = [*arm["joint_names"], *arm["finger_names"]]
-        self.create_subscription(ActionCommand, "command", self._on_command, qos.RELIABLE)
+        self.create_subscription(ActionCommand, "command", self._on_command, qos.NEWEST)
         self.create_subscription(EpisodeStatus, "episode", self._on_episode, qos.LATCHED)
         self.create_service(ResetEpisode, "reset_episode", self._on_reset)
         wall = Clock(clock_type=ClockType.STEADY_TIME)
@@ -181,6 +189,7 @@ class WorldNode(Node):
             self._wait_for_subscribers()
         self._episode += 1
         self._truth, self._command, self._missed = truth, None, 0
+        self._commanded = self._command_step = self._missed_in_a_row = 0
         self._running = True
         self._ticks += 1
         scene, scenario = self._world.scene, self._world.scenario
@@ -236,19 +245,24 @@ class WorldNode(Node):
                 f"the world is at episode {here[0]} step {here[1]}"
             )
             return
+        if not self._settings.lockstep and nanoseconds(message.header.stamp) < self._commanded:
+            self._refuse(
+                f"command for step {message.step} refused: a later one, of step "
+                f"{self._command_step}, has come"
+            )
+            return
+        reason = self._limits.check(message.action).reason
+        if reason:
+            self._refuse(
+                f"command for step {message.step} refused: {reason.replace('proposed ', '')}"
+            )
+            return
         action = np.array(message.action)
-        try:
-            TOOL_MOTION.check_size(action, "it")
-        except ActionError as error:
-            self._refuse(f"command for step {message.step} refused: {error}")
-            return
-        if not np.all(np.isfinite(action)):
-            self._refuse(f"command for step {message.step} refused: action {action} is not finite")
-            return
         if self._settings.lockstep:
             self._advance(action)
         else:
-            self._command = action
+            self._command, self._command_step = action, message.step
+            self._commanded = nanoseconds(message.header.stamp)
 
     def _refuse(self, reason: str) -> None:
         self._refused += 1
@@ -275,7 +289,21 @@ class WorldNode(Node):
         action, self._command = self._command, None
         if action is None:
             self._miss()
+        self._tell_missing(action is None)
         self._advance(action)
+
+    def _tell_missing(self, missing: bool) -> None:
+        """Say that commands stay away, and that they come again."""
+        before, self._missed_in_a_row = self._missed_in_a_row, self._missed_in_a_row + 1
+        if not missing:
+            self._missed_in_a_row = 0
+            if before >= MISSED_STEPS_TOLD:
+                self._diagnostics.problem("")
+                self.get_logger().info(f"commands come again after {before} held periods")
+        elif before + 1 == MISSED_STEPS_TOLD:
+            problem = f"no command for {MISSED_STEPS_TOLD} control periods: holding the pose"
+            self._diagnostics.problem(problem)
+            self.get_logger().error(problem)
 
     def _miss(self) -> None:
         self._missed += 1

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the supervisor."""
+
+from dataclasses import dataclass
+
+from salus_core.supervision import Limits
+from salus_ros.managed_node import ManagedParameters
+from salus_ros.parameters import parameter
+
+
+@dataclass
+class SupervisorParameters(ManagedParameters):
+    """Parameters of the supervisor; see docs/your_robot.md for what a robot needs."""
+
+    mode: str = parameter(
+        "observe",
+        "What forecasts lead to; 'observe': nothing, every sane action is passed on; 'intervene': "
+        "the robot is held while there is an alarm; 'pass' is an old name of 'observe'.",
+        choices=("observe", "intervene", "pass"),
+        read_only=True,
+    )
+    without_forecast: str = parameter(
+        "",
+        "With mode 'intervene': what happens while no fresh forecast comes; 'hold' the robot, or "
+        "'go_on' as the policy proposes. There is no default: choose one.",
+        choices=("", "hold", "go_on"),
+        read_only=True,
+    )
+    episode_source: str = parameter(
+        "topic",
+        "'topic': only steps of the running episode are answered, as the topic episode tells. "
+        "'signals': for robots whose episodes nobody judges, every new step is answered.",
+        choices=("topic", "signals"),
+        read_only=True,
+    )
+    control_period: float = parameter(
+        0.0,
+        "Time between two commands [s]; 0: as signal_info says.",
+        minimum=0.0,
+        maximum=10.0,
+        read_only=True,
+    )
+    max_proposal_age: float = parameter(
+        5.0,
+        "Out of lockstep: do not execute proposals whose observation is older, in control periods.",
+        minimum=0.5,
+        maximum=1000.0,
+    )
+    proposal_slack: float = parameter(
+        0.05,
+        "Out of lockstep: hold the robot when no fresh proposal has come for one control period "
+        "and this time [s].",
+        minimum=0.005,
+        maximum=60.0,
+    )
+    max_forecast_age: float = parameter(
+        6.0,
+        "Out of lockstep: forecasts whose observation is older are ignored, in control periods.",
+        minimum=0.5,
+        maximum=1000.0,
+    )
+    forecast_slack: float = parameter(
+        0.05,
+        "Out of lockstep: with mode 'intervene' a forecast is missing when no fresh one has come "
+        "for one control period and this time [s]; with 'observe' that is told after 0.5 s.",
+        minimum=0.005,
+        maximum=60.0,
+    )
+    max_translation: float = parameter(
+        0.05,
+        "Hold instead of executing a translation larger than this within one control period [m].",
+        minimum=0.0,
+    )
+    max_rotation: float = parameter(
+        0.3,
+        "Hold instead of executing a rotation larger than this within one control period [rad].",
+        minimum=0.0,
+    )
+    max_joint_step: float = parameter(
+        0.2,
+        "Hold instead of moving a joint's target further than this within one control period "
+        "[rad, m].",
+        minimum=0.0,
+    )
+    max_joint_velocity: float = parameter(
+        2.0, "Hold instead of executing a joint velocity above this [rad/s, m/s].", minimum=0.0
+    )
+    max_base_velocity: float = parameter(
+        1.0, "Hold instead of executing a base velocity above this [m/s, rad/s].", minimum=0.0
+    )
+    max_joint_age: float = parameter(
+        0.5,
+        "With joint positions as actions: age by the wall clock up to which measured positions are "
+        "what is held before anything was commanded [s].",
+        minimum=0.0,
+    )
+
+    @property
+    def intervenes(self) -> bool:
+        """An alarm holds the robot."""
+        return self.mode == "intervene"
+
+    @property
+    def holds_without_forecast(self) -> bool:
+        """The robot is held while no fresh forecast comes."""
+        return self.intervenes and self.without_forecast == "hold"
+
+    def limits(self) -> Limits:
+        """Largest motions within one control period."""
+        return Limits(
+            translation=self.max_translation,
+            rotation=self.max_rotation,
+            joint_step=self.max_joint_step,
+            joint_velocity=self.max_joint_velocity,
+            base_velocity=self.max_base_velocity,
+        )
