@@ -2,13 +2,12 @@
 """Robots whose topics come late, apart, fast or offset: the node copes, or says what is missing."""
 
 import re
-from collections import Counter
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
-from robot import ARM, FINGERS, REST
+from robot import ARM, FINGERS, REST, count_taken
 from salus_msgs.msg import Step
 from sensor_msgs.msg import JointState
 
@@ -54,31 +53,25 @@ class Cell:
 
     def __init__(self, node, robot, spin_until):
         self.node, self.robot, self._until = node, robot, spin_until
-        self._taken = Counter()
+        self._taken = count_taken(node)
         self.publishers = {
             "front": robot.image_publisher,
             "wrist": robot.wrist_publisher,
             "joint_states": robot.joint_publisher,
             "tool_pose": robot.pose_publisher,
         }
-        for name in ("image", "state"):
-            setattr(node._observer, name, self._counted(getattr(node._observer, name)))
-        read = {"front", "wrist"} & set(node._cameras) | {"joint_states", "tool_pose"}
-        spin_until(lambda: all(self.publishers[n].get_subscription_count() for n in read))
-
-    def _counted(self, method):
-        def take(topic, message, now):
-            method(topic, message, now)
-            self._taken[topic] += 1
-
-        return take
+        spin_until(lambda: all(p.get_subscription_count() for p in self.publishers.values()))
 
     def send(self, topic, message, idle=True):
         """`idle`: the policy has taken all that waited for it."""
-        expected = self._taken[topic] + 1
-        self.publishers[topic].publish(message)
+        publisher = self.publishers[topic]
+        expected = self._taken[publisher.topic_name] + 1
+        publisher.publish(message)
         self._until(
-            lambda: self._taken[topic] == expected and not (idle and self.node._inference._jobs)
+            lambda: (
+                self._taken[publisher.topic_name] == expected
+                and not (idle and self.node._inference._jobs)
+            )
         )
 
     def play(self, front, wrist, body, make_joints=lambda stamp: [joints(stamp)], idle=True):
