@@ -106,6 +106,8 @@ class VlaNode(ManagedNode):
         if self._inference is not None:
             self._inference.stop()
             self._inference = None
+        for source in ("", "observation", "leading camera"):
+            self.diagnostics.problem("", source)
 
     def cleanup(self) -> None:
         """Releases the weights."""
