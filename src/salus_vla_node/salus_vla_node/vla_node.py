@@ -231,8 +231,6 @@ class VlaNode(ManagedNode):
 
     def _infer(self, job: Job) -> None:
         episode, step = job.step.episode, job.step.step
-        if not job.policy.is_next(job.position, step):
-            return
         try:
             output, signals = job.policy.process(
                 job.position, job.observation, lambda _, before: self._command_of(episode, before)
