@@ -106,6 +106,7 @@ class VlaNode(ManagedNode):
         if self._inference is not None:
             self._inference.stop()
             self._inference = None
+        self._observer.clear(time.monotonic())
         for source in ("", "observation", "leading camera"):
             self.diagnostics.problem("", source)
 
