@@ -174,13 +174,14 @@ def test_nothing_is_inferred_after_the_end_of_the_episode(running, spin_until):
 
 def test_an_inactive_node_neither_infers_nor_publishes(make_node, spin_until):
     node, robot = make_node()
+    topics = ("/step", "/camera/front/image_raw", "/joint_states", "/tool_pose")
     taken = count_taken(node)
     robot.episode()
     spin_until(robot.is_connected)
     robot.observe(0)
     spin_until(lambda: robot.signals)
     robot.observe(0, episode=2)
-    spin_until(lambda: taken["/step"] == 2)
+    spin_until(lambda: all(taken[topic] == 2 for topic in topics))
     node.trigger_deactivate()
     robot.episode(2)  # what waited for it is not acted on
     spin_until(lambda: taken["/episode"] == 2)
@@ -188,7 +189,6 @@ def test_an_inactive_node_neither_infers_nor_publishes(make_node, spin_until):
     spin_until(lambda: taken["/episode"] == 3)
     taken.clear()
     robot.observe(1)
-    topics = ("/step", "/camera/front/image_raw", "/joint_states", "/tool_pose")
     spin_until(lambda: all(taken[topic] for topic in topics))
     node.trigger_activate()
     robot.observe(2)
