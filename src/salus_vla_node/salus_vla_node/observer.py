@@ -12,7 +12,7 @@ from salus_policies.backends.base import Observation
 from salus_vla_node.body import Body
 from salus_vla_node.cameras import Camera, CameraInput, Pictures
 from salus_vla_node.parameters import VlaParameters
-from salus_vla_node.steps import ImageSteps, Key, TopicSteps, step_of
+from salus_vla_node.steps import ImageSteps, Key, TopicSteps, key_of, step_of
 
 STEP_WAIT = 1.0
 """A Step waits so long for messages of its stamp; a world in lockstep loses none [s]."""
@@ -177,4 +177,4 @@ class Observer:
             step=step.step,
             **seen,
         )
-        self._told.observed(step, matched.key[0], observation)
+        self._told.observed(step, key_of(matched)[0], observation)

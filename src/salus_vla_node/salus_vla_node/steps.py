@@ -3,7 +3,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from salus_msgs.msg import EpisodeStatus, Step
 from sensor_msgs.msg import Image
@@ -18,6 +18,11 @@ Key = tuple[int, int]
 
 REORDERING = 0.05
 """An image so much older than the last one came late; one that is older still begins anew [s]."""
+
+
+def key_of(matched: Matched) -> Key:
+    """The key that its anchor was placed with."""
+    return cast(Key, matched.key)
 
 
 class TopicSteps:
@@ -56,7 +61,8 @@ class TopicSteps:
         return self._due()
 
     def _due(self) -> list[tuple[Step, Key]]:
-        due, waiting = [], deque()
+        due: list[tuple[Step, Key]] = []
+        waiting: deque[tuple[Step, Key]] = deque()
         for step, key in self._waiting:
             episode = self._episode(key[0])
             if episode is not None and episode.status is None:
@@ -72,7 +78,7 @@ class TopicSteps:
 
     def give(self, matched: Matched) -> None:
         """Act on a complete observation, unless its episode is over meanwhile."""
-        position, number = matched.key
+        position, number = key_of(matched)
         episode = self._episode(position)
         if episode is not None and _is_due(episode, number):
             self._act(matched, matched.anchor, episode.status.instruction)
@@ -129,7 +135,7 @@ class ImageSteps:
     @staticmethod
     def step(matched: Matched) -> Step:
         """The Step that an image stands for."""
-        episode, number = matched.key
+        episode, number = key_of(matched)
         return Step(header=matched.anchor.header, episode=episode, step=number)
 
 

@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
+from rclpy.subscription import Subscription
 from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import Image, JointState
@@ -43,6 +44,7 @@ class VlaNode(ManagedNode):
     """
 
     parameters_type = VlaParameters
+    parameters: VlaParameters
 
     def __init__(self, **kwargs):
         super().__init__("vla", **kwargs)
@@ -77,7 +79,7 @@ class VlaNode(ManagedNode):
             self._image_episodes,
             Told(self._on_observation, self._refuse, self.diagnostics.drop, self._say),
         )
-        self._camera_subscriptions = []
+        self._camera_subscriptions: list[Subscription] = []
         self._subscribe_cameras()
         subscribe = self.create_subscription
         if given.step_source == "topic":
@@ -112,7 +114,7 @@ class VlaNode(ManagedNode):
 
     def cleanup(self) -> None:
         """Releases the weights."""
-        self._policy = None
+        self._policy = None  # type: ignore[assignment]  # until the next configure
 
     def _subscribe_cameras(self) -> None:
         """Subscribes to the cameras of the policy, and to no other: images are what costs."""
@@ -182,7 +184,8 @@ class VlaNode(ManagedNode):
     def _on_observation(self, step: Step, position: int, observation: Observation) -> None:
         self.diagnostics.problem("", "observation")
         job = Job(step, position, observation, self._policy, time.perf_counter())
-        self._drop(self._inference.put(job))
+        if self._inference is not None:
+            self._drop(self._inference.put(job))
 
     def _refuse(self, step: Step, kind: str, reason: str) -> None:
         self._lose(kind)
