@@ -11,7 +11,7 @@ from salus_core.messages import InvalidInputError, Matched, Synchroniser
 from salus_policies.backends.base import Observation
 from salus_vla_node.body import Body
 from salus_vla_node.cameras import Camera, CameraInput, Pictures
-from salus_vla_node.parameters import VlaParameters
+from salus_vla_node.parameters import FROZEN_AFTER, VlaParameters
 from salus_vla_node.steps import ImageSteps, Key, TopicSteps, key_of, step_of
 
 STEP_WAIT = 1.0
@@ -166,8 +166,11 @@ class Observer:
         try:
             seen = self._body.read(matched.values)
             pixels = {name: self._cameras[name].pixels(image) for name, image in images.items()}
-            if self._by_images and self._given.frozen_after:
-                self._pictures.require_change(images, self._given.frozen_after)
+            longest = self._given.frozen_after
+            if longest < 0.0:
+                longest = FROZEN_AFTER if self._by_images else 0.0
+            if longest:
+                self._pictures.require_change(images, longest)
         except InvalidInputError as error:
             self._told.refused(step, "invalid inputs", str(error))
             return

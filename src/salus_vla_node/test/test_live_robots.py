@@ -243,6 +243,21 @@ def test_nothing_is_done_on_pictures_that_stay_the_same(frozen, make_cell):
     assert "picture" not in cell.figures()[0]
 
 
+@pytest.mark.parametrize(("given", "answers"), [({}, 91), ({"frozen_after": 2.5}, 76)])
+def test_frozen_pictures_of_a_world_are_refused_only_if_asked_for(
+    given, answers, make_node, spin_until
+):
+    """Pictures of a simulator have no noise, and a robot that is held stands still."""
+    node, robot = make_node(command_wait=0.0, **given)
+    spin_until(robot.is_connected)
+    robot.episode()
+    for step in range(91):  # 33 ms each
+        robot.observe(step, image=np.zeros((32, 32, 3), np.uint8))
+        spin_until(lambda: len(robot.signals) + node.diagnostics.drops > step)  # noqa: B023
+    assert len(robot.signals) == answers
+    assert ("the same picture for 3.00 s" in node.diagnostics.status().message) == bool(given)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
