@@ -50,10 +50,12 @@ class RobotSide:
         self._thread.join(5)
         self.node.destroy_node()
 
-    def _on_command(self, command):
+    def _on_command(self, command, info):
+        # When it was sent, not when this busy process came to read it.
+        sent = info["source_timestamp"] * 1e-9
         stamp = command.header.stamp.sec + command.header.stamp.nanosec * 1e-9
         moves = any(abs(value) > 1e-9 for value in command.action[:6])
-        self.commands.append((time.monotonic(), time.time() - stamp, moves))
+        self.commands.append((sent - time.time() + time.monotonic(), sent - stamp, moves))
 
     def _on_intervention(self, intervention):
         held = intervention.kind == Intervention.KIND_HOLD
