@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that are wrong, of a robot, a policy or a world: said, never sent, and service goes on."""
+"""Wrong numbers of a robot, a policy or a world: said, never sent, and service goes on."""
 
 import re
 
