@@ -55,6 +55,11 @@ from salus_recorder.rows import IMAGE, make_end, make_schema, make_start, taxono
 from salus_ros import qos
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 
+WATCHDOG = "watchdog"
+"""How the reason of a hold begins that nobody's proposal led to."""
+MAX_REASON = 1000
+"""Characters of a reason that are kept."""
+
 OPTIONAL = ("failure_forecast", "intervention")
 KEPT_EPISODES = 16
 """Episodes whose setup and status are kept."""
@@ -271,6 +276,10 @@ class RecorderNode(ManagedNode):
 
     @when_active
     def _on_intervention(self, message: Intervention) -> None:
+        if message.reason.startswith(WATCHDOG):
+            # Between two steps: it belongs to no row, but to the episode.
+            self._recording.note(f"after step {message.step}: {message.reason[:MAX_REASON]}")
+            return
         self._assembler.add("intervention", message.episode, message.step, message)
 
     # Episodes -----------------------------------------------------------------------------------
