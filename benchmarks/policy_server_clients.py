@@ -35,20 +35,24 @@ WRONG = protocol.Message("hello", {"protocol": protocol.PROTOCOL, "token": "anot
 
 
 def drip(connection):
+    """A byte every 3 s."""
     for byte in BEGIN:
         connection.sendall(bytes([byte]))
         time.sleep(3.0)
 
 
 def half(connection):
+    """Half a frame, then nothing."""
     connection.sendall(BEGIN[:10])
 
 
 def stranger(connection):
+    """A whole hello with a token that is another."""
     protocol.send(connection, WRONG)
 
 
 def gigabyte(connection):
+    """An announcement of 1 GiB."""
     connection.sendall(protocol.PREFIX.pack(b"SLVP", 100, 1 << 30))
 
 
