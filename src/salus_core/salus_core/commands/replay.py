@@ -212,7 +212,8 @@ def recorded_difference(
     there = np.isfinite(recording.recorded).all(axis=(1, 2))
     if not there.any():
         return "The recording holds no forecasts."
-    if recording.predictor_hashes != (predictor.hash,):
+    # Older recordings know a predictor by its weights alone.
+    if recording.predictor_hashes not in ((predictor.hash,), (predictor.weights_hash,)):
         return "The recording's forecasts are another predictor's."
     if probabilities.ndim != 3:
         return "This predictor gives no probabilities to compare."

@@ -200,11 +200,11 @@ def _predictor_hash(folder: str) -> str:
     if not folder:
         return ""
     # Only whoever forecasts needs torch in this process.
-    from salus_core.predictors.checkpoint import CheckpointError, read_manifest
+    from salus_core.predictors.manifest import CheckpointError, checkpoint_hash
 
     try:
-        return read_manifest(Path(folder).expanduser())["weights_sha256"]
-    except (CheckpointError, KeyError) as error:
+        return checkpoint_hash(Path(folder).expanduser())
+    except CheckpointError as error:
         raise DatasetError(f"--predictor: {error}") from error
 
 
