@@ -1,86 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """monitor.launch.py beside a robot with other topics, other joints and standard messages only."""
 
-import math
 import os
 import signal
 import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import rclpy
 import yaml
-from geometry_msgs.msg import PoseStamped
+from foreign_robot import PARAMETERS, POLICIES, TOPICS, ForeignRobot, policy_for
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import qos_profile_sensor_data
 from salus_msgs.msg import ActionCommand, FailureForecast, SignalInfo, VlaSignals
-from sensor_msgs.msg import Image, JointState
 
 from salus_core.actions import TOOL_MOTION
 from salus_ros import qos
 
 pytestmark = pytest.mark.ros
-
-JOINTS = ["shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3"]
-HEIGHT, WIDTH = 24, 32
-POLICIES = Path(__file__).resolve().parents[2] / "salus_policies/test"
-PARAMETERS = {
-    "/**/vla": {
-        "step_source": "images",
-        "stamp_tolerance": 0.04,
-        "image_reliability": "best_effort",
-        "camera_topics": ["top=/cell/overhead/rgb"],
-        "joint_names": JOINTS,
-        "finger_joint_names": ["jaw"],
-        "joint_lower": [-3.1] * 6,
-        "joint_upper": [3.1] * 6,
-    },
-    "/**/supervisor": {"episode_source": "signals"},
-}
-
-
-class ForeignRobot:
-    """It has never heard of SALUS: its own names, standard messages only."""
-
-    def __init__(self, context):
-        self.node = rclpy.create_node("cell_driver", namespace="cell", context=context)
-        publish = self.node.create_publisher
-        self._image = publish(Image, "overhead/rgb", qos_profile_sensor_data)
-        self._joints = publish(JointState, "arm/state", qos_profile_sensor_data)
-        self._pose = publish(PoseStamped, "arm/tcp", qos_profile_sensor_data)
-        self._count = 0
-        self.node.create_timer(0.1, self._tick)
-        self._executor = SingleThreadedExecutor(context=context)
-        self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
-        self._thread.start()
-
-    def _tick(self):
-        self._count += 1
-        stamp = self.node.get_clock().now().to_msg()
-        angles = [0.3 * math.sin(0.1 * self._count + i) for i in range(len(JOINTS))]
-        # Another order than the policy's, a gripper among them, and no velocities.
-        joints = JointState(name=["jaw", *JOINTS[::-1]], position=[0.02, *angles[::-1]])
-        joints.header.stamp = stamp
-        pose = PoseStamped()
-        pose.header.stamp = stamp
-        pose.header.frame_id = "cell_base"
-        pose.pose.position.x = 0.4 + 0.01 * math.sin(0.1 * self._count)
-        image = Image(height=HEIGHT, width=WIDTH, encoding="bgr8", step=3 * WIDTH)
-        image.header.stamp = stamp
-        image.data = bytes([self._count % 256]) * (3 * WIDTH * HEIGHT)
-        self._joints.publish(joints)
-        self._pose.publish(pose)
-        self._image.publish(image)
-
-    def close(self):
-        self._executor.shutdown()
-        self._thread.join(5)
-        self.node.destroy_node()
 
 
 @pytest.fixture
@@ -156,18 +93,6 @@ def watcher(context):
     watcher = Watcher(context)
     yield watcher
     watcher.close()  # or the next tests would find it in the graph
-
-
-def policy_for(joints, folder):
-    sys.path.insert(0, str(POLICIES))
-    try:
-        from numpy_backend import make_checkpoint
-    finally:
-        sys.path.remove(str(POLICIES))
-    return make_checkpoint(folder, joints=joints, camera="top", size=(HEIGHT, WIDTH))
-
-
-TOPICS = ("joint_states:=/cell/arm/state", "tool_pose:=/cell/arm/tcp", "command:=/cell/arm/motion")
 
 
 def test_a_foreign_robot_gets_signals_forecasts_and_commands(monitor, context, watcher, tmp_path):

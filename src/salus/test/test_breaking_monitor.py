@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes beside a robot are killed and stopped at random: no old command, a hold in time.
+
+A few faults run with the other tests; many run by hand, with `-m slow -s`.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+import rclpy
+import yaml
+from breaking import PERIOD, Processes, RobotSide, left_behind
+from foreign_robot import PARAMETERS, POLICIES, TOPICS, ForeignRobot, policy_for
+
+pytestmark = pytest.mark.ros
+
+WATCHED = ("vla_node", "predictor_node", "supervisor_node")
+
+
+@pytest.fixture(scope="module")
+def cell(ros2, tmp_path_factory):
+    """monitor.launch.py beside a robot of 30 Hz; what ends is told and ends nothing else."""
+    folder = tmp_path_factory.mktemp("cell")
+    os.environ.update({k: ros2[k] for k in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")})
+    (folder / "cell.yaml").write_text(
+        yaml.safe_dump({node: {"ros__parameters": p} for node, p in PARAMETERS.items()})
+    )
+    path = os.pathsep.join([str(POLICIES), os.environ.get("PYTHONPATH", "")])
+    environment = {**ros2, "PYTHONPATH": path, "SALUS_TEST_MARKER": str(folder)}
+    command = [
+        "ros2",
+        "launch",
+        "--noninteractive",
+        "salus",
+        "monitor.launch.py",
+        "on_exit:=report",
+    ]
+    policy = policy_for(6, folder / "policy")
+    command += ["policy:=numpy_backend:NumpyBackend", f"checkpoint:={policy}"]
+    command += ["instruction:=sort", "on_exit:=report"]
+    log = folder / "launch.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, f"params_file:={folder / 'cell.yaml'}", *TOPICS],
+            env=environment,
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    robot, side = ForeignRobot(context), RobotSide(context)
+    processes = Processes(log, environment, folder)
+    wait_for(lambda: len(side.moving(0)) > 30, 120, log)
+    yield side, processes
+    robot.close()
+    processes.close()
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    side.close()
+    rclpy.try_shutdown(context=context)
+    assert left_behind(f"SALUS_TEST_MARKER={folder}") == []
+
+
+def wait_for(condition, seconds, log):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s:\n{log.read_text()[-3000:]}"
+        time.sleep(0.01)
+
+
+def serve(side, log):
+    """Wait until the robot moves steadily."""
+    since = time.monotonic()
+    wait_for(lambda: len(side.moving(since)) > 20, 60, log)
+
+
+def break_cell(side, processes, name, stop, rng):
+    """One fault and what followed."""
+    log = processes.log
+    serve(side, log)
+    time.sleep(rng.uniform(0.0, PERIOD))
+    begun = time.monotonic()
+    if stop:
+        pid = processes.pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(rng.uniform(1.0, 3.5))
+        os.kill(pid, signal.SIGCONT)
+    else:
+        command = processes.kill(name)
+        time.sleep(1.2)
+        processes.start(name, command)
+    serve(side, log)
+    result = {
+        "node": name,
+        "stop": stop,
+        "stale": len(side.stale(begun)),
+        "burst": side.burst(begun),
+        "hold": side.hold_after(begun),
+    }
+    if name == "vla_node":
+        named = side.said(begun, "no fresh proposal for")
+    elif (
+        stop
+    ):  # the stopped one says so itself, or nothing is missed: the robot is held by its side
+        named = True
+    else:
+        named = f"[{name}-" in log.read_text()
+    return {**result, "named": named}
+
+
+def check_cell(results):
+    holds = np.array([r["hold"] for r in results if r["node"] == "vla_node"], dtype=float)
+    print(f"\n{len(results)} faults: {dict(Counter((r['node'], r['stop']) for r in results))}")
+    print(f"stale commands: {sum(r['stale'] for r in results)}")
+    print(f"most commands within 100 ms: {max(r['burst'] for r in results)}")
+    if len(holds):
+        print(f"hold after [ms]: {np.round(1e3 * np.percentile(holds, [0, 50, 90, 100]), 1)}")
+    assert [r for r in results if r["stale"]] == []
+    assert [r for r in results if r["burst"] > 5] == []
+    assert [r for r in results if not r["named"]] == []
+    return holds
+
+
+def test_no_fault_of_a_process_moves_the_robot_by_something_old(cell):
+    rng = random.Random(1)
+    faults = [("vla_node", False), ("supervisor_node", True), ("vla_node", True)]
+    check_cell([break_cell(*cell, name, stop, rng) for name, stop in faults])
+
+
+@pytest.mark.slow
+def test_many_faults_beside_a_robot(cell):
+    rng = random.Random(2)
+    faults = [(rng.choice(WATCHED), False) for _ in range(75)]
+    faults += [(rng.choice(WATCHED), True) for _ in range(30)]
+    rng.shuffle(faults)
+    results = []
+    for name, stop in faults:
+        results.append(break_cell(*cell, name, stop, rng))
+        print(results[-1], flush=True)
+    holds = check_cell(results)
+    assert (holds < 0.1).mean() >= 0.99
