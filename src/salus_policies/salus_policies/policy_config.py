@@ -234,7 +234,7 @@ def read_yaml(path: Path) -> Options:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BackendError(f"cannot read the policy configuration {path}: {error}") from error
     return Options(values, str(path))

@@ -121,7 +121,7 @@ def load_checkpoint(folder: Path | str) -> tuple[NeuralPredictor, dict[str, Any]
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
+    part.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
     os.replace(part, path)
 
 

@@ -110,10 +110,10 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
         SettingsError: it is missing or no mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).expanduser().read_text())
+        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (UnicodeError, RecursionError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: expected a mapping of settings")

@@ -185,7 +185,7 @@ def test_a_data_set_that_the_clock_solves_is_called_out_before_any_figure(folder
     report = evaluate.evaluate(
         predictor, parts, Settings(alpha=predictor.band.alpha, replicates=20), {}, Oracle()
     )
-    document = report._document([])
+    document = report.text()
     assert any("THE CLOCK SOLVES THIS DATA SET" in sentence for sentence in report.warnings())
     assert document.index("THE CLOCK SOLVES THIS DATA SET") < document.index("## Data")
     assert "NO EPISODE SUCCEEDED" in document

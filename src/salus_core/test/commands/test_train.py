@@ -107,7 +107,7 @@ def test_a_checkpoint_comes_out_that_says_what_it_was_made_from(recorded, tmp_pa
     again = tmp_path / "again"
     assert main([str(tmp_path / "config.yaml"), f"output={again}"]) == 0
     other, _ = load_checkpoint(again / "checkpoint")
-    assert other.hash == predictor.hash
+    assert other.weights_hash == predictor.weights_hash
 
 
 @pytest.mark.parametrize(

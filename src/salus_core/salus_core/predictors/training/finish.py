@@ -70,7 +70,7 @@ def train_and_calibrate(
     output = Path(settings.output)
     if workers.first:
         output.mkdir(parents=True, exist_ok=True)
-        (output / "config.yaml").write_text(settings_text(settings))
+        (output / "config.yaml").write_text(settings_text(settings), encoding="utf-8")
     trainer.run(resume)
     if not workers.first:
         return None

@@ -44,7 +44,7 @@ class EnsembleOutput(NamedTuple):
 def save_ensemble(members: list[str], folder: Path) -> None:
     """Write the list of members, given by their folders' names below `folder`."""
     listing = {"format": FORMAT, "version": 1, "members": members}
-    (folder / ENSEMBLE_FILE).write_text(json.dumps(listing, indent=1) + "\n")
+    (folder / ENSEMBLE_FILE).write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")
 
 
 def member_folders(folder: Path) -> list[Path]:

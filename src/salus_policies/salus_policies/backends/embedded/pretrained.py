@@ -29,7 +29,8 @@ class PretrainedMixin:
         """Write the configuration and the weights; the folder is made if it is missing."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG_FILE).write_text(json.dumps(self.config.to_dict(), indent=1) + "\n")
+        text = json.dumps(self.config.to_dict(), indent=1) + "\n"
+        (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
         state = {name: value.contiguous() for name, value in self.state_dict().items()}
         save_file(state, folder / WEIGHTS_FILE)
 
@@ -65,7 +66,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: it is missing or none.
     """
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from error
     except json.JSONDecodeError as error:
