@@ -286,6 +286,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.episodes < 2 or options.workers < 1:
         raise StudyError("--episodes must be at least 2 and --workers at least 1")
     require_folder(options.output)
+    if options.filmstrips:
+        require_folder(options.filmstrips, "--filmstrips")
     study = Study(options.output, options.checkpoint, call)
     run(study, options.parts, options.episodes, options.workers)
     print(markdown(study.write()))
