@@ -48,6 +48,7 @@ setup(
             "inspect = salus_core.commands.inspect:main",
             "replay = salus_core.commands.replay:main",
             "train = salus_core.commands.train:main",
+            "verify = salus_core.commands.verify:main",
         ],
     },
 )

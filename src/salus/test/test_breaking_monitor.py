@@ -69,17 +69,19 @@ def cell(ros2, tmp_path_factory):
     assert left_behind(f"SALUS_TEST_MARKER={folder}") == []
 
 
-def wait_for(condition, seconds, log):
+def wait_for(condition, seconds, log, side=None):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s:\n{log.read_text()[-3000:]}"
+        told = (side.error, side.problems[-5:]) if side else ""
+        assert time.monotonic() < end, f"not within {seconds} s: {told}\n{log.read_text()[-2000:]}"
         time.sleep(0.01)
 
 
 def serve(side, log):
-    """Wait until the robot moves steadily."""
+    """Wait until all nodes are there and the robot moves steadily."""
+    wait_for(lambda: side.nodes() >= {"vla", "predictor", "supervisor"}, 60, log)
     since = time.monotonic()
-    wait_for(lambda: len(side.moving(since)) > 20, 60, log)
+    wait_for(lambda: len(side.moving(since)) > 20, 60, log, side)
 
 
 def break_cell(side, processes, name, stop, rng):
@@ -94,9 +96,9 @@ def break_cell(side, processes, name, stop, rng):
         time.sleep(rng.uniform(1.0, 3.5))
         os.kill(pid, signal.SIGCONT)
     else:
-        command = processes.kill(name)
+        processes.kill(name)
         time.sleep(1.2)
-        processes.start(name, command)
+        processes.start(name)
     serve(side, log)
     result = {
         "node": name,

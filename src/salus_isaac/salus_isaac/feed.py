@@ -14,10 +14,10 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
+from salus_core.messages import nanoseconds
 from salus_isaac.frames import CLOCK, Frame, FrameMatcher
 from salus_isaac.interface import Interface, Profile
 from salus_isaac.simulator import SimulatorError
-from salus_ros.stepsync import nanoseconds
 
 JOINTS = "joint_states"
 _TYPES = {

@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 from builtin_interfaces.msg import Time
 
+from salus_core.messages import to_array
 from salus_isaac.feed import JOINTS, Feed, image_key, info_key
 from salus_isaac.frames import Frame
 from salus_isaac.graph import Graph
@@ -25,7 +26,6 @@ from salus_isaac.simulator import (
     SimulatorError,
 )
 from salus_isaac.stage import describe_stage, read_placement
-from salus_ros.images import to_array
 from salus_sim.experts.geometry import yaw
 from salus_sim.faults import ARM_FORCE, LIGHTING, OBJECT_FORCE, FaultInjector
 from salus_sim.nodes.world_messages import camera_info_message

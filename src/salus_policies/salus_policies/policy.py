@@ -88,21 +88,14 @@ class MonitoredPolicy:
             backend.bind(robot)
         return cls(backend, window, joint_lower, joint_upper)
 
-    def is_next(self, episode: int, step: int) -> bool:
-        """Whether a step is one to act on: after the last one, or the start of an episode.
-
-        A world that was started anew counts its episodes from the beginning, too: so step 0 is
-        always a start.
-        """
-        return episode != self._episode or step > self._step or step == 0
-
     def process(
         self, episode: int, observation: Observation, get_command: GetCommand
     ) -> tuple[PolicyOutput, SignalValues]:
         """Acts on one observation.
 
         Args:
-            episode: Its episode; another one than before, or step 0, resets policy and signals.
+            episode: Its episode; another one than before, or a step that is not later, resets
+                policy and signals.
             observation: With the number of its step.
             get_command: Gives the command executed from (episode, step) on, or None; called after
                 inference, so that waiting for the command costs as little as possible.
@@ -113,7 +106,7 @@ class MonitoredPolicy:
         Raises:
             PolicyOutputError: The policy gave no usable action.
         """
-        if episode != self._episode or observation.step == 0:
+        if episode != self._episode or observation.step <= self._step:
             self._backend.reset()
             self._signals.reset()
             self._episode = episode

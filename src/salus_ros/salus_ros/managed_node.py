@@ -270,7 +270,12 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     node, interrupt = None, _Interrupt()
     # rclpy's own handlers shut the context down under the feet of callbacks that publish.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:
+        # A file of parameters that is not there, an argument that is none: rcl names it.
+        print(f"[{node_class.__name__}] cannot start: {error}", file=sys.stderr)
+        return 1
     _on_stop(interrupt)
     try:
         node = _make(node_class, interrupt)

@@ -7,7 +7,8 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
-from salus_ros.images import ImageError, to_array, to_message
+from salus_core.messages import ImageError, to_array
+from salus_ros.images import to_message
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 

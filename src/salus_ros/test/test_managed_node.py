@@ -359,17 +359,22 @@ from std_msgs.msg import String
 class Talker(Node):
     def __init__(self):
         super().__init__("talker")
-        publisher = self.create_publisher(String, "talk", 10)
-        self.create_timer(0.0005, lambda: [publisher.publish(String()) for _ in range(20)])
-        print("talking", flush=True)
+        self.talked, self.publisher = 0, self.create_publisher(String, "talk", 10)
+        self.create_timer(0.0005, self.talk)
+
+    def talk(self):
+        for _ in range(20):
+            self.publisher.publish(String())
+        self.talked += 1
+        if self.talked == 200:
+            print("talking", flush=True)
 
 sys.exit(run(Talker))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    process.stdout.readline()
-    time.sleep(0.5)
+    assert process.stdout.readline() == "talking\n"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")

@@ -71,7 +71,7 @@ class Pictures:
 
         Args:
             images: by the camera's name.
-            longest: a picture may stay so long, by its stamps [s]; 0: for ever.
+            longest: a picture may stay so long, by its stamps [s].
 
         Raises:
             InvalidInputError: naming the topic, for how long, and the parameter.
@@ -82,7 +82,7 @@ class Pictures:
             since, known = self._first.get(name, (stamp, None))
             if known is None or stamp < since or not np.array_equal(known, data):
                 self._first[name] = (stamp, data)
-            elif longest and stamp - since > 1e9 * longest:
+            elif stamp - since > 1e9 * longest:
                 frozen.append(
                     f"{self._cameras[name].topic}: the same picture for {(stamp - since) / 1e9:.2f}"
                     f" s, longer than frozen_after ({longest:g} s): check the camera; for a "

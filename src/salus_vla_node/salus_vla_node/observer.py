@@ -11,8 +11,8 @@ from salus_core.messages import InvalidInputError, Matched, Synchroniser
 from salus_policies.backends.base import Observation
 from salus_vla_node.body import Body
 from salus_vla_node.cameras import Camera, CameraInput, Pictures
-from salus_vla_node.parameters import VlaParameters
-from salus_vla_node.steps import ImageSteps, TopicSteps, step_of
+from salus_vla_node.parameters import FROZEN_AFTER, VlaParameters
+from salus_vla_node.steps import ImageSteps, Key, TopicSteps, key_of, step_of
 
 STEP_WAIT = 1.0
 """A Step waits so long for messages of its stamp; a world in lockstep loses none [s]."""
@@ -93,31 +93,37 @@ class Observer:
 
     @property
     def figures(self) -> dict[str, str]:
-        """For diagnostics: what was missing of each input and why, and repeated images."""
+        """For diagnostics: what was missing or unusable of each input, and repeated images."""
         found = {}
         for name, counts in self._sync.counts.items():
             if counts.missing:
                 total = counts.missing + counts.matched
                 found[f"missing {name}"] = f"{counts.missing} of {total}: {counts.reason}"
+            if counts.unusable:
+                found[f"unusable {name}"] = f"{counts.unusable} of {counts.came}"
         if isinstance(self._steps, ImageSteps) and self._steps.repeated:
             found["repeated images"] = str(self._steps.repeated)
         return found
 
     def step(self, step: Step, now: float) -> None:
         """Take a Step; `now` is of a monotonic clock [s], here and below."""
-        key = self._steps.place(step)
-        self._sync.add_anchor(step, now, key, key[0])
-
-    def status(self, status: EpisodeStatus, active: bool) -> None:
-        """Take a status of an episode; not acted on where images are the steps."""
         if isinstance(self._steps, TopicSteps):
-            self._steps.status(status, active)
+            self._add(self._steps.place(step), now)
+
+    def status(self, status: EpisodeStatus, now: float) -> None:
+        """Take a status of an episode; where images are the steps there are no episodes."""
+        if isinstance(self._steps, TopicSteps):
+            self._add(self._steps.status(status), now)
+
+    def _add(self, steps: list[tuple[Step, Key]], now: float) -> None:
+        for step, key in steps:
+            self._sync.add_anchor(step, now, key, key[0])
 
     def image(self, camera: str, image: Any, now: float) -> None:
         """Take an image of one camera."""
         if camera != self._leader:
             self._sync.add(f"camera {camera}", image, now)
-        elif (key := self._steps.place(image)) is not None:
+        elif isinstance(self._steps, ImageSteps) and (key := self._steps.place(image)):
             self._led = now
             self._follow_parameters()
             self._sync.add_anchor(image, now, key, key[0])
@@ -160,8 +166,11 @@ class Observer:
         try:
             seen = self._body.read(matched.values)
             pixels = {name: self._cameras[name].pixels(image) for name, image in images.items()}
-            if self._by_images and self._given.frozen_after:
-                self._pictures.require_change(images, self._given.frozen_after)
+            longest = self._given.frozen_after
+            if longest < 0.0:
+                longest = FROZEN_AFTER if self._by_images else 0.0
+            if longest:
+                self._pictures.require_change(images, longest)
         except InvalidInputError as error:
             self._told.refused(step, "invalid inputs", str(error))
             return
@@ -171,4 +180,4 @@ class Observer:
             step=step.step,
             **seen,
         )
-        self._told.observed(step, matched.key[0], observation)
+        self._told.observed(step, key_of(matched)[0], observation)

@@ -16,6 +16,10 @@ PANDA_LOWER = [-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973]
 PANDA_UPPER = [2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973]
 
 
+FROZEN_AFTER = 2.0
+"""See the parameter frozen_after [s]."""
+
+
 @dataclass
 class VlaParameters(ManagedParameters):
     """Parameters of the VLA node; what the weights depend on needs a new configure."""
@@ -147,10 +151,11 @@ class VlaParameters(ManagedParameters):
         maximum=600.0,
     )
     frozen_after: float = parameter(
-        2.0,
-        "With step_source 'images': nothing is done on a picture that stays the same, byte for "
-        "byte, for longer [s]; 0: for ever, as in a simulator, whose pictures have no noise.",
-        minimum=0.0,
+        -1.0,
+        "Nothing is done on a picture that stays the same, byte for byte, for longer, by its "
+        "stamps [s]; 0: for ever, as in a simulator, whose pictures have no noise; -1: 2 s with "
+        "step_source 'images', for ever with 'topic'.",
+        minimum=-1.0,
         maximum=600.0,
     )
     joint_margin: float = parameter(

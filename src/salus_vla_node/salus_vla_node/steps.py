@@ -3,18 +3,26 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from salus_msgs.msg import EpisodeStatus, Step
 from sensor_msgs.msg import Image
 
-from salus_core.messages import EpisodeTracker, Matched, nanoseconds
+from salus_core.messages import Episode, EpisodeTracker, Matched, nanoseconds
 
 Act = Callable[[Matched, Step, str], None]
 """Called with what is to be acted on, its Step, and the episode's instruction."""
 
+Key = tuple[int, int]
+"""Position of an episode, which never repeats, and number of a step."""
+
 REORDERING = 0.05
 """An image so much older than the last one came late; one that is older still begins anew [s]."""
+
+
+def key_of(matched: Matched) -> Key:
+    """The key that its anchor was placed with."""
+    return cast(Key, matched.key)
 
 
 class TopicSteps:
@@ -28,50 +36,62 @@ class TopicSteps:
     """
 
     def __init__(
-        self,
-        act: Act,
-        drop: Callable[[], None],
-        keep: int,
-        on_restart: Callable[[str], None],
+        self, act: Act, drop: Callable[[], None], keep: int, on_restart: Callable[[str], None]
     ):
         self._act = act
         self._drop = drop
         self._keep = keep
         self._tracker = EpisodeTracker(on_restart=on_restart)
-        self._waiting: deque[Matched] = deque()
+        self._waiting: deque[tuple[Step, Key]] = deque()
 
-    def place(self, step: Step) -> tuple[int, int]:
-        """Position of its episode, which never repeats, and its number."""
-        return self._tracker.step("step", step).position, step.step
+    def place(self, step: Step) -> list[tuple[Step, Key]]:
+        """Take a step; returns those that are due now, with position of the episode and number."""
+        episode = self._tracker.step("step", step)
+        if any((step, episode.position) == (one, key[0]) for one, key in self._waiting):
+            return []
+        if episode.status is None and len(self._waiting) == self._keep:
+            self._waiting.popleft()
+            self._drop()
+        self._waiting.append((step, (episode.position, step.step)))
+        return self._due()
 
-    def status(self, status: EpisodeStatus, active: bool) -> None:
-        """Take a status; while active, act on what waited for it."""
+    def status(self, status: EpisodeStatus) -> list[tuple[Step, Key]]:
+        """Take a status; returns the steps that have waited for it."""
         self._tracker.status(status)
-        waiting, self._waiting = self._waiting, deque()
-        for matched in waiting:
-            if active:
-                self.give(matched)
+        return self._due()
+
+    def _due(self) -> list[tuple[Step, Key]]:
+        due: list[tuple[Step, Key]] = []
+        waiting: deque[tuple[Step, Key]] = deque()
+        for step, key in self._waiting:
+            episode = self._episode(key[0])
+            if episode is not None and episode.status is None:
+                waiting.append((step, key))
+            elif episode is not None and _is_due(episode, step.step):
+                due.append((step, key))
+        self._waiting = waiting
+        return due
+
+    def _episode(self, position: int) -> Episode | None:
+        episodes = self._tracker.episodes
+        return next((one for one in episodes if one.position == position), None)
 
     def give(self, matched: Matched) -> None:
-        """Act on a complete observation, keep it, or let it go if its episode is over."""
-        position, number = matched.key
-        episodes = self._tracker.episodes
-        episode = next((one for one in episodes if one.position == position), None)
-        if episode is None:
-            return
-        if episode.status is None:
-            if len(self._waiting) == self._keep:
-                self._waiting.popleft()
-                self._drop()
-            self._waiting.append(matched)
-        elif not episode.ended or number <= episode.status.step:
-            # The last step of an episode is acted on however early its end becomes known, so that
-            # recordings do not depend on the order of arrival.
+        """Act on a complete observation, unless its episode is over meanwhile."""
+        position, number = key_of(matched)
+        episode = self._episode(position)
+        if episode is not None and _is_due(episode, number):
             self._act(matched, matched.anchor, episode.status.instruction)
 
     def clear(self) -> None:
         """Forget what waits."""
         self._waiting.clear()
+
+
+def _is_due(episode: Episode, number: int) -> bool:
+    # The last step of an episode is acted on however early its end becomes known, so that
+    # recordings do not depend on the order of arrival.
+    return not episode.ended or number <= episode.status.step
 
 
 class ImageSteps:
@@ -94,7 +114,7 @@ class ImageSteps:
         self._episode, self._step = 0, 0
         self._newest: int | None = None
 
-    def place(self, image: Image) -> tuple[int, int] | None:
+    def place(self, image: Image) -> Key | None:
         """Numbers of its episode and step; None: it is no new image."""
         stamp = nanoseconds(image.header.stamp)
         if self._newest is not None and stamp <= self._newest:
@@ -115,7 +135,7 @@ class ImageSteps:
     @staticmethod
     def step(matched: Matched) -> Step:
         """The Step that an image stands for."""
-        episode, number = matched.key
+        episode, number = key_of(matched)
         return Step(header=matched.anchor.header, episode=episode, step=number)
 
 

@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
+from rclpy.subscription import Subscription
 from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import Image, JointState
@@ -43,6 +44,7 @@ class VlaNode(ManagedNode):
     """
 
     parameters_type = VlaParameters
+    parameters: VlaParameters
 
     def __init__(self, **kwargs):
         super().__init__("vla", **kwargs)
@@ -77,7 +79,7 @@ class VlaNode(ManagedNode):
             self._image_episodes,
             Told(self._on_observation, self._refuse, self.diagnostics.drop, self._say),
         )
-        self._camera_subscriptions = []
+        self._camera_subscriptions: list[Subscription] = []
         self._subscribe_cameras()
         subscribe = self.create_subscription
         if given.step_source == "topic":
@@ -106,10 +108,13 @@ class VlaNode(ManagedNode):
         if self._inference is not None:
             self._inference.stop()
             self._inference = None
+        self._observer.clear(time.monotonic())
+        for source in ("", "observation", "leading camera"):
+            self.diagnostics.problem("", source)
 
     def cleanup(self) -> None:
         """Releases the weights."""
-        self._policy = None
+        self._policy = None  # type: ignore[assignment]  # until the next configure
 
     def _subscribe_cameras(self) -> None:
         """Subscribes to the cameras of the policy, and to no other: images are what costs."""
@@ -158,6 +163,8 @@ class VlaNode(ManagedNode):
     @when_active
     def _on_tick(self) -> None:
         self.diagnostics.problem(self._observer.tick(time.monotonic()), "leading camera")
+        for name, value in self._observer.figures.items():
+            self.diagnostics.set(name, value)
 
     @when_active
     def _on_command(self, message: ActionCommand) -> None:
@@ -172,17 +179,16 @@ class VlaNode(ManagedNode):
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         # Not gated: a node activated in the middle of an episode must know that it runs.
-        self._observer.status(message, self.is_active)
+        self._observer.status(message, time.monotonic())
 
     def _on_observation(self, step: Step, position: int, observation: Observation) -> None:
         self.diagnostics.problem("", "observation")
         job = Job(step, position, observation, self._policy, time.perf_counter())
-        self._drop(self._inference.put(job))
+        if self._inference is not None:
+            self._drop(self._inference.put(job))
 
     def _refuse(self, step: Step, kind: str, reason: str) -> None:
         self._lose(kind)
-        for name, value in self._observer.figures.items():
-            self.diagnostics.set(name, value)
         self.diagnostics.problem(f"no action: {reason}", "observation")
         self.get_logger().error(
             f"no action for episode {step.episode} step {step.step}: {reason}",
@@ -229,8 +235,6 @@ class VlaNode(ManagedNode):
 
     def _infer(self, job: Job) -> None:
         episode, step = job.step.episode, job.step.step
-        if not job.policy.is_next(job.position, step):
-            return
         try:
             output, signals = job.policy.process(
                 job.position, job.observation, lambda _, before: self._command_of(episode, before)

@@ -50,16 +50,6 @@ def spin_until(executor):
 
 
 @pytest.fixture
-def spin_for(executor):
-    def spin(seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            executor.spin_once(timeout_sec=0.02)
-
-    return spin
-
-
-@pytest.fixture
 def make_node(executor, checkpoint):
     import rclpy
     from robot import Robot

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The other side of the VLA node's topics: sends observations, keeps what comes back."""
 
+from collections import Counter
+
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
@@ -16,12 +18,29 @@ FINGERS = ["panda_finger_joint1", "panda_finger_joint2"]
 REST = [0.0, -0.3, 0.0, -2.2, 0.0, 1.9, 0.785]
 
 
+def count_taken(node):
+    """Messages that a node's callbacks have been called with from now on, by topic."""
+    taken = Counter()
+
+    def counted(topic, callback):
+        def take(message):
+            callback(message)
+            taken[topic] += 1
+
+        return take
+
+    for subscription in node.subscriptions:
+        subscription.callback = counted(subscription.topic_name, subscription.callback)
+    return taken
+
+
 class Robot(Node):
     def __init__(self):
         super().__init__("robot")
         publish = self.create_publisher
         self.step_publisher = publish(Step, "step", qos.RELIABLE)
         self.image_publisher = publish(Image, "camera/front/image_raw", qos.image())
+        self.wrist_publisher = publish(Image, "camera/wrist/image_raw", qos.image())
         self.joint_publisher = publish(JointState, "joint_states", qos.RELIABLE)
         self.pose_publisher = publish(PoseStamped, "tool_pose", qos.RELIABLE)
         self.episode_publisher = publish(EpisodeStatus, "episode", qos.LATCHED)

@@ -11,7 +11,7 @@ import pytest
 import tiny_backend
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
-from robot import ARM, FINGERS, REST
+from robot import ARM, FINGERS, REST, count_taken
 from salus_msgs.msg import EpisodeStatus, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
 from tiny_backend import CHUNK, LATENT, MEMBERS, make_checkpoint
@@ -42,7 +42,7 @@ def errors_of(node, monkeypatch):
     return messages
 
 
-def test_every_step_of_a_running_episode_gets_signals_once(running, spin_until, spin_for):
+def test_every_step_of_a_running_episode_gets_signals_once(running, spin_until):
     _, robot = running
     for step in range(12):
         robot.observe(step, tool=(0.5 + 0.01 * step, 0.0, 0.3))
@@ -50,11 +50,12 @@ def test_every_step_of_a_running_episode_gets_signals_once(running, spin_until, 
             robot.observe(step)  # sent twice
         spin_until(lambda: len(robot.signals) > step)  # noqa: B023
         robot.command(step, [0.012, 0, 0, 0, 0, 0, 1])
-    spin_for(0.2)
+    robot.observe(12)
+    spin_until(lambda: robot.signals[-1].step == 12)
 
-    assert [m.step for m in robot.signals] == list(range(12))
+    assert [m.step for m in robot.signals] == list(range(13))
     assert all(m.episode == 1 for m in robot.signals)
-    assert [m.header.stamp for m in robot.signals] == [robot.stamp(i) for i in range(12)]
+    assert [m.header.stamp for m in robot.signals] == [robot.stamp(i) for i in range(13)]
     assert all(m.header.frame_id == "panda_link0" for m in robot.signals)
     assert valid(robot.signals[0]) == {
         "action_magnitude",
@@ -134,10 +135,10 @@ def test_a_new_episode_starts_with_an_empty_history(running, spin_until):
     assert "action_volatility" not in valid(robot.signals[3])
 
 
-def test_an_observation_that_overtakes_the_episode_status_is_kept(running, spin_until, spin_for):
-    _, robot = running
+def test_an_observation_that_overtakes_the_episode_status_is_kept(running, spin_until):
+    node, robot = running
     robot.observe(0, episode=2)
-    spin_for(0.3)
+    spin_until(lambda: node._observer._steps._waiting)
     assert robot.signals == []
     robot.episode(2)
     spin_until(lambda: robot.signals)
@@ -155,33 +156,40 @@ def test_a_world_started_anew_counts_from_the_beginning(running, spin_until):
     assert robot.signals[1].episode == 1
 
 
-def test_nothing_is_inferred_after_the_end_of_the_episode(running, spin_until, spin_for):
+def test_nothing_is_inferred_after_the_end_of_the_episode(running, spin_until):
     _, robot = running
+    taken = count_taken(running[0])
     robot.observe(0)
     spin_until(lambda: robot.signals)
     robot.episode(state=EpisodeStatus.STATE_FAILED, step=1)
-    spin_for(0.2)
+    spin_until(lambda: taken["/episode"])
     robot.observe(1)  # the last step of the episode: its end became known early
     robot.observe(2)
-    spin_for(0.4)
-    assert [m.step for m in robot.signals] == [0, 1]
+    spin_until(lambda: taken["/step"] == 3)
+    robot.episode(2)
+    robot.observe(0, episode=2)
+    spin_until(lambda: robot.signals[-1].episode == 2)
+    assert [(m.episode, m.step) for m in robot.signals] == [(1, 0), (1, 1), (2, 0)]
 
 
-def test_an_inactive_node_neither_infers_nor_publishes(make_node, spin_until, spin_for):
+def test_an_inactive_node_neither_infers_nor_publishes(make_node, spin_until):
     node, robot = make_node()
+    topics = ("/step", "/camera/front/image_raw", "/joint_states", "/tool_pose")
+    taken = count_taken(node)
     robot.episode()
     spin_until(robot.is_connected)
     robot.observe(0)
     spin_until(lambda: robot.signals)
+    robot.observe(0, episode=2)
+    spin_until(lambda: all(taken[topic] == 2 for topic in topics))
     node.trigger_deactivate()
-    acted = []
-    backend = node._policy._backend
-    backend.act = lambda observation: acted.append(observation)
+    robot.episode(2)  # what waited for it is not acted on
+    spin_until(lambda: taken["/episode"] == 2)
+    robot.episode(1)
+    spin_until(lambda: taken["/episode"] == 3)
+    taken.clear()
     robot.observe(1)
-    spin_for(0.4)
-    assert len(robot.signals) == 1
-    assert acted == []
-    del backend.act
+    spin_until(lambda: all(taken[topic] for topic in topics))
     node.trigger_activate()
     robot.observe(2)
     spin_until(lambda: len(robot.signals) == 2)
@@ -348,23 +356,8 @@ def test_only_the_policys_cameras_are_subscribed_to(running, spin_until, tmp_pat
     assert node.exit_code == 0
 
 
-def test_images_are_the_steps_where_the_robot_numbers_none(make_node, spin_until, spin_for):
-    _, robot = make_node(step_source="images", instruction="pick it", stamp_tolerance=0.01)
-    publishers = (robot.image_publisher, robot.joint_publisher, robot.pose_publisher)
-    spin_until(lambda: all(p.get_subscription_count() for p in publishers))
-    for step in range(4):
-        if step != 2:  # the joints of step 1 are too old for the image of step 2
-            robot.send_body(robot.stamp(step))
-            spin_for(0.1)
-        robot.send_image(robot.stamp(step), np.zeros((32, 32, 3), np.uint8))
-        spin_for(0.1)
-    spin_until(lambda: len(robot.signals) == 3)
-    assert [m.step for m in robot.signals] == [0, 1, 3]
-    assert [m.header.stamp for m in robot.signals] == [robot.stamp(i) for i in (0, 1, 3)]
-
-
 def test_episodes_of_images_go_on_over_checkpoints_and_configurations(
-    make_node, spin_until, spin_for, tmp_path
+    make_node, spin_until, tmp_path
 ):
     node, robot = make_node(step_source="images", instruction="pick it", stamp_tolerance=0.01)
     publishers = (robot.image_publisher, robot.joint_publisher, robot.pose_publisher)
@@ -386,12 +379,14 @@ def test_episodes_of_images_go_on_over_checkpoints_and_configurations(
 
     for number, change in enumerate((lambda: None, load_checkpoint, configure_again)):
         change()
-        spin_for(0.3)  # what is destroyed counts as a subscription for a while
-        spin_until(lambda: all(p.get_subscription_count() for p in publishers))
-        robot.send_body(robot.stamp(number))
-        spin_for(0.1)
-        robot.send_image(robot.stamp(number), np.zeros((32, 32, 3), np.uint8))
-        spin_until(lambda: len(robot.signals) > number)  # noqa: B023
+
+        def is_answered():
+            # The same again until the new subscriptions hear it: repetitions count once.
+            robot.send_body(robot.stamp(number))  # noqa: B023
+            robot.send_image(robot.stamp(number), np.zeros((32, 32, 3), np.uint8))  # noqa: B023
+            return len(robot.signals) > number  # noqa: B023
+
+        spin_until(is_answered)
     assert [(m.episode, m.step) for m in robot.signals] == [(1, 0), (2, 0), (3, 0)]
 
 

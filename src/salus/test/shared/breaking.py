@@ -3,10 +3,12 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import rclpy
@@ -33,18 +35,27 @@ class RobotSide:
         subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self.error = ""
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def _spin(self):
+        try:
+            self._executor.spin()
+        except Exception:
+            self.error = traceback.format_exc()
 
     def close(self):
         self._executor.shutdown()
         self._thread.join(5)
         self.node.destroy_node()
 
-    def _on_command(self, command):
+    def _on_command(self, command, info):
+        # When it was sent, not when this busy process came to read it.
+        sent = info["source_timestamp"] * 1e-9
         stamp = command.header.stamp.sec + command.header.stamp.nanosec * 1e-9
         moves = any(abs(value) > 1e-9 for value in command.action[:6])
-        self.commands.append((time.monotonic(), time.time() - stamp, moves))
+        self.commands.append((sent - time.time() + time.monotonic(), sent - stamp, moves))
 
     def _on_intervention(self, intervention):
         held = intervention.kind == Intervention.KIND_HOLD
@@ -54,6 +65,9 @@ class RobotSide:
         for status in report.status:
             if status.level != b"\0":
                 self.problems.append((time.monotonic(), status.name, status.message))
+
+    def nodes(self):
+        return set(self.node.get_node_names())
 
     def moving(self, since):
         return [when for when, _, moves in self.commands if moves and when >= since]
@@ -86,6 +100,7 @@ class Processes:
     def __init__(self, log: Path, environment, folder):
         self.log, self._environment, self._folder = log, environment, folder
         self._again = {}
+        self._commands = {}
 
     def pid(self, name):
         if name in self._again:
@@ -95,17 +110,27 @@ class Processes:
         )
         return int(found[-1]) if found else None
 
-    def kill(self, name, number=signal.SIGKILL):
-        """Kill a process; returns what starts it again."""
+    def kill(self, name):
+        """Kill a process."""
         pid = self.pid(name)
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
-        os.kill(pid, number)
-        return command
+        if name not in self._commands:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+            self._commands[name] = [self._kept(word) for word in command]
+        os.kill(pid, signal.SIGKILL)
+        if name in self._again:
+            self._again[name].wait()
 
-    def start(self, name, command):
+    def _kept(self, word):
+        """A file that launch deletes with its process, as a copy."""
+        if "/launch_params_" not in word:
+            return word
+        return shutil.copy(word, self.log.parent)
+
+    def start(self, name):
+        """Start a process again that was killed."""
         with (self.log.parent / f"{name}.log").open("a") as log:
             self._again[name] = subprocess.Popen(
-                command,
+                self._commands[name],
                 env=self._environment,
                 cwd=self._folder,
                 stdout=log,

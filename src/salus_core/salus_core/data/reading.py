@@ -191,13 +191,12 @@ def _assemble(
 
 
 def _read_rows(run: Run, key: str, rows: np.ndarray, into: np.ndarray) -> None:
-    array = run.array(key)
     limit = np.finfo(into.dtype).max if into.dtype == EMBEDDING_DTYPE else None
     for begin in range(int(rows[0]), int(rows[-1]) + 1, _BLOCK):
         low, high = np.searchsorted(rows, [begin, begin + _BLOCK])
         if low == high:
             continue
-        block = np.asarray(array[begin : int(rows[high - 1]) + 1])[rows[low:high] - begin]
+        block = run.read(key, begin, int(rows[high - 1]) + 1)[rows[low:high] - begin]
         into[low:high] = block if limit is None else np.clip(block, -limit, limit)
 
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Episodes in Zarr: one recorder writes, everything else reads; see docs/layout.md."""
 
+from salus_core.episode_store.checksums import DamagedRunError, NotARunError
 from salus_core.episode_store.dataset import Dataset, open_dataset
 from salus_core.episode_store.episodes import EpisodeEnd, EpisodeStart, Fault, SchemaError
 from salus_core.episode_store.files import AtomicFiles, StoreWriteError
-from salus_core.episode_store.reader import Episode, NotARunError, Run, open_run
-from salus_core.episode_store.recovery import Recovery, recover_root, recover_run
+from salus_core.episode_store.reader import Episode, Run, open_run
+from salus_core.episode_store.recovery import Recovery, Unrecovered, recover_root, recover_run
 from salus_core.episode_store.schema import (
     FORECAST_STATUS_NAMES,
     INTERVENTION_NAMES,
@@ -13,6 +14,7 @@ from salus_core.episode_store.schema import (
     Camera,
     RunSchema,
 )
+from salus_core.episode_store.verify import Damage, Verification, verify_run
 from salus_core.episode_store.writer import EpisodeWriter
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "NO_MESSAGE",
     "AtomicFiles",
     "Camera",
+    "Damage",
+    "DamagedRunError",
     "Dataset",
     "Episode",
     "EpisodeEnd",
@@ -33,8 +37,11 @@ __all__ = [
     "RunSchema",
     "SchemaError",
     "StoreWriteError",
+    "Unrecovered",
+    "Verification",
     "open_dataset",
     "open_run",
     "recover_root",
     "recover_run",
+    "verify_run",
 ]

@@ -24,6 +24,9 @@ from salus_core.episode_store.files import AtomicFiles
 MISSING_CHUNK = 2**64 - 1
 """Offset and size of an inner chunk that a shard does not hold."""
 
+CHECKSUM_BYTES = 4
+"""Of the crc32c after an inner chunk and after a shard's index."""
+
 SUPERSEDED = -1
 """In place of its number: bytes of an inner chunk that has been encoded again since."""
 
@@ -60,7 +63,7 @@ class ColumnSpec:
             shards=(self.shard_rows, *self.shape),
             dtype=str if self.dtype == "string" else self.dtype,
             fill_value="" if self.dtype == "string" else self.fill,
-            compressors=[zarr.codecs.ZstdCodec(level=compression_level)],
+            compressors=[zarr.codecs.ZstdCodec(level=compression_level), zarr.codecs.Crc32cCodec()],
             attributes=self.attributes,
             dimension_names=["episode" if self.key.startswith("meta/") else "step"]
             + [None] * len(self.shape),
@@ -198,13 +201,14 @@ class Column:
 
     def _encode_tail(self, row: int) -> None:
         chunk = row % self.spec.shard_rows // self.spec.chunk_rows
-        self._pieces.append((chunk, self._zstd.encode(self._encode(self._tail))))
+        content = self._zstd.encode(self._encode(self._tail))
+        self._pieces.append((chunk, content + _checksum(content)))
 
     def _last_encoded(self, chunk: int) -> np.ndarray:
         content = next((piece for number, piece in reversed(self._pieces) if number == chunk), None)
         if content is None:  # the cut lies at the end of what was encoded
             return self._empty_chunk()
-        return self._decode(self._zstd.decode(content)).copy()
+        return self._decode(self._zstd.decode(content[:-CHECKSUM_BYTES])).copy()
 
     def _shard_path(self, number: int) -> Path:
         return self._folder.joinpath("c", str(number), *["0"] * len(self.spec.shape))
@@ -220,9 +224,8 @@ class Column:
                 index[chunk] = offset, len(piece)
             offset += len(piece)
         table = index.tobytes()
-        checksum = google_crc32c.value(table).to_bytes(4, "little")
         pieces = [piece for _, piece in self._pieces]
-        self._files.write(self._shard_path(number), [*pieces, table, checksum])
+        self._files.write(self._shard_path(number), [*pieces, table, _checksum(table)])
 
     def _read_shard(self, number: int) -> list[tuple[int, bytes]]:
         content = self._shard_path(number).read_bytes()
@@ -239,6 +242,10 @@ class Column:
             end = offset + size
             pieces.append((int(chunk), content[offset:end]))
         return pieces
+
+
+def _checksum(content: bytes) -> bytes:
+    return google_crc32c.value(content).to_bytes(CHECKSUM_BYTES, "little")
 
 
 def _string_codec() -> tuple[Callable[[np.ndarray], Any], Callable[[Any], np.ndarray]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from salus_core.episode_store.reader import Episode, NotARunError, Run, open_run
+from salus_core.episode_store.checksums import NotARunError
+from salus_core.episode_store.reader import Episode, Run, open_run
 from salus_core.episode_store.run_folder import DATA
 
 
@@ -64,7 +65,7 @@ def open_dataset(paths: Iterable[Path | str] | Path | str, same_schema: bool = T
         paths = [paths]
     found: dict[str, Path] = {}
     for path in paths:
-        for run in _find_runs(str(path)):
+        for run in find_runs(str(path)):
             found.setdefault(os.path.realpath(run), run)
     runs = [open_run(path) for path in found.values()]
     if not runs:
@@ -81,7 +82,12 @@ def open_dataset(paths: Iterable[Path | str] | Path | str, same_schema: bool = T
     return Dataset(runs)
 
 
-def _find_runs(pattern: str) -> list[Path]:
+def find_runs(pattern: str) -> list[Path]:
+    """The runs that a path or pattern names, itself or one level below.
+
+    Raises:
+        NotARunError: there is none.
+    """
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
     if not matches:
         raise NotARunError(f"{pattern} does not exist or matches nothing")

@@ -4,8 +4,9 @@
 import contextlib
 import errno
 import os
-from collections.abc import Sequence
 from pathlib import Path
+
+from salus_core.episode_store.checksums import Sum, sum_of
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -46,13 +47,21 @@ class AtomicFiles:
 
     def __init__(self, fsync: bool = False):
         self._fsync = fsync
-        self._sizes: dict[Path, int] = {}
+        self._sums: dict[Path, Sum] = {}
         self._touched: set[Path] = set()
 
     @property
     def bytes(self) -> int:
         """Size of all files written and not removed."""
-        return sum(self._sizes.values())
+        return sum(size for size, _ in self._sums.values())
+
+    def sums(self, below: Path) -> dict[str, Sum]:
+        """Size and checksum of all files written and not removed, by path below a folder."""
+        return {
+            path.relative_to(below).as_posix(): found
+            for path, found in self._sums.items()
+            if path.is_relative_to(below)
+        }
 
     def make_folder(self, path: Path) -> None:
         """Make a folder and its parents.
@@ -65,7 +74,7 @@ class AtomicFiles:
         except OSError as error:
             raise StoreWriteError(path, error) from error
 
-    def write(self, path: Path, parts: Sequence[bytes]) -> None:
+    def write(self, path: Path, parts: list[bytes]) -> None:
         """Give a file new content, all at once; its folder is made if need be.
 
         Raises:
@@ -79,13 +88,12 @@ class AtomicFiles:
                 file.flush()
                 if self._fsync:
                     os.fsync(file.fileno())
-                size = file.tell()
             self._replace(partial, path)
         except OSError as error:
             with contextlib.suppress(OSError):  # the error to report is the first one
                 partial.unlink(missing_ok=True)
             raise StoreWriteError(path, error) from error
-        self._sizes[path] = size
+        self._sums[path] = sum_of(parts)
         self._touched.add(path.parent)
 
     def remove(self, path: Path) -> None:
@@ -98,7 +106,7 @@ class AtomicFiles:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreWriteError(path, error) from error
-        self._sizes.pop(path, None)
+        self._sums.pop(path, None)
 
     def rename_folder(self, old: Path, new: Path) -> None:
         """Give a folder another name.
@@ -110,9 +118,9 @@ class AtomicFiles:
             old.rename(new)
         except OSError as error:
             raise StoreWriteError(new, error) from error
-        self._sizes = {
-            new / path.relative_to(old) if path.is_relative_to(old) else path: size
-            for path, size in self._sizes.items()
+        self._sums = {
+            new / path.relative_to(old) if path.is_relative_to(old) else path: found
+            for path, found in self._sums.items()
         }
         self._touched = {new.parent}
 

@@ -13,15 +13,20 @@ import numpy as np
 import zarr
 
 from salus_core.actions import ActionSpec
+from salus_core.episode_store.arrays import bounded_array, read_rows
+from salus_core.episode_store.checksums import (
+    CHECKSUMS,
+    READ_ERRORS,
+    REMEDY,
+    DamagedRunError,
+    NotARunError,
+    require_whole,
+)
 from salus_core.episode_store.episodes import EPISODE_COLUMNS, EPISODE_ENDS, Fault
 from salus_core.episode_store.run_folder import DATA, METADATA
 from salus_core.episode_store.versions import READABLE, current_attributes
 from salus_core.failures import HORIZONS_S, Outcome, Taxonomy, checked_horizons
 from salus_core.labels import Labels, failure_labels
-
-
-class NotARunError(ValueError):
-    """A path does not hold a run that can be read; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Episode:
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Read one array: (length, ...); "image/front" and the like for images."""
-        return np.asarray(self.run.source(key)[self.start : self.stop])
+        return self.run.read(key, self.start, self.stop)
 
     def read(self, keys: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Read several arrays, (length, ...) each.
@@ -100,13 +105,13 @@ class Episode:
             steps: relative to the episode, as in `range(length)[steps]`.
         """
         chosen = range(self.start, self.stop)[steps]
-        array = self.run.array(f"image/{camera}")
+        key = f"image/{camera}"
         if isinstance(chosen, int):
-            return np.asarray(array[chosen])
+            return self.run.read(key, chosen, chosen + 1)[0]
         if len(chosen) == 0:
-            return np.empty((0, *array.shape[1:]), np.uint8)
+            return np.empty((0, *self.run.array(key).shape[1:]), np.uint8)
         low, high = min(chosen[0], chosen[-1]), max(chosen[0], chosen[-1]) + 1
-        return np.asarray(array[low:high])[:: chosen.step]
+        return self.run.read(key, low, high)[:: chosen.step]
 
     def labels(self, horizons: Sequence[float] = HORIZONS_S) -> Labels:
         """Labels of its steps, derived from the outcome: see `failure_labels`."""
@@ -140,24 +145,29 @@ class Run(Sequence[Episode]):
         cameras: names, in the order of the schema.
     """
 
-    def __init__(self, path: Path | str):
+    def __init__(self, path: Path | str, check: bool = True):
         self.path = Path(path)
+        self._check = check
         self.real_path = Path(os.path.realpath(path))
+        if check:
+            require_whole(self.path)
         self.ends = committed_ends(self.path)
-        group = _open_group(self.path)
+        self._group = group = _open_group(self.path)
         try:
             self._describe(current_attributes(dict(group.attrs)))
-        except (KeyError, TypeError, ValueError) as error:
+        except READ_ERRORS as error:
             raise NotARunError(f"{self.path / DATA}: its attributes say: {error}") from error
+        try:
+            self.step_keys: tuple[str, ...] = tuple(sorted(group["data"].array_keys()))
+        except READ_ERRORS as error:
+            raise NotARunError(f"{self.path / DATA}/data cannot be read: {error}") from error
         self.metadata: dict[str, Any] = _read_metadata(self.path)
-        self.cameras: tuple[str, ...] = tuple(c["name"] for c in self.attributes["cameras"])
-        self.control_period = float(self.attributes["control_period"])
-        self.step_keys: tuple[str, ...] = tuple(sorted(key for key in group["data"].array_keys()))
-        self._group = group
+        if check and self.metadata.get("checksums") and not (self.path / CHECKSUMS).is_file():
+            raise DamagedRunError(f"{self.path / CHECKSUMS} is missing; {REMEDY}")
         self._arrays: dict[str, zarr.Array] = {}
         self._loaded: dict[str, np.ndarray] = {}
         self._columns = {
-            spec.key.removeprefix("meta/episode/"): np.asarray(group[spec.key][: len(self.ends)])
+            spec.key.removeprefix("meta/episode/"): self._rows(spec.key, 0, len(self.ends))
             for spec in EPISODE_COLUMNS
         }
 
@@ -170,6 +180,8 @@ class Run(Sequence[Episode]):
             tuple(attributes["failure_names"]), tuple(attributes["failure_descriptions"])
         )
         self.horizons = checked_horizons(attributes["horizons"])
+        self.cameras: tuple[str, ...] = tuple(c["name"] for c in attributes["cameras"])
+        self.control_period = float(attributes["control_period"])
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -216,12 +228,14 @@ class Run(Sequence[Episode]):
             known = (*self.step_keys, *(f"image/{camera}" for camera in self.cameras))
             if key not in known:
                 raise KeyError(f"{self.path} has no data/{key}; it has {', '.join(known)}")
-            self._arrays[key] = self._group[f"data/{key}"]
+            data = self.path / DATA
+            rows = self.steps if self._check else 0
+            self._arrays[key] = bounded_array(data, self._group, f"data/{key}", rows)
         return self._arrays[key]
 
     def column(self, key: str) -> np.ndarray:
         """Read one array over all committed episodes, (steps, ...)."""
-        return np.asarray(self.source(key)[: self.steps])
+        return self.read(key, 0, self.steps)
 
     def load(self, keys: Iterable[str] | None = None) -> None:
         """Keep arrays in memory: episodes are slices of them then, a hundred times faster to read.
@@ -232,22 +246,35 @@ class Run(Sequence[Episode]):
         for key in self.step_keys if keys is None else keys:
             self._loaded[key] = self.column(key)
 
-    def source(self, key: str) -> np.ndarray | zarr.Array:
-        """What `load` has read of a key, else its zarr array.
+    def read(self, key: str, start: int, stop: int) -> np.ndarray:
+        """Read rows of one array, from what `load` has read or from the disk.
 
         Raises:
             KeyError: there is no such array.
+            DamagedRunError: a file is damaged; not with `check` False: its rows are fill values.
         """
-        return self._loaded[key] if key in self._loaded else self.array(key)
+        if key in self._loaded:
+            return self._loaded[key][start:stop]
+        return read_rows(self.path / DATA, self.array(key), start, stop, self._check)
+
+    def _rows(self, key: str, start: int, stop: int) -> np.ndarray:
+        array = bounded_array(self.path / DATA, self._group, key, stop if self._check else 0)
+        return read_rows(self.path / DATA, array, start, stop, self._check)
 
 
-def open_run(path: Path | str) -> Run:
+def open_run(path: Path | str, check: bool = True) -> Run:
     """Open a run, finished or still being written.
+
+    Args:
+        path: its folder.
+        check: refuse a run whose files are not those that were written. False reads what can be
+            read: rows in damaged files are fill values.
 
     Raises:
         NotARunError: it is not one.
+        DamagedRunError: it is damaged.
     """
-    return Run(path)
+    return Run(path, check)
 
 
 def _action_of(attributes: dict[str, Any], name: str, scale: Sequence[float] = ()) -> ActionSpec:
@@ -261,11 +288,16 @@ def committed_ends(path: Path) -> np.ndarray:
     Raises:
         NotARunError: there is none.
     """
-    group = _open_group(path)
+    group, key = _open_group(path), EPISODE_ENDS.key
     try:
-        return np.asarray(group[EPISODE_ENDS.key][:])
-    except (KeyError, ValueError, OSError) as error:
-        raise NotARunError(f"{path}: {DATA}/{EPISODE_ENDS.key} cannot be read: {error}") from error
+        count = int(group[key].shape[0])
+    except READ_ERRORS as error:
+        raise NotARunError(f"{path}: {DATA}/{key} cannot be read: {error}") from error
+    array = bounded_array(path / DATA, group, key, count)
+    ends = read_rows(path / DATA, array, 0, count, True)
+    if ends.ndim != 1 or (np.diff(ends, prepend=0) <= 0).any():
+        raise DamagedRunError(f"{path}: {DATA}/{key} does not ascend; {REMEDY}")
+    return ends
 
 
 def _open_group(path: Path) -> zarr.Group:
@@ -276,7 +308,7 @@ def _open_group(path: Path) -> zarr.Group:
         raise NotARunError(f"{path} is not a SALUS run: it has no {DATA}")
     try:
         group = zarr.open_group(data, mode="r", zarr_format=3, use_consolidated=False)
-    except (FileNotFoundError, ValueError) as error:
+    except READ_ERRORS as error:
         raise NotARunError(f"{path} is not a SALUS run: {data} is not Zarr 3: {error}") from error
     found = group.attrs.get("salus_schema_version")
     if found is None:
@@ -292,5 +324,5 @@ def _open_group(path: Path) -> zarr.Group:
 def _read_metadata(path: Path) -> dict[str, Any]:
     try:
         return json.loads((path / METADATA).read_text())
-    except (OSError, ValueError) as error:
+    except READ_ERRORS as error:
         raise NotARunError(f"{path / METADATA} cannot be read: {error}") from error

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from salus_core.episode_store.checksums import CHECKSUMS, Sum, sum_of, sum_of_file, to_text
 from salus_core.episode_store.files import AtomicFiles, StoreWriteError
 
 DATA = "data.zarr"
@@ -172,4 +173,30 @@ def write_metadata(files: AtomicFiles, path: Path, metadata: dict[str, Any]) -> 
     Raises:
         StoreWriteError: the disk refused.
     """
-    files.write(path / METADATA, [json.dumps(metadata, indent=2).encode(), b"\n"])
+    files.write(path / METADATA, [_metadata_text(metadata)])
+
+
+def finish(files: AtomicFiles, path: Path, metadata: dict[str, Any], sums: dict[str, Sum]) -> None:
+    """Write checksums.txt, then the metadata of a run that has ended: nothing changes after that.
+
+    Args:
+        files: how to write.
+        path: of the run.
+        metadata: as it will be.
+        sums: of its other files, but the log.
+
+    Raises:
+        StoreWriteError: the disk refused; the run is still open.
+    """
+    metadata["checksums"] = CHECKSUMS
+    try:
+        log = sum_of_file(path / LOG)
+    except OSError as error:
+        raise StoreWriteError(path / LOG, error) from error
+    written = {METADATA: sum_of([_metadata_text(metadata)]), LOG: log}
+    files.write(path / CHECKSUMS, [to_text({**sums, **written})])
+    write_metadata(files, path, metadata)
+
+
+def _metadata_text(metadata: dict[str, Any]) -> bytes:
+    return json.dumps(metadata, indent=2).encode() + b"\n"

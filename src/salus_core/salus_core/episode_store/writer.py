@@ -266,8 +266,8 @@ class EpisodeWriter:
         self._metadata.update(
             state="closed", ended=folder.now_text(), episodes=self.episodes, steps=self.steps
         )
-        folder.write_metadata(self._files, self.path, self._metadata)
         self._log.write(f"run ended: {self.episodes} episodes, {self.steps} steps")
+        folder.finish(self._files, self.path, self._metadata, self._files.sums(self.path))
         self._lock.release()
 
     def abandon(self, error: str) -> None:

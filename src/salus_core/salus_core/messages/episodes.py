@@ -164,10 +164,10 @@ class EpisodeTracker:
         So that one message with another number, by mistake or by malice, ends no episode.
         """
         one = self._newest(number)
-        if one is None or one.status is None or one.ended or not one.stamps:
+        if one is None or one.status is None or one.ended or step in one.stamps:
             return None
-        last = max(one.stamps)
-        return one if step == last + 1 and stamp > one.stamps[last] else None
+        before = max((known for known in one.stamps if known < step), default=None)
+        return None if before is None or stamp <= one.stamps[before] else one
 
     def _another(self, topic: _Topic, number: int, fits: Callable[[Episode], bool]) -> Episode:
         """The newest episode of a number after that of a topic, or a new one."""

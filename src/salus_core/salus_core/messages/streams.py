@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 SOURCES = 16
 """Sources of one topic that are told apart; the one that was silent longest is forgotten."""
+
+_AHEAD = 1_000_000_000
+"""A stamp that is so much ahead of those before it, by time of arrival, may be a mistake [ns]."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,12 @@ class Lane:
         del self.stamps[:old], self.entries[:old]
         return many
 
+    def retreat(self, newest: int) -> None:
+        """Forget messages with stamps beyond one that was the newest before."""
+        kept = bisect_right(self.stamps, newest)
+        del self.stamps[kept:], self.entries[kept:]
+        self.newest = newest
+
     def near(self, stamp: int) -> Iterator[Entry]:
         """Messages from the nearest on; of two equally near the earlier first."""
         after = bisect_left(self.stamps, stamp)
@@ -100,12 +109,27 @@ class Stream:
         self.offset = 0
         """Time of arrival - stamp of the last message [ns]."""
         self.arrival = 0
+        self.before: tuple[int, int] | None = None
+        """Newest stamp and offset before stamps ran ahead [ns]."""
         self.lanes: dict[int, Lane] = {}
 
     def newest(self, epoch: Epoch) -> int | None:
         """Newest stamp in an epoch [ns]; None: nothing came in it."""
         lane = self.lanes.get(epoch.index)
         return None if lane is None else lane.newest
+
+    def correct(self, stamp: int, offset: int, slack: int) -> None:
+        """Undo stamps that ran ahead of time if this one goes on where they began: a mistake."""
+        if self.epoch is None or (lane := self.lanes.get(self.epoch.index)) is None:
+            return
+        if offset < self.offset - _AHEAD:
+            self.before = self.before or (lane.newest, self.offset)
+        elif self.before is not None and stamp < lane.newest - slack:
+            newest, old = self.before
+            if stamp >= newest - slack and 10 * abs(offset - old) < lane.newest - stamp:
+                lane.retreat(newest)
+                self.offset = old
+            self.before = None
 
 
 class Epochs:
@@ -134,6 +158,7 @@ class Epochs:
             The epoch, and by how much stamps went back if the message began it, else 0 [ns].
         """
         offset, back = now - stamp, 0
+        stream.correct(stamp, offset, slack)
         if stream.epoch is None:
             epoch = self.alive[-1]
         else:

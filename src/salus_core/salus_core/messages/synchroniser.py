@@ -307,6 +307,11 @@ class Synchroniser:
             for stream in topic.streams.values()
             if (lane := stream.lanes.get(pending.epoch.index)) is not None
         ]
+        # A source that has gone on to another epoch sends nothing of this one any more.
+        gone = bool(topic.streams) and all(
+            stream.epoch is not None and stream.epoch.index > pending.epoch.index
+            for stream in topic.streams.values()
+        )
         found: dict[str, Any] = {}
         undecided = False
         for part in topic.input.needed:
@@ -331,7 +336,7 @@ class Synchroniser:
                     or _broken(lane, pending.stamp, tolerance) is not None
                     for lane in mine or lanes
                 )
-            undecided = undecided or not (passed or final)
+            undecided = undecided or not (passed or gone or final)
         return found, undecided
 
     def _reason(

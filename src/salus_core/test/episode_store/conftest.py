@@ -5,6 +5,6 @@ from salus_core.episode_store import RunSchema
 from salus_core.episode_store.testing import make_schema
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def schema() -> RunSchema:
     return make_schema()

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import dataclasses
 import json
 
@@ -99,13 +100,11 @@ def test_what_is_no_run_is_named(run, tmp_path):
         open_dataset(tmp_path / "empty")
     with pytest.raises(NotARunError, match="no path"):
         open_dataset([])
-    document = run.path / "data.zarr" / "zarr.json"
-    content = json.loads(document.read_text())
-    content["attributes"]["salus_schema_version"] = 99
-    document.write_text(json.dumps(content))
+    with rewritten(run) as attributes:
+        attributes["salus_schema_version"] = 99
     with pytest.raises(NotARunError, match="schema version 99, this program reads versions 2, 3"):
         open_run(run.path)
-    document.write_text("{")
+    (run.path / "data.zarr" / "zarr.json").write_text("{")
     with pytest.raises(NotARunError, match="not Zarr 3"):
         open_run(run.path)
 
@@ -117,18 +116,32 @@ def test_run_without_a_commit_is_empty(tmp_path, schema):
     assert run.column("state").shape == (0, 25)
 
 
-def as_version_2(run):
-    """Rewrite a run's attributes as version 2 wrote them: no kinds, 'miss' for missed_grasp."""
+@contextlib.contextmanager
+def rewritten(run):
+    """Change the attributes of a run, as a version without checksums may have written them."""
+    metadata = json.loads((run.path / "metadata.json").read_text())
+    metadata.pop("checksums", None)
+    (run.path / "metadata.json").write_text(json.dumps(metadata))
+    (run.path / "checksums.txt").unlink(missing_ok=True)
     document = run.path / "data.zarr" / "zarr.json"
     content = json.loads(document.read_text())
-    attributes = content["attributes"]
+    yield content["attributes"]
+    document.write_text(json.dumps(content))
+
+
+def as_version_2(run):
+    """Rewrite a run's attributes as version 2 wrote them: no kinds, 'miss' for missed_grasp."""
+    with rewritten(run) as attributes:
+        to_version_2(attributes)
+
+
+def to_version_2(attributes):
     attributes["salus_schema_version"] = 2
     attributes["failure_names"] = ["collision", "drop", "miss", "timeout"]
     for name in ("failure_descriptions", "action_kinds"):
         del attributes[name]
     for name in [name for name in attributes if name.startswith("policy_action_")]:
         del attributes[name]
-    document.write_text(json.dumps(content))
 
 
 def test_a_run_of_version_2_is_read_as_tool_motion_with_the_present_names(run):
@@ -151,9 +164,7 @@ def test_a_run_is_counted_once_however_its_path_is_spelled(run, tmp_path):
 
 
 def test_attributes_that_contradict_themselves_are_refused(run):
-    document = run.path / "data.zarr" / "zarr.json"
-    content = json.loads(document.read_text())
-    content["attributes"]["action_units"] = ["m"]
-    document.write_text(json.dumps(content))
+    with rewritten(run) as attributes:
+        attributes["action_units"] = ["m"]
     with pytest.raises(NotARunError, match="1 action units are given for 7 action names"):
         open_run(run.path)

@@ -73,6 +73,7 @@ def test_run_folder_holds_what_the_layout_says(tmp_path, schema):
     assert {entry.name for entry in writer.path.iterdir()} == {
         ".lock",
         "COLCON_IGNORE",
+        "checksums.txt",
         "data.zarr",
         "metadata.json",
         "recorder.log",

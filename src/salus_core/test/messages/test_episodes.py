@@ -137,12 +137,12 @@ def test_a_status_whose_stamp_goes_back_begins_another_episode():
     assert tracker.status(status(1, stamp=0)).position == before.position + 1
 
 
-@pytest.mark.parametrize("stray", [2**32 - 1, 7])
+@pytest.mark.parametrize("stray", [(2**32 - 1, 2**32 - 1), (7, 0), (1, 2**32 - 1)])
 def test_one_stray_number_ends_no_running_episode(stray):
     tracker = EpisodeTracker()
     tracker.status(status(1))
     found = [tracker.step("step", step(n * 33 * MS, 1, n)).position for n in range(3)]
-    tracker.step("step", step(3 * 33 * MS, stray, stray))
+    tracker.step("step", step(3 * 33 * MS, *stray))
     found += [tracker.step("step", step(n * 33 * MS, 1, n)).position for n in range(3, 6)]
     assert set(found) == {0}
     tracker.status(status(1, stamp=10**9))

@@ -251,3 +251,27 @@ def test_a_message_that_cannot_be_used_gives_its_reason():
     match.play([(0, "tool_pose", pose(5, w=0.5)), (1, "step", step(5, 1, 0))])
     assert "orientation has length 0.5" in match.found[0].missing["tool_pose"]
     assert match.sync.counts["tool_pose"].unusable == 1
+
+
+@pytest.mark.parametrize("wrong", ["front", "step"])
+def test_one_stamp_of_the_future_costs_no_later_observations(wrong):
+    match = Match("front", wait=0.05)
+    events = []
+    for n in range(30):
+        stamp = n * PERIOD + (10**13 if n == 10 else 0)
+        plain = {"step": step(n * PERIOD, 1, n), "front": stamped(n * PERIOD)}
+        plain[wrong] = step(stamp, 1, n)
+        events += [(n * PERIOD, name, message) for name, message in plain.items()]
+    match.play(events)
+    match.sync.finish()
+    assert len(match.found) == 30
+    assert {one.key[1] for one in match.found if not one.complete} <= {10, 11}
+    assert match.restarts == []
+
+
+def test_an_anchor_whose_sources_have_all_begun_anew_is_not_waited_for():
+    match = Match("front", wait=10.0)
+    match.play([(0, "front", stamped(10**9)), (1, "step", step(10**9 + PERIOD, 1, 3))])
+    assert not match.found
+    match.play([(2 * MS, "front", stamped(0))])
+    assert [one.complete for one in match.found] == [False]

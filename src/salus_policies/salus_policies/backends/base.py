@@ -108,8 +108,12 @@ class PolicyInfo:
         problems = []
         if not self.action.scale:
             problems.append("its action has no scale, which signals are computed with")
-        if self.members < 1:
-            problems.append(f"members is {self.members}")
+        least = {"members": 1, "embedding_size": 0, "chunk_length": 0}
+        problems += [
+            f"{name} is {getattr(self, name)}"
+            for name, bound in least.items()
+            if getattr(self, name) < bound
+        ]
         if self.member_kind not in MEMBER_KINDS:
             problems.append(f"member_kind '{self.member_kind}' is none of {MEMBER_KINDS}")
         if self.embedding_size > MAX_EMBEDDING:

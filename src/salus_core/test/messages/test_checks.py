@@ -2,10 +2,9 @@
 import math
 
 import pytest
-from geometry_msgs.msg import Point, Pose, Quaternion
-from sensor_msgs.msg import JointState
+from made_up_messages import Message, pose
 
-from salus_ros.validity import (
+from salus_core.messages import (
     InvalidInputError,
     require_finite,
     require_joint_state,
@@ -15,7 +14,7 @@ from salus_ros.validity import (
 
 def joints(**change):
     values = {"name": ["j1", "j2"], "position": [0.0, 1.0], "velocity": [0.0, 0.0], "effort": []}
-    return JointState(**{**values, **change})
+    return Message(**{**values, **change})
 
 
 def test_a_good_joint_state_passes():
@@ -42,8 +41,8 @@ def test_values_without_names_are_named_by_index():
 
 
 def test_a_pose_needs_finite_numbers_and_a_unit_quaternion():
-    require_pose(Pose(orientation=Quaternion(w=1.0)), "tool_pose")
-    with pytest.raises(InvalidInputError, match=r"tool_pose: position\.y is nan"):
-        require_pose(Pose(position=Point(y=math.nan)), "tool_pose")
+    require_pose(pose(0).pose, "tool_pose")
+    with pytest.raises(InvalidInputError, match=r"tool_pose: position\.x is nan"):
+        require_pose(pose(0, x=math.nan).pose, "tool_pose")
     with pytest.raises(InvalidInputError, match="tool_pose: orientation has length 0"):
-        require_pose(Pose(orientation=Quaternion(w=0.0)), "tool_pose")
+        require_pose(pose(0, w=0.0).pose, "tool_pose")
