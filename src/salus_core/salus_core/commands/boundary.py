@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def command(name: str, kept: str = "") -> Callable[[Main], Main]:
         @functools.wraps(main)
         def run(argv: list[str] | None = None) -> int:
             write_utf8()
+            formatwarning = warnings.formatwarning
+            warnings.formatwarning = lambda message, *_: f"WARNING: {in_a_line(message)}\n"
             try:
                 code = main(argv)
                 sys.stdout.flush()
@@ -87,6 +90,7 @@ def command(name: str, kept: str = "") -> Callable[[Main], Main]:
                 _say(name, f"{text}; then {kept}" if kept and _disk_is_full(error) else text)
                 return 1
             finally:
+                warnings.formatwarning = formatwarning
                 _settle_stdout()
 
         return run
@@ -111,7 +115,7 @@ def is_refusal(error: BaseException) -> bool:
     )
 
 
-def in_a_line(error: BaseException) -> str:
+def in_a_line(error: BaseException | str) -> str:
     """What an error says, with the file and a remedy if it names an error of the system."""
     if isinstance(error, MemoryError):
         return f"out of memory: {error}; use fewer runs or episodes at once"

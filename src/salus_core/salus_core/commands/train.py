@@ -104,7 +104,8 @@ def train(settings: RunSettings, workers: Processes, resume: bool = False) -> Pa
                 "The runs were split by fractions of their episodes; 'test' is kept for evaluate. "
                 "data.splits=FILE names a table instead."
             )
-        for sentence in undefined_cases(data):
+        judged = {name: part for name, part in data.items() if name != "train"}
+        for sentence in undefined_cases(judged):
             print(f"WARNING: {sentence}", file=sys.stderr)
     with _progress_of(settings, workers.first) as (progress, record):
         done = train_and_calibrate(
