@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from salus_core.actions import TOOL_MOTION, ActionError, ActionKind, ActionSpec
+from salus_core.actions import MAX_ACTIONS, TOOL_MOTION, ActionError, ActionKind, ActionSpec
 from salus_policies.backends.base import BackendError
 from salus_policies.options import Options
 
@@ -119,7 +119,10 @@ class ActionSpace:
             BackendError: An entry is missing, unknown or out of its range.
         """
         space = options.choice("space", SPACES)
-        given: dict[str, Any] = {"space": space, "padding": options.integer("padding", 0, 0)}
+        given: dict[str, Any] = {
+            "space": space,
+            "padding": options.integer("padding", 0, 0, MAX_ACTIONS),
+        }
         if space == "native":
             given["own"], given["action"] = _read_native(options)
             options.end()
@@ -167,6 +170,8 @@ def _read_native(options: Options) -> tuple[ActionSpec, ActionSpec]:
     """The own numbers, and the same in SI units with their scale."""
     names, kinds = options.strings("names"), options.strings("kinds")
     units, scale = options.strings("units"), options.numbers("scale", 1e-9)
+    if len(scale) != len(names):
+        raise BackendError(f"{options.where}: 'scale' has {len(scale)} numbers, not {len(names)}")
     si = [to_si(unit) for unit in units]
     try:
         own = ActionSpec.of(names, units, kinds)

@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from salus_msgs.msg import FailureForecast, ForecastInfo, SignalInfo
 
 from salus_core.failures import FAILURE_NAMES, OTHER_FAILURE
-from salus_core.folders import FolderError, require_beneath
+from salus_core.paths import PathError, require_beneath
 from salus_core.predictors.checkpoint import WEIGHTS as WEIGHTS_FILE
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
 from salus_core.predictors.manifest import MANIFEST
@@ -45,7 +45,7 @@ def open_checkpoint(checkpoint: str, folders: Sequence[str] | None = None) -> Ne
             files = (folder, folder / MANIFEST, folder / WEIGHTS_FILE)
             require_beneath(files, folders, "checkpoint_folders")
         predictor, _ = load_checkpoint(folder)
-    except FolderError as error:
+    except PathError as error:
         raise CheckpointError(f"predictor checkpoint {error}") from error
     except CheckpointError as error:
         raise CheckpointError(

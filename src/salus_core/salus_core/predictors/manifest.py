@@ -6,9 +6,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import reprlib
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from salus_core.calibration.probabilities import ProbabilityCalibration, calibra
 from salus_core.calibration.reading import choice, entry, numbers, strings
 from salus_core.failures import FAILURE_NAMES, HORIZONS_S, RENAMED, Taxonomy
 from salus_core.labels import horizon_steps
+from salus_core.paths import PathError, read_bounded
 from salus_core.predictors.features import GROUPS, InputLayout
 from salus_core.predictors.registry import KINDS
 from salus_core.predictors.settings import build, current_names
@@ -80,24 +79,11 @@ class Parts:
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """Read a regular file of bounded size.
-
-    Raises:
-        CheckpointError: it is missing, no regular file, larger, or cannot be read.
-    """
+    """See `read_bounded`; raises CheckpointError."""
     try:
-        # Without O_NONBLOCK a named pipe would be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise CheckpointError(f"{path} is no regular file")
-        with open(descriptor, "rb") as file:
-            found = file.read(limit + 1)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    if len(found) > limit:
-        raise CheckpointError(f"{path} is larger than the {limit} bytes that are read")
-    return found
+        return read_bounded(path, limit)
+    except PathError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def read_manifest(folder: Path) -> Manifest:

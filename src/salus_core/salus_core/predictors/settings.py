@@ -172,7 +172,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise SettingsError(f"{where} must be a mapping, got {reprlib.repr(value)}")
         return dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise SettingsError(f"{where} is too large: {reprlib.repr(value)}") from error
     if hint is float and isinstance(value, str):
         # YAML 1.1 reads 1e-3 as a string.
         try:
