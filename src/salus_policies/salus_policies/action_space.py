@@ -170,14 +170,14 @@ def _read_native(options: Options) -> tuple[ActionSpec, ActionSpec]:
     """The own numbers, and the same in SI units with their scale."""
     names, kinds = options.strings("names"), options.strings("kinds")
     units, scale = options.strings("units"), options.numbers("scale", 1e-9)
-    if len(scale) != len(names):
-        raise BackendError(f"{options.where}: 'scale' has {len(scale)} numbers, not {len(names)}")
     si = [to_si(unit) for unit in units]
     try:
         own = ActionSpec.of(names, units, kinds)
         proposed = ActionSpec.of(names, [unit for unit, _ in si], kinds, scale)
     except ActionError as error:
         raise BackendError(f"{options.where}: {error}") from error
+    if not scale:
+        raise BackendError(f"{options.where}: 'scale' is empty: give one for each of 'names'")
     for name, unit, kind in zip(names, proposed.units, proposed.kinds, strict=True):
         if unit not in KIND_UNITS[kind]:
             raise BackendError(
