@@ -157,7 +157,7 @@ def test_no_bag_and_a_mixture_are_refused(tmp_path, predictor, capsys):
     with pytest.raises(BagError, match="is a bag and"):
         read_recordings([golden.BAG, golden.CHECKPOINT], predictor)
     assert main(["/nowhere", "--checkpoint", str(golden.CHECKPOINT)]) == 1
-    assert capsys.readouterr().err == "replay: /nowhere does not exist\n"
+    assert capsys.readouterr().err == "salus replay: /nowhere does not exist\n"
 
 
 @pytest.mark.ros
