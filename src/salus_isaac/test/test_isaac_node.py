@@ -63,7 +63,7 @@ def test_a_command_of_another_length_is_refused_with_both_lengths(rig, capfd, co
     client.command(0, [0.01] * count)
     client.until(lambda: client.world._refused == 1)
     assert fake.ticks == before
-    assert f"it has {count} numbers, but the action has 7 dimensions" in capfd.readouterr().err
+    assert f"refused: the action has {count} numbers, 7 are declared" in capfd.readouterr().err
 
 
 def test_a_missing_command_holds_the_pose_and_is_counted(rig):

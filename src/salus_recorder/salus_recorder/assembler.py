@@ -4,18 +4,29 @@
 No ROS in here but the messages' header, episode and step fields; time is handed in.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-STEP = "step"
+from salus_core.messages import Input, Matched, Synchroniser, nanoseconds
 
-RESTART = 100_000_000
-"""A stamp this far before the newest of its topic says that the clock was started anew [ns]."""
+STEP = "step"
 
 JOIN_STEPS = 10
 """An episode of which fewer first steps than these were lost is recorded, with gaps."""
+
+MAX_AHEAD = 1000
+"""Steps that a message or an end may be ahead of what has come of its episode: no number in one
+message makes rows by the million."""
+
+MAX_EPISODES = 16
+"""Episodes of which messages are kept at a time."""
+
+BEGUN_STEPS = 2
+"""Steps of a world that say that an episode has begun; one message may be a mistake."""
+
+IDLE = 30.0
+"""An episode that has not begun by then is none [s]."""
 
 
 @dataclass
@@ -25,11 +36,13 @@ class StepMessages:
     Attributes:
         step: its number.
         stamp: of its observation [ns]; None: not known yet.
+        anchor: key of its Step in the Synchroniser; None: no Step has come.
         messages: by topic.
     """
 
     step: int
     stamp: int | None = None
+    anchor: Any = None
     messages: dict[str, Any] = field(default_factory=dict)
 
 
@@ -60,6 +73,8 @@ class _Episode:
     rows: dict[int, StepMessages] = field(default_factory=dict)
     next_step: int = 0
     newest_step: int = -1
+    since: float | None = None
+    seen_steps: int = 0
     begun: bool = False
     status: Any | None = None
     length: int | None = None
@@ -68,7 +83,9 @@ class _Episode:
 
 
 class EpisodeAssembler:
-    """Matches messages by (episode, step), or by stamp, and hands over whole rows in order.
+    """Puts messages together by (episode, step), or by stamp, and hands over rows in order.
+
+    A Synchroniser finds what belongs to a step by its stamp.
 
     A row is handed over when everything is there, or when `max_step_lag` later steps have begun. An
     episode ends when its status says so and all its rows are complete, or `grace` seconds later. So
@@ -77,32 +94,52 @@ class EpisodeAssembler:
     Args:
         sink: where rows go.
         required: topics without which a row has a gap; `step` is always one.
+        inputs: topics whose messages are known by their stamps only.
         optional: topics that are waited for as long as `expected` holds them.
         max_step_lag: steps that a row waits for its messages.
         grace: time that an episode's end waits for messages [s].
         capacity: steps that are held at most, because messages are missing or the sink has no room;
             messages of further ones are refused and counted.
+        tolerance: largest difference of stamps [s]; 0: equal.
+        wait: a step waits so long for messages that are known by their stamps [s].
+        on_restart: called with a sentence when stamps have gone back.
     """
 
     def __init__(
         self,
         sink: Sink,
         required: Iterable[str],
+        inputs: Iterable[Input] = (),
         optional: Iterable[str] = (),
         max_step_lag: int = 100,
         grace: float = 3.0,
         capacity: int = 256,
+        tolerance: float = 0.0,
+        wait: float = 3.0,
+        on_restart: Callable[[str], None] | None = None,
     ):
         self.required = frozenset(required) | {STEP}
         self.optional = frozenset(optional)
         self.expected: set[str] = set()
         """Optional topics that somebody publishes."""
         self.duplicates = 0
-        """Messages ignored because the same had come before."""
+        """Messages with a step that were ignored because the same had come before."""
         self.late = 0
         """Messages ignored because their row or episode was done."""
         self.refused = 0
-        """Messages ignored because too many steps were waiting."""
+        """Messages ignored because too many steps were waiting, or their numbers lead astray."""
+        inputs = tuple(inputs)
+        self._stamped = frozenset(one.name for one in inputs)
+        self.matching = Synchroniser(
+            inputs,
+            self._on_matched,
+            tolerance=tolerance,
+            wait=wait,
+            window=max(10.0, 2 * wait),
+            capacity=2 * capacity,
+            on_restart=on_restart,
+        )
+        """What has become of the topics that are known by their stamps only."""
         self._sink = sink
         self._max_step_lag = max_step_lag
         self._grace = grace
@@ -111,9 +148,7 @@ class EpisodeAssembler:
         self._episodes: dict[int, _Episode] = {}
         self._finished = -1
         self._skipped: set[int] = set()
-        self._steps_by_stamp: OrderedDict[tuple[int, int], tuple[int, int]] = OrderedDict()
-        self._unmatched: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
-        self._clocks: dict[str, tuple[int, int]] = {}
+        self._anchors = 0
 
     @property
     def recording(self) -> bool:
@@ -138,6 +173,7 @@ class EpisodeAssembler:
     def pause(self) -> None:
         """Stop at once and discard the episode in progress: with a hole it is no episode."""
         self._paused = True
+        self.matching.clear()
         for number in list(self._episodes):
             self._skip(number, "recording was paused")
 
@@ -159,29 +195,30 @@ class EpisodeAssembler:
                 self._sink.discard(number, reason)
         self._episodes.clear()
         self._skipped.clear()
-        self._steps_by_stamp.clear()
-        self._unmatched.clear()
-        self._clocks.clear()
+        self.matching.clear()
         self._finished = -1
 
     # Input --------------------------------------------------------------------------------------
 
-    def add_step(self, episode: int, step: int, stamp: int) -> None:
-        """Take a Step: from now on the messages of this stamp belong to it."""
-        row = self._row(episode, step)
+    def add_step(self, message: Any, now: float) -> None:
+        """Take a Step: messages of its stamp belong to it.
+
+        Args:
+            message: with header, episode and step.
+            now: [s].
+        """
+        row = self._row(message.episode, message.step)
         if row is None:
             return
         if STEP in row.messages:
             self.duplicates += 1
             return
         row.messages[STEP] = True
-        row.stamp = stamp
-        key = self._key(STEP, stamp)
-        self._steps_by_stamp[key] = (episode, step)
-        while len(self._steps_by_stamp) > 2 * self.capacity:
-            self._steps_by_stamp.popitem(last=False)
-        for topic, message in self._unmatched.pop(key, {}).items():
-            row.messages.setdefault(topic, message)
+        row.stamp = nanoseconds(message.header.stamp)
+        self._episodes[message.episode].seen_steps += 1
+        self._anchors += 1
+        row.anchor = (self._anchors, message.episode, message.step)
+        self.matching.add_anchor(message, now, row.anchor, message.episode)
         self._release()
 
     def add(self, topic: str, episode: int, step: int, message: Any) -> None:
@@ -190,22 +227,23 @@ class EpisodeAssembler:
         if row is not None:
             self._put(row, topic, message)
 
-    def add_stamped(self, topic: str, stamp: int, message: Any) -> None:
-        """Take a message that is known by its stamp only."""
-        if self._paused:
-            return
-        key = self._key(topic, stamp)
-        place = self._steps_by_stamp.get(key)
-        if place is not None:
-            self.add(topic, *place, message)
-            return
-        waiting = self._unmatched.setdefault(key, {})
-        if topic in waiting:
-            self.duplicates += 1
-            return
-        waiting[topic] = message
-        while len(self._unmatched) > self.capacity:
-            self.late += len(self._unmatched.popitem(last=False)[1])
+    def add_stamped(self, topic: str, message: Any, now: float) -> None:
+        """Take a message that is known by its stamp only.
+
+        Args:
+            topic: one of the inputs.
+            message: with a header.
+            now: [s].
+        """
+        if not self._paused:
+            self.matching.add(topic, message, now)
+            self._release()
+
+    def expect(self, topic: str, published: bool) -> None:
+        """Say whether somebody publishes a topic that is not required."""
+        (self.expected.add if published else self.expected.discard)(topic)
+        if topic in self._stamped:
+            self.matching.require(topic, published or topic in self.required)
 
     def add_end(self, episode: int, status: Any, now: float) -> None:
         """Take the status of an episode that has ended; `status.step` is its length.
@@ -218,6 +256,12 @@ class EpisodeAssembler:
         state = self._episode(episode)
         if state is None or state.status is not None:
             return
+        if status.step > state.newest_step + 1 + MAX_AHEAD:
+            self._refuse(
+                f"the status of episode {episode} ends it at step {status.step}, but step "
+                f"{state.newest_step} is the last one that came: it is ignored"
+            )
+            return
         state.status = status
         state.length = status.step
         state.deadline = now + self._grace
@@ -229,11 +273,18 @@ class EpisodeAssembler:
         Args:
             now: [s].
         """
-        numbers = sorted(self._episodes)
-        for number in numbers:
-            episode = self._episodes[number]
-            if episode.deadline is None and number != numbers[-1]:
+        self.matching.tick(now)
+        for number, episode in sorted(self._episodes.items()):
+            episode.since = now if episode.since is None else episode.since
+            later = any(
+                number < other and (one.begun or one.seen_steps >= BEGUN_STEPS)
+                for other, one in self._episodes.items()
+            )
+            if episode.deadline is None and later:
                 episode.deadline = now + self._grace  # a later one has begun: its end was lost
+            elif episode.seen_steps < BEGUN_STEPS and now - episode.since > IDLE:
+                self._skip(number, "it did not begin")
+        numbers = sorted(self._episodes)
         if numbers:
             first = self._episodes[numbers[0]]
             if first.deadline is not None and now >= first.deadline:
@@ -244,18 +295,11 @@ class EpisodeAssembler:
 
     # Matching -----------------------------------------------------------------------------------
 
-    def _key(self, topic: str, stamp: int) -> tuple[int, int]:
-        """A stamp with the number of times that its topic's clock was started anew.
-
-        So a message never belongs to a step of an earlier or later run of the clock, in whatever
-        order the topics tell that it was started anew.
-        """
-        steps = self._clocks.get(STEP, (0, stamp))[0]
-        restarts, newest = self._clocks.get(topic, (steps, stamp))
-        if stamp < newest - RESTART:
-            restarts, newest = max(restarts + 1, steps), stamp
-        self._clocks[topic] = (restarts, max(newest, stamp))
-        return restarts, stamp
+    def _on_matched(self, matched: Matched) -> None:
+        _, episode, step = matched.key
+        row = self._row(episode, step)
+        if row is not None:
+            row.messages.update(matched.values)
 
     def _episode(self, number: int) -> _Episode | None:
         if number <= self._finished or number in self._skipped:
@@ -263,6 +307,11 @@ class EpisodeAssembler:
             return None
         if self._paused:
             self._skipped.add(number)
+            if len(self._skipped) > MAX_AHEAD:
+                self._skipped.remove(min(self._skipped))
+            return None
+        if number not in self._episodes and len(self._episodes) >= MAX_EPISODES:
+            self.refused += 1
             return None
         return self._episodes.setdefault(number, _Episode())
 
@@ -273,6 +322,12 @@ class EpisodeAssembler:
         if step < episode.next_step:
             self.late += 1
             return None
+        if step > episode.newest_step + MAX_AHEAD:
+            self._refuse(
+                f"a message of episode {number} names step {step}, but step {episode.newest_step} "
+                "is the last one that came: it is ignored"
+            )
+            return None
         if step not in episode.rows:
             if self.waiting >= self.capacity:
                 self.refused += 1
@@ -280,6 +335,10 @@ class EpisodeAssembler:
             episode.rows[step] = StepMessages(step)
             episode.newest_step = max(episode.newest_step, step)
         return episode.rows[step]
+
+    def _refuse(self, problem: str) -> None:
+        self.refused += 1
+        self._sink.report(problem)
 
     def _put(self, row: StepMessages, topic: str, message: Any) -> None:
         if topic in row.messages:
@@ -310,6 +369,8 @@ class EpisodeAssembler:
             given_up = episode.newest_step - episode.next_step >= self._max_step_lag
             if not (self._whole(row) or given_up or episode.expired):
                 return False
+            if row is not None and not self._whole(row):
+                self.matching.give(row.anchor)  # it waits no longer, so neither does its stamp
             if not episode.begun and not self._begin(number, episode):
                 return number not in self._episodes
             if row is not None and not self._sink.row(number, row):
@@ -319,10 +380,11 @@ class EpisodeAssembler:
         if episode.begun:
             self._sink.end(number, episode.status, episode.length)
             del self._episodes[number]
+            self._finished = number
         else:
+            # It does not count as the last one: its number may be a mistake.
             self._skip(number, "it ended before its first step")
-        self._skipped = {skipped for skipped in self._skipped if skipped > number}
-        self._finished = number
+        self._skipped = {skipped for skipped in self._skipped if skipped >= number}
         return True
 
     def _begin(self, number: int, episode: _Episode) -> bool:

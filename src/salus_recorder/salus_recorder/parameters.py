@@ -66,6 +66,28 @@ class RecorderParameters(ManagedParameters):
         choices=REQUIRABLE,
         read_only=True,
     )
+    failure_types: str = parameter(
+        "",
+        "YAML file of failure types besides the built-in ones; empty: those of the predictor, "
+        "else the built-in ones.",
+        read_only=True,
+    )
+    stamp_tolerance: float = parameter(
+        0.0,
+        "Largest difference between the stamps of a step and of the images, joint_states and "
+        "tool_pose that belong to it [s]; 0: equal, as SALUS's worlds send them.",
+        minimum=0.0,
+        maximum=1.0,
+        read_only=True,
+    )
+    input_wait: float = parameter(
+        3.5,
+        "A step waits so long for images, joint_states and tool_pose that come late [s]; a "
+        "reliable message that got lost is sent again after 3 s.",
+        minimum=0.0,
+        maximum=30.0,
+        read_only=True,
+    )
     queue_size: int = parameter(
         256,
         "Steps that may wait for messages or the disk before they are dropped, and depth of the "

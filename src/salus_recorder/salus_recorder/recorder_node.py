@@ -4,8 +4,8 @@
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
@@ -35,15 +35,30 @@ from salus_core.episode_store import (
     StoreWriteError,
     recover_root,
 )
+from salus_core.failures import Taxonomy, TaxonomyError
+from salus_core.messages import (
+    JOINT_STATES,
+    TOOL_POSE,
+    ImageError,
+    Input,
+    InvalidInputError,
+    JointInput,
+    PoseInput,
+    nanoseconds,
+    require_finite,
+    to_array,
+)
 from salus_recorder.assembler import EpisodeAssembler, StepMessages
 from salus_recorder.parameters import RecorderParameters
 from salus_recorder.recording import Committed, Recording
-from salus_recorder.rows import IMAGE, make_end, make_schema, make_start
+from salus_recorder.rows import IMAGE, make_end, make_schema, make_start, taxonomy_of
 from salus_ros import qos
-from salus_ros.images import ImageError, to_array
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
-from salus_ros.stepsync import nanoseconds
-from salus_ros.validity import InvalidInputError, require_finite, require_joint_state, require_pose
+
+WATCHDOG = "watchdog"
+"""How the reason of a hold begins that nobody's proposal led to."""
+MAX_REASON = 1000
+"""Characters of a reason that are kept."""
 
 OPTIONAL = ("failure_forecast", "intervention")
 KEPT_EPISODES = 16
@@ -86,17 +101,23 @@ class RecorderNode(ManagedNode):
         self._forecast_info: ForecastInfo | None = None
         self._commands_missed: dict[int, int] = {}
         self._reported: set[str] = set()
+        self._reasons: set[str] = set()
         self._ready = False
         self._dropped = 0
         self._last = Committed(0, 0, 0)
         self._assembler = EpisodeAssembler(
             sink=self,
             required=self._required,
+            inputs=self._inputs(),
             optional=OPTIONAL,
             max_step_lag=p.max_step_lag,
             grace=p.end_grace,
             capacity=max(p.queue_size, p.max_step_lag + 2),
+            tolerance=p.stamp_tolerance,
+            wait=p.input_wait,
+            on_restart=self._say_restart,
         )
+        self._taxonomy = self._load_taxonomy()
         self._status_publisher = self.create_publisher(
             RecorderStatus, "recorder_status", qos.LATCHED
         )
@@ -106,6 +127,27 @@ class RecorderNode(ManagedNode):
         self.create_service(Trigger, "~/is_paused", self._on_is_paused)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(TICK_PERIOD, self._on_tick, clock=steady)
+
+    def _inputs(self) -> list[Input]:
+        """Topics whose messages are known by their stamps only."""
+        names = tuple(filter(None, self.parameters.joint_names))
+        body = [JointInput(names) if names else Input(JOINT_STATES), PoseInput()]
+        images = [
+            Input(IMAGE + camera.name, capacity=self.parameters.queue_size)
+            for camera in self._cameras
+        ]
+        inputs = [*body, *images]
+        for one in inputs:
+            one.required = one.name in self._required
+        return inputs
+
+    def _load_taxonomy(self) -> Taxonomy | None:
+        if not self.parameters.failure_types:
+            return None
+        try:
+            return Taxonomy.load(self.parameters.failure_types)
+        except TaxonomyError as error:
+            raise ConfigureError(f"parameter 'failure_types': {error}") from error
 
     def activate(self) -> None:
         """Start the writing thread."""
@@ -155,12 +197,9 @@ class RecorderNode(ManagedNode):
         reliable = _with_depth(qos.RELIABLE, depth)
         images = _with_depth(qos.image(self.parameters.image_reliability), depth)
         body = qos.body(self.parameters.body_reliability, depth)
-        for kind, topic, callback in (
-            (JointState, "joint_states", self._on_joint_states),
-            (PoseStamped, "tool_pose", self._on_tool_pose),
-        ):
+        for kind, topic in ((JointState, JOINT_STATES), (PoseStamped, TOOL_POSE)):
             self._subscriptions_by_topic[topic] = self.create_subscription(
-                kind, topic, callback, body
+                kind, topic, partial(self._on_body, topic), body
             )
         for kind, topic, callback in (
             (Step, "step", self._on_step),
@@ -176,7 +215,7 @@ class RecorderNode(ManagedNode):
         for camera in self._cameras:
             topic = f"camera/{camera.name}/image_raw"
             self._subscriptions_by_topic[IMAGE + camera.name] = self.create_subscription(
-                Image, topic, lambda message, camera=camera: self._on_image(camera, message), images
+                Image, topic, partial(self._on_image, camera), images
             )
         # Deeper than what is latched: the end of an episode may be followed at once by the next's
         # beginning.
@@ -193,11 +232,10 @@ class RecorderNode(ManagedNode):
 
     @when_active
     def _on_step(self, message: Step) -> None:
-        stamp = nanoseconds(message.header.stamp)
-        if stamp == 0:
+        if nanoseconds(message.header.stamp) == 0:
             self._report_once("step: the stamp is 0; the clock has not started")
             return
-        self._assembler.add_step(message.episode, message.step, stamp)
+        self._assembler.add_step(message, time.monotonic())
 
     @when_active
     def _on_image(self, camera: Camera, message: Image) -> None:
@@ -208,25 +246,11 @@ class RecorderNode(ManagedNode):
                 f"{error}; see the recorder's parameters image_width and image_height"
             )
             return
-        self._assembler.add_stamped(IMAGE + camera.name, nanoseconds(message.header.stamp), message)
+        self._assembler.add_stamped(IMAGE + camera.name, message, time.monotonic())
 
     @when_active
-    def _on_joint_states(self, message: JointState) -> None:
-        try:
-            require_joint_state(message, "joint_states", self.parameters.joint_names)
-        except InvalidInputError as error:
-            self._report_once(str(error))
-            return
-        self._assembler.add_stamped("joint_states", nanoseconds(message.header.stamp), message)
-
-    @when_active
-    def _on_tool_pose(self, message: Any) -> None:
-        try:
-            require_pose(message.pose, "tool_pose")
-        except InvalidInputError as error:
-            self._report_once(str(error))
-            return
-        self._assembler.add_stamped("tool_pose", nanoseconds(message.header.stamp), message)
+    def _on_body(self, topic: str, message: JointState | PoseStamped) -> None:
+        self._assembler.add_stamped(topic, message, time.monotonic())
 
     @when_active
     def _on_world_state(self, message: WorldState) -> None:
@@ -252,6 +276,10 @@ class RecorderNode(ManagedNode):
 
     @when_active
     def _on_intervention(self, message: Intervention) -> None:
+        if message.reason.startswith(WATCHDOG):
+            # Between two steps: it belongs to no row, but to the episode.
+            self._recording.note(f"after step {message.step}: {message.reason[:MAX_REASON]}")
+            return
         self._assembler.add("intervention", message.episode, message.step, message)
 
     # Episodes -----------------------------------------------------------------------------------
@@ -294,8 +322,10 @@ class RecorderNode(ManagedNode):
 
     @when_active
     def _on_tick(self) -> None:
-        self._assembler.expected = {topic for topic in OPTIONAL if self._is_published(topic)}
+        for topic in (*OPTIONAL, JOINT_STATES, TOOL_POSE):
+            self._assembler.expect(topic, self._is_published(topic))
         self._assembler.tick(time.monotonic())
+        self._tell_missing()
         self.diagnostics.set(
             "queue", f"{self._assembler.waiting} of {self._assembler.capacity} steps"
         )
@@ -308,6 +338,21 @@ class RecorderNode(ManagedNode):
             )
         if not self._ready:
             self._look_for_publishers()
+
+    def _tell_missing(self) -> None:
+        """Say what steps lack, and why, once per reason; how often in diagnostics."""
+        for name, counts in self._assembler.matching.counts.items():
+            if counts.missing:
+                total = counts.missing + counts.matched
+                told = f"{counts.missing} of {total}: {counts.reason}"
+                self.diagnostics.set(f"missing {name}", told)
+                if counts.reason not in self._reasons:
+                    self._reasons.add(counts.reason)
+                    where = "" if counts.reason.startswith(name) else f"{name}: "
+                    self._report_once(f"{where}{counts.reason}")
+
+    def _say_restart(self, sentence: str) -> None:
+        self.get_logger().warning(sentence, throttle_duration_sec=2.0)
 
     def _is_published(self, topic: str) -> bool:
         return self._subscriptions_by_topic[topic].get_publisher_count() > 0
@@ -341,9 +386,14 @@ class RecorderNode(ManagedNode):
         status = self._statuses.get(episode)
         try:
             schema = make_schema(
-                self._signal_info, setup, self._cameras, self.parameters.joint_names
+                self._signal_info,
+                setup,
+                self._cameras,
+                self.parameters.joint_names,
+                self._taxonomy,
+                self._forecast_info,
             )
-        except (SchemaError, InvalidInputError) as error:
+        except (SchemaError, InvalidInputError, TaxonomyError) as error:
             self._report_once(str(error))
             return False
         self._recording.begin(schema, make_start(episode, setup, status))
@@ -366,8 +416,8 @@ class RecorderNode(ManagedNode):
         if aborted and not self.parameters.keep_aborted:
             self.discard(episode, "it was aborted (parameter keep_aborted)")
             return
-        info = self._forecast_info
-        self._recording.end(lambda: make_end(status, length, missed, info))
+        info, taxonomy = self._forecast_info, taxonomy_of(self._taxonomy, self._forecast_info)
+        self._recording.end(lambda: make_end(status, length, missed, info, taxonomy))
 
     def discard(self, episode: int, reason: str) -> None:
         """Forget the episode in progress."""

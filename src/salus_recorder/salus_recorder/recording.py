@@ -53,6 +53,11 @@ class _End:
 
 
 @dataclass(frozen=True)
+class _Note:
+    text: str
+
+
+@dataclass(frozen=True)
 class _Discard:
     reason: str
 
@@ -116,6 +121,10 @@ class Recording:
         """Commit the episode; `make` is called on the thread."""
         self._queue.put(_End(make))
 
+    def note(self, text: str) -> None:
+        """Say in the run's log that the robot was held; the episode counts as intervened."""
+        self._queue.put(_Note(text))
+
     def discard(self, reason: str) -> None:
         """Forget the episode."""
         self._queue.put(_Discard(reason))
@@ -158,6 +167,8 @@ class Recording:
             self._row(item.messages)
         elif isinstance(item, _End):
             self._end(item)
+        elif isinstance(item, _Note):
+            self._writer.hold(item.text)
         elif isinstance(item, _Discard):
             self._writer.discard(item.reason)
 

@@ -18,18 +18,26 @@ from salus_msgs.msg import (
     VlaSignals,
     WorldState,
 )
-from sensor_msgs.msg import JointState
 
 from salus_core.actions import ActionError, ActionSpec
 from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
 from salus_core.episode_store.records import require_known_objects
 from salus_core.episode_store.schema import FORECAST_STATUS_NAMES, INTERVENTION_NAMES
-from salus_core.failures import FailureType, Outcome
+from salus_core.failures import BUILT_IN, HORIZONS_S, Outcome, Taxonomy
+from salus_core.messages import (
+    InvalidInputError,
+    JointReading,
+    failure_name,
+    outcome,
+    require_finite,
+    to_array,
+)
 from salus_core.runtime import Forecast, GroundTruth, Observation, Proposal, StepRecord
 from salus_core.signals import SIGNAL_NAMES, SignalValues, unpack_validity
 from salus_recorder.assembler import StepMessages
-from salus_ros.images import to_array
-from salus_ros.validity import InvalidInputError, require_finite
+
+MAX_LISTED = 256
+"""Objects of a world, or faults of an episode, that are read from a message."""
 
 IMAGE = "image/"
 """Prefix of the topics of images within the recorder: image/front."""
@@ -40,6 +48,8 @@ def make_schema(
     setup: EpisodeSetup | None,
     cameras: Sequence[Camera],
     joint_names: Sequence[str],
+    taxonomy: Taxonomy | None = None,
+    forecast_info: ForecastInfo | None = None,
 ) -> RunSchema:
     """Describe a run.
 
@@ -48,11 +58,18 @@ def make_schema(
         setup: of the episode; None: there is no world that knows its objects.
         cameras: whose images are stored.
         joint_names: order of the joints in `state`.
+        taxonomy: failure types that the user gives; None: see taxonomy_of.
+        forecast_info: of the predictor; None: none is known.
 
     Raises:
         SchemaError: the messages contradict themselves.
+        TaxonomyError: the predictor's failure types are none.
         InvalidInputError: neither says the control period.
     """
+    _bound("episode_setup: object_names", setup.object_names if setup is not None else ())
+    taxonomy = taxonomy_of(taxonomy, forecast_info)
+    horizons = tuple(forecast_info.horizons) if forecast_info is not None else ()
+    forecasts: dict[str, Any] = {"taxonomy": taxonomy, "horizons": horizons or HORIZONS_S}
     if info is None:
         if setup is None:
             raise InvalidInputError(
@@ -67,6 +84,7 @@ def make_schema(
             cameras=tuple(cameras),
             joint_names=tuple(joint_names),
             object_names=tuple(setup.object_names),
+            **forecasts,
         )
     if tuple(info.names) != SIGNAL_NAMES:
         raise InvalidInputError(
@@ -92,7 +110,26 @@ def make_schema(
         members=info.members,
         member_kind=info.member_kind,
         schema_hash=info.schema_hash,
+        **forecasts,
     )
+
+
+def taxonomy_of(given: Taxonomy | None, info: ForecastInfo | None) -> Taxonomy:
+    """Failure types of a run: the user's, else the predictor's, else the built-in ones.
+
+    Raises:
+        TaxonomyError: the predictor's failure types are none.
+    """
+    if given is not None:
+        return given
+    if info is None or not info.failure_names:
+        return BUILT_IN
+    return Taxonomy.of(info.failure_names)
+
+
+def _bound(where: str, values: Sequence[Any]) -> None:
+    if len(values) > MAX_LISTED:
+        raise InvalidInputError(f"{where} has {len(values)} entries, at most {MAX_LISTED} are read")
 
 
 def _action(name: str, info: SignalInfo) -> ActionSpec:
@@ -138,21 +175,30 @@ def make_end(
     length: int,
     commands_missed: int,
     forecast_info: ForecastInfo | None,
+    taxonomy: Taxonomy = BUILT_IN,
 ) -> EpisodeEnd:
     """How an episode ended; without a status it was aborted.
 
     Raises:
         SchemaError: the status contradicts itself.
-        ValueError: its state or failure is none that exists.
+        InvalidInputError: its state or failure is none that exists, or it lists too much.
     """
     predictor = forecast_info or ForecastInfo()
     if status is None:
         status = EpisodeStatus(state=EpisodeStatus.STATE_ABORTED)
-    failed = status.state == EpisodeStatus.STATE_FAILED
+    _bound("episode: faults", status.faults)
+    ended = outcome(status)
+    name = failure_name(status, taxonomy)
+    failed = ended == Outcome.FAILED
+    if failed and status.onset_step > length:
+        raise InvalidInputError(
+            f"episode {status.episode}: EpisodeStatus.onset_step is {status.onset_step}, but the "
+            f"episode has {length} steps"
+        )
     return EpisodeEnd(
         length=length,
-        outcome=Outcome(status.state),
-        failure=FailureType(status.failure),
+        outcome=ended,
+        failure=taxonomy.code(name) if name else 0,
         onset_step=status.onset_step if failed else -1,
         faults=tuple(
             Fault(
@@ -226,13 +272,12 @@ def pose_values(pose: Pose) -> list[float]:
     ]
 
 
-def _joints(message: JointState, schema: RunSchema) -> dict[str, Any]:
-    """Positions and velocities in the schema's order; velocities that are not sent are None."""
-    order = [message.name.index(name) for name in schema.joint_names]
-    velocity = np.asarray(message.velocity)[order] if len(message.velocity) else None
+def _joints(reading: JointReading, schema: RunSchema) -> dict[str, Any]:
+    """Positions and velocities in the schema's order; velocities that are not sent are NaN."""
+    velocities = reading.velocities(schema.joint_names)
     return {
-        "joint_positions": np.asarray(message.position)[order],
-        "joint_velocities": velocity,
+        "joint_positions": reading.positions(schema.joint_names),
+        "joint_velocities": None if np.isnan(velocities).all() else velocities,
     }
 
 

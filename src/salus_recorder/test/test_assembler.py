@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
+from salus_core.messages import Input
 from salus_recorder.assembler import EpisodeAssembler
 
 REQUIRED = ("image", "command")
@@ -56,20 +58,42 @@ def sink():
 @pytest.fixture
 def assembler(sink):
     return EpisodeAssembler(
-        sink, REQUIRED, optional=("forecast",), max_step_lag=3, grace=1.0, capacity=8
+        sink,
+        REQUIRED,
+        [Input("image", capacity=8)],
+        optional=("forecast",),
+        max_step_lag=3,
+        grace=1.0,
+        capacity=8,
     )
 
 
 def stamp_of(episode, step):
-    return 1000 * episode + step
+    return 10**9 * (10 * episode + step + 1)
+
+
+def stamped(stamp, **fields):
+    sec, nanosec = divmod(stamp, 10**9)
+    stamp = SimpleNamespace(sec=sec, nanosec=nanosec)
+    return SimpleNamespace(header=SimpleNamespace(stamp=stamp), **fields)
+
+
+def add_step(assembler, episode, step, stamp=None, now=None):
+    stamp = stamp_of(episode, step) if stamp is None else stamp
+    message = stamped(stamp, episode=episode, step=step)
+    assembler.add_step(message, stamp * 1e-9 if now is None else now)
+
+
+def add_image(assembler, stamp, text, now=None):
+    assembler.add_stamped("image", stamped(stamp, text=text), stamp * 1e-9 if now is None else now)
 
 
 def observe(assembler, episode, step, topics=(*REQUIRED, "step")):
     for topic in topics:
         if topic == "step":
-            assembler.add_step(episode, step, stamp_of(episode, step))
+            add_step(assembler, episode, step)
         elif topic == "image":
-            assembler.add_stamped("image", stamp_of(episode, step), f"image {step}")
+            add_image(assembler, stamp_of(episode, step), f"image {step}")
         else:
             assembler.add(topic, episode, step, f"{topic} {step}")
 
@@ -136,9 +160,10 @@ def test_step_of_which_nothing_came_is_left_out(assembler, sink):
 def test_duplicates_are_ignored_and_counted(assembler, sink):
     observe(assembler, 0, 0, ("step", "image"))
     observe(assembler, 0, 0, ("step", "image"))
-    assembler.add_stamped("image", 5000, "early")
-    assembler.add_stamped("image", 5000, "early again")
-    assert assembler.duplicates == 3
+    add_image(assembler, stamp_of(0, 5), "early")
+    add_image(assembler, stamp_of(0, 5), "early again")
+    assert assembler.duplicates == 1
+    assert assembler.matching.counts["image"].repeated == 2
 
 
 def test_optional_message_is_waited_for_only_if_somebody_publishes_it(assembler, sink):
@@ -165,6 +190,8 @@ def test_episode_whose_end_never_comes_ends_when_the_next_has_begun(assembler, s
     observe(assembler, 0, 1)
     observe(assembler, 0, 2, ("step",))
     observe(assembler, 1, 0)
+    assembler.tick(3.0)
+    observe(assembler, 1, 1)  # one step alone may be a mistake
     assembler.tick(5.0)
     assembler.tick(5.9)
     assert sink.others() == [("begin", 0)]
@@ -264,9 +291,9 @@ def test_messages_of_too_many_steps_are_refused_and_counted(assembler, sink):
 
 
 def test_unmatched_stamps_are_bounded(assembler):
-    for stamp in range(100):
-        assembler.add_stamped("image", stamp + 1, "never matched")
-    assert assembler.late == 92
+    for step in range(100):
+        add_image(assembler, stamp_of(0, step), "never matched", now=0.01 * step)
+    assert assembler.matching.counts["image"].overflown == 92
 
 
 def test_a_world_that_starts_anew_counts_from_the_beginning(assembler, sink):
@@ -281,18 +308,71 @@ def test_a_world_that_starts_anew_counts_from_the_beginning(assembler, sink):
 @pytest.mark.parametrize("step_first", [False, True])
 def test_stamps_that_restart_at_each_episode_never_mix_episodes(sink, assembler, step_first):
     kept = []
-    sink.row = lambda episode, row: kept.append((episode, row.step, row.messages["image"])) or True
+    sink.row = lambda episode, row: (
+        kept.append((episode, row.step, row.messages["image"].text)) or True
+    )
     second = 1_000_000_000
     for episode in range(4):
         for step in range(5):
-            stamp = second + step * second // 20
-            image = ("image", stamp, f"image {episode}.{step}")
+            stamp, now = second + step * second // 20, 10.0 * episode + 0.05 * step
             if step_first:
-                assembler.add_step(episode, step, stamp)
-                assembler.add_stamped(*image)
-            else:
-                assembler.add_stamped(*image)
-                assembler.add_step(episode, step, stamp)
+                add_step(assembler, episode, step, stamp, now)
+            add_image(assembler, stamp, f"image {episode}.{step}", now)
+            if not step_first:
+                add_step(assembler, episode, step, stamp, now)
             assembler.add("command", episode, step, "command")
-        assembler.add_end(episode, Status(5), now=float(episode))
+        assembler.add_end(episode, Status(5), now=10.0 * episode + 1)
     assert kept == [(e, s, f"image {e}.{s}") for e in range(4) for s in range(5)]
+
+
+@pytest.mark.parametrize("episode", [0, 7, 2**32 - 1])
+@pytest.mark.parametrize("step", [0, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("topic", ["step", "command", "end"])
+def test_no_number_in_one_message_costs_more_than_that_message(
+    sink, assembler, topic, episode, step
+):
+    observe(assembler, 0, 0)
+    observe(assembler, 0, 1)
+    if topic == "end":
+        if (episode, step) == (0, 0):
+            return  # a plausible end
+        assembler.add_end(episode, Status(step), now=1.0)
+    elif topic == "step":
+        add_step(assembler, episode, step, stamp=stamp_of(0, 1) + 1)
+    else:
+        assembler.add(topic, episode, step, "wrong")
+    for _ in range(3):
+        assembler.tick(3.0)
+    for step in range(2, 5):
+        observe(assembler, 0, step)
+    assembler.tick(4.0)
+    assembler.add_end(0, Status(5), now=5.0)
+    assert [row[0] for row in sink.rows(0)] == [0, 1, 2, 3, 4]
+    assert ("end", 0, 5, "known") in sink.said
+    for step in range(3):
+        observe(assembler, 1, step)
+    assembler.add_end(1, Status(3), now=6.0)
+    assert sink.said[-1] == ("end", 1, 3, "known")
+    assembler.tick(100.0)
+    assembler.tick(200.0)
+    assert not assembler.recording
+
+
+def test_stamps_within_the_tolerance_belong_together(sink):
+    assembler = EpisodeAssembler(sink, REQUIRED, [Input("image")], tolerance=0.01)
+    for step in range(3):
+        stamp = stamp_of(0, step)
+        add_step(assembler, 0, step)
+        add_image(assembler, stamp + 5_000_000, f"image {step}", now=stamp * 1e-9 + 0.06)
+        assembler.add("command", 0, step, "command")
+    assert sink.rows(0) == [(step, *FULL) for step in range(3)]
+
+
+def test_what_has_come_by_stamp_is_kept_of_a_row_that_is_given_up(sink):
+    topics = ("image", "other", "command")
+    inputs = [Input("image"), Input("other")]
+    assembler = EpisodeAssembler(sink, topics, inputs, grace=1.0, wait=60.0)
+    observe(assembler, 0, 0)
+    assembler.add_end(0, Status(1), now=0.0)
+    assembler.tick(2.0)
+    assert sink.rows(0) == [(0, *FULL)]

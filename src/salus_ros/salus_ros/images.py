@@ -5,9 +5,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
-from salus_core.messages.images import ImageError, fill_image, to_array
-
-__all__ = ["ImageError", "to_array", "to_message"]
+from salus_core.messages.images import fill_image
 
 
 def to_message(pixels: np.ndarray, stamp: Time, frame_id: str) -> Image:

@@ -77,3 +77,11 @@ def make_node(executor, checkpoint):
         if hasattr(node, "close"):
             node.close()
         node.destroy_node()
+
+
+@pytest.fixture
+def running(make_node, spin_until):
+    node, robot = make_node()
+    robot.episode()
+    spin_until(robot.is_connected)
+    return node, robot

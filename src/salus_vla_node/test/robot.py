@@ -34,6 +34,15 @@ def count_taken(node):
     return taken
 
 
+def errors_of(node, monkeypatch):
+    """Error messages of a node, as logged from now on."""
+    messages = []
+    logger = node.get_logger()
+    monkeypatch.setattr(logger, "error", lambda text, **_: messages.append(text))
+    monkeypatch.setattr(node, "get_logger", lambda: logger)
+    return messages
+
+
 class Robot(Node):
     def __init__(self):
         super().__init__("robot")

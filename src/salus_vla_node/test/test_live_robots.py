@@ -8,7 +8,6 @@ import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from robot import ARM, FINGERS, REST, count_taken
-from salus_msgs.msg import Step
 from sensor_msgs.msg import JointState
 
 from salus_ros.images import to_message
@@ -290,84 +289,3 @@ def test_one_stamp_of_the_future_costs_one_observation(make_cell):
     later = [(s + 10**9, at + 10**9) for s, at in series(30, frames=5)]
     cell.play(later, later, [(s + 10**9, at + 10**9) for s, at in series(100, frames=20)])
     assert [left for _, left, _, _ in cell.seen(8)] == [0, 1, 2, 0, 1, 2, 3, 4]
-
-
-WRONG_OUTPUTS = {
-    "nan action": "action with NaN or infinity",
-    "long action": r"action of shape \(8,\), expected \(7,\)",
-    "no latent": "gave no latent",
-    "short latent": r"latent of shape \(5,\), expected \(6,\)",
-    "infinite chunks": "chunks with NaN or infinity",
-    "large latent": "latent beyond the range of float32",
-    "large chunks": "chunks beyond the range of float32",
-    "large members": "member_means beyond the range of float32",
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG_OUTPUTS)
-def test_wrong_numbers_of_a_policy_are_said_and_never_sent(wrong, make_node, spin_until):
-    node, robot = make_node(backend="robot_policies:WrongBackend", policy_config=wrong)
-    spin_until(robot.is_connected)
-    robot.episode()
-    for step in range(2):
-        robot.observe(step)
-        spin_until(lambda: len(robot.signals) + node.diagnostics.drops > step)  # noqa: B023
-    assert [m.step for m in robot.signals] == [0]
-    said = f"no action: .*{WRONG_OUTPUTS[wrong]}"
-    spin_until(lambda: re.search(said, node.diagnostics.status().message))
-
-
-@pytest.mark.parametrize(
-    ("size", "said"),
-    [
-        ("embedding_size=16385", "16385 > 16384"),
-        ("chunk_length=4000", "3 x 4000 x 7 > 65536"),
-        ("embedding_size=-1", "embedding_size is -1"),
-        ("chunk_length=-1", "chunk_length is -1"),
-    ],
-)
-def test_sizes_beyond_the_messages_bounds_are_refused_at_configure(size, said, make_node, capfd):
-    node, _ = make_node(start=False, backend="robot_policies:OversizedBackend", policy_config=size)
-    assert not node.start()
-    assert said in capfd.readouterr().err
-
-
-LARGE = 2**32 - 1
-
-
-@pytest.mark.parametrize("stray", [(LARGE, LARGE), (2, 0), (1, LARGE)])
-@pytest.mark.parametrize("how", ["alone", "with a status", "with all topics"])
-@pytest.mark.parametrize("restart", [False, True])
-def test_a_stray_number_costs_no_service(stray, how, restart, make_node, spin_until):
-    node, robot = make_node()
-    taken = count_taken(node)
-    spin_until(robot.is_connected)
-    robot.episode()
-    for step in range(3):
-        robot.observe(step)
-    spin_until(lambda: len(robot.signals) == 3)
-    episode, number = stray
-    if how == "with a status":
-        robot.episode(episode, step=number)
-    if how == "with all topics":
-        robot.observe(number, episode % 1000, image=np.zeros((32, 32, 3), np.uint8))
-    else:
-        lonely = Step(episode=episode, step=number)
-        lonely.header.stamp = robot.stamp(3)
-        robot.step_publisher.publish(lonely)
-    topics = ("/step", "/camera/front/image_raw", "/joint_states", "/tool_pose")
-    spin_until(lambda: taken["/step"] == 4)
-    if how == "with all topics":
-        spin_until(lambda: all(taken[topic] == 4 for topic in topics))
-    robot.signals.clear()
-    begin = 0 if restart else 4
-    if restart or how == "with a status":
-        robot.episode()
-    for step in range(begin, begin + 3):
-        robot.observe(step)
-    # Where stamps of all topics ran ahead, one more observation may be lost.
-    wanted = [(1, begin + n) for n in range(how == "with all topics", 3)]
-    spin_until(
-        lambda: [(m.episode, m.step) for m in robot.signals][-len(wanted) :] == wanted,
-        seconds=2.0 if how == "with a status" else 1.0,
-    )

@@ -1,17 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node on real topics, with a real (tiny) policy."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-import tiny_backend
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.msg import State
-from robot import ARM, FINGERS, REST, count_taken
+from robot import ARM, FINGERS, REST, count_taken, errors_of
 from salus_msgs.msg import EpisodeStatus, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
 from tiny_backend import CHUNK, LATENT, MEMBERS, make_checkpoint
@@ -23,23 +16,6 @@ pytestmark = pytest.mark.ros
 
 def valid(message):
     return {SIGNAL_NAMES[i] for i in np.flatnonzero(unpack_validity(message.valid))}
-
-
-@pytest.fixture
-def running(make_node, spin_until):
-    node, robot = make_node()
-    robot.episode()
-    spin_until(robot.is_connected)
-    return node, robot
-
-
-def errors_of(node, monkeypatch):
-    """Error messages of a node, as logged from now on."""
-    messages = []
-    logger = node.get_logger()
-    monkeypatch.setattr(logger, "error", lambda text, **_: messages.append(text))
-    monkeypatch.setattr(node, "get_logger", lambda: logger)
-    return messages
 
 
 def test_every_step_of_a_running_episode_gets_signals_once(running, spin_until):
@@ -211,48 +187,6 @@ def test_joints_are_found_by_name_whatever_their_order(running, spin_until):
     assert robot.signals[0].constraint_margin == robot.signals[1].constraint_margin
 
 
-BAD_INPUTS = {
-    "wrong camera size": (
-        {"image": np.zeros((48, 64, 3), np.uint8)},
-        ["camera/front/image_raw", "32x32", "64x48"],
-    ),
-    "NaN in a joint": (
-        {"positions": [0.0, float("nan"), *REST[2:], 0.04, 0.04]},
-        ["joint_states", "panda_joint2", "nan"],
-    ),
-    "missing joint": (
-        {"names": ARM[:6] + FINGERS, "positions": [*REST[:6], 0.04, 0.04]},
-        ["joint_states", "panda_joint7"],
-    ),
-    "infinite tool pose": ({"tool": (float("inf"), 0.0, 0.0)}, ["tool_pose", "position.x", "inf"]),
-}
-
-
-@pytest.mark.parametrize("case", BAD_INPUTS)
-def test_bad_input_is_named_and_gives_no_action(case, running, spin_until, monkeypatch):
-    node, robot = running
-    changes, words = BAD_INPUTS[case]
-    errors = errors_of(node, monkeypatch)
-    robot.observe(0, **changes)
-    spin_until(lambda: errors)
-    robot.observe(1)
-    spin_until(lambda: robot.signals)
-    assert [m.step for m in robot.signals] == [1]
-    assert len(errors) == 1
-    assert all(word in errors[0] for word in [*words, "step 0"])
-
-
-def test_wrong_encoding_names_the_topic(running, spin_until, monkeypatch):
-    from sensor_msgs.msg import Image
-
-    node, robot = running
-    errors = errors_of(node, monkeypatch)
-    grey = Image(height=32, width=32, step=32, encoding="mono8", data=bytes(32 * 32))
-    robot.observe(0, image=grey)
-    spin_until(lambda: errors)
-    assert all(word in errors[0] for word in ["camera/front/image_raw", "rgb8", "mono8"])
-
-
 def test_a_policy_that_diverges_gives_no_action(make_node, spin_until, monkeypatch):
     node, robot = make_node(backend="tiny_backend:FailingBackend")
     robot.episode()
@@ -388,48 +322,3 @@ def test_episodes_of_images_go_on_over_checkpoints_and_configurations(
 
         spin_until(is_answered)
     assert [(m.episode, m.step) for m in robot.signals] == [(1, 0), (2, 0), (3, 0)]
-
-
-@pytest.mark.parametrize(
-    ("parameters", "words"),
-    [
-        ({"checkpoint": "/nowhere/policy"}, ["/nowhere/policy/member_0.safetensors"]),
-        ({"backend": "openvla9"}, ["unknown backend 'openvla9'", "embedded"]),
-        ({"camera_topics": ["top=/camera"]}, ["no camera 'top'", "front"]),
-        ({"joint_lower": [0.0]}, ["joint_lower", "7 joint_names"]),
-        ({"window": 1}, ["window", "2"]),
-        ({"no_such_parameter": 1}, ["no_such_parameter"]),
-        ({"step_source": "images"}, ["instruction"]),
-    ],
-)
-def test_a_node_that_cannot_start_says_why(parameters, words, make_node, monkeypatch):
-    node, _ = make_node(start=False, **parameters)
-    errors = errors_of(node, monkeypatch)
-    assert not node.start()
-    assert node.exit_code == 1
-    assert len(errors) == 1
-    assert all(word in errors[0] for word in words)
-
-
-def test_without_autostart_a_bad_checkpoint_leaves_the_node_unconfigured(make_node):
-    node, _ = make_node(start=False, autostart=False, checkpoint="/nowhere")
-    assert node.start()
-    node.trigger_configure()
-    assert node._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
-
-
-def test_the_process_exits_with_1_when_the_checkpoint_is_missing():
-    code = "import sys; from salus_vla_node.vla_node import main; sys.exit(main())"
-    given = ["-p", "backend:='tiny_backend:TinyBackend'", "-p", "checkpoint:=/nowhere/policy"]
-    path = os.pathsep.join(
-        [str(Path(tiny_backend.__file__).parent), os.environ.get("PYTHONPATH", "")]
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "--ros-args", *given],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    assert done.returncode == 1
-    assert "/nowhere/policy" in done.stderr

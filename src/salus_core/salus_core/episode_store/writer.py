@@ -78,6 +78,7 @@ class EpisodeWriter:
         self._start_time = 0.0
         self._complete: list[bool] = []
         self._interventions: list[int] = []
+        self._held = False
         self.path = folder.make_run_folder(Path(root), env)
         self._log = folder.RunLog(self.path)
         self._note = folder.OpenEpisodeNote(self.path)
@@ -193,6 +194,15 @@ class EpisodeWriter:
         self._append(row)
         self._note.update(self.length)
 
+    def hold(self, reason: str) -> None:
+        """Note that the robot was held between two steps: the episode counts as intervened.
+
+        Raises:
+            StoreWriteError: the disk refused.
+        """
+        self._held = True
+        self._log.write(f"episode {self.number}: {reason}", "WARNING")
+
     def commit(self, end: EpisodeEnd) -> int:
         """Make the episode in progress count, with exactly `end.length` rows.
 
@@ -281,6 +291,7 @@ class EpisodeWriter:
         self.length = 0
         self._complete.clear()
         self._interventions.clear()
+        self._held = False
         self._note.end()
 
     def _check_shapes(self, row: Mapping[str, Any]) -> None:
@@ -313,7 +324,7 @@ class EpisodeWriter:
             "onset_step": end.onset_step,
             "length": end.length,
             "gaps": gaps,
-            "intervened": any(kind in ACTED for kind in self._interventions),
+            "intervened": self._held or any(kind in ACTED for kind in self._interventions),
             "commands_missed": end.commands_missed,
             "predictor": end.predictor,
             "predictor_hash": end.predictor_hash,

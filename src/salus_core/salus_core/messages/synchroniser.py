@@ -233,6 +233,15 @@ class Synchroniser:
         """Let time pass: give the anchors whose wait is over."""
         self._release(round(NS * now))
 
+    def give(self, key: Hashable) -> None:
+        """Give the anchors up to that of a key as they are, if it waits."""
+        if any(pending.key == key for pending in self._pending):
+            while self._pending:
+                pending = self._pending.popleft()
+                self._give(pending, final=True)
+                if pending.key == key:
+                    return
+
     def finish(self) -> None:
         """Give all anchors that wait, as they are: nothing more will come."""
         while self._pending:
