@@ -136,9 +136,7 @@ def _build(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> NeuralPredictor
             parts.predictor,
             parts.config,
             parts.layout,
-            Normaliser.from_arrays(
-                {name: np.zeros(0) for name in _normaliser_shapes(parts.layout)}
-            ),
+            Normaliser.from_arrays({name: np.zeros(0) for name in shapes}),
             parts.source,
             parts.scene,
         )
