@@ -17,16 +17,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
-from salus_core.predictors.features import StepInputs
+from salus_core.predictors.features import InputLayout, StepInputs
 from salus_core.predictors.manifest import (
     FORMAT,
     MANIFEST,
     CheckpointError,
     Parts,
-    check_normaliser,
     checked_parts,
     checkpoint_hash,
-    normaliser_shapes,
     one_line,
     read_file,
     read_manifest,
@@ -131,13 +129,14 @@ def _build(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> NeuralPredictor
     Raises:
         ValueError: a tensor is missing, too many, of another shape or type, or not finite.
     """
+    shapes = _normaliser_shapes(parts.layout)
     # On "meta" nothing is allocated: sizes in a manifest alone take no memory.
     with torch.device("meta"):
         predictor = NeuralPredictor(
             parts.predictor,
             parts.config,
             parts.layout,
-            Normaliser.from_arrays({name: np.zeros(0) for name in normaliser_shapes(parts.layout)}),
+            Normaliser.from_arrays({name: np.zeros(0) for name in shapes}),
             parts.source,
             parts.scene,
         )
@@ -145,7 +144,7 @@ def _build(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> NeuralPredictor
         _NETWORK + name: tuple(tensor.shape)
         for name, tensor in predictor.network.state_dict().items()
     }
-    wanted |= {_NORMALISER + k: v for k, v in normaliser_shapes(parts.layout).items()}
+    wanted |= {_NORMALISER + k: v for k, v in shapes.items()}
     if odd := wanted.keys() ^ tensors.keys():
         name = min(odd)
         raise ValueError(
@@ -160,8 +159,8 @@ def _build(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> NeuralPredictor
             )
         if not torch.isfinite(tensor).all():
             raise ValueError(f"tensor '{name}' holds a number that is not finite")
-    arrays = {k: tensors[_NORMALISER + k].numpy() for k in normaliser_shapes(parts.layout)}
-    check_normaliser(arrays)
+    arrays = {k: tensors[_NORMALISER + k].numpy() for k in shapes}
+    _check_normaliser(arrays)
     predictor.normaliser = Normaliser.from_arrays(arrays)
     predictor.network.load_state_dict(
         {
@@ -178,6 +177,30 @@ def _build(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> NeuralPredictor
         parts.drift,
     )
     return predictor
+
+
+def _normaliser_shapes(layout: InputLayout) -> dict[str, tuple[int, ...]]:
+    """Shapes of the normaliser's arrays by name."""
+    columns, embedding = (len(layout.columns),), (layout.embedding_size,)
+    return {
+        "unit": columns,
+        "mean": columns,
+        "scale": columns,
+        "embedding_mean": embedding,
+        "embedding_scale": embedding,
+    }
+
+
+def _check_normaliser(arrays: Mapping[str, np.ndarray]) -> None:
+    """Check that a normaliser's units are none or positive, and its scales positive.
+
+    Raises:
+        ValueError: one is not; names the array.
+    """
+    for name, array in arrays.items():
+        low = {"unit": 0.0, "scale": 1e-30, "embedding_scale": 1e-30}.get(name, -np.inf)
+        if (array < low).any():
+            raise ValueError(f"normaliser.{name} holds {array.min():g}, must be at least {low:g}")
 
 
 def _try(predictor: NeuralPredictor) -> None:

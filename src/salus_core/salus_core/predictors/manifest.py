@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from salus_core.actions import MAX_ACTIONS, TOOL_MOTION, ActionSpec
 from salus_core.calibration.band import ConformalBand
 from salus_core.calibration.drift import DriftReference
@@ -330,27 +328,3 @@ def one_line(error: BaseException) -> str:
     """An error's text in one line of bounded length."""
     text = " ".join(str(error).split())
     return text if len(text) < 400 else text[:397] + "..."
-
-
-def normaliser_shapes(layout: InputLayout) -> dict[str, tuple[int, ...]]:
-    """Shapes of the normaliser's arrays by name."""
-    columns, embedding = (len(layout.columns),), (layout.embedding_size,)
-    return {
-        "unit": columns,
-        "mean": columns,
-        "scale": columns,
-        "embedding_mean": embedding,
-        "embedding_scale": embedding,
-    }
-
-
-def check_normaliser(arrays: Mapping[str, np.ndarray]) -> None:
-    """Check that a normaliser's units are none or positive, and its scales positive.
-
-    Raises:
-        ValueError: one is not; names the array.
-    """
-    for name, array in arrays.items():
-        low = {"unit": 0.0, "scale": 1e-30, "embedding_scale": 1e-30}.get(name, -np.inf)
-        if (array < low).any():
-            raise ValueError(f"normaliser.{name} holds {array.min():g}, must be at least {low:g}")
