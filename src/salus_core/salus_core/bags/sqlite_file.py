@@ -23,6 +23,8 @@ _REMEDY = (
 _PAGES_AT = 28
 """Where the header says how many pages the file has: https://sqlite.org/fileformat.html."""
 
+# The module sqlite3 decodes what SQLite says, damaged names of tables included.
+_UNREADABLE = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
 _SIDE_FILES = ("-wal", "-journal")
 _MOST_TOPICS = 100_000
 
@@ -58,12 +60,12 @@ class SqliteFile:
                 connection = stack.enter_context(closing(self._open(stack, size)))
                 self._describe(connection)
                 rows = connection.execute("SELECT topic_id, timestamp, data FROM messages")
-            except (sqlite3.Error, OSError) as error:
+            except (*_UNREADABLE, OSError) as error:
                 raise self._damaged(one_line(error)) from error
             while True:
                 try:
                     row = rows.fetchone()
-                except sqlite3.Error as error:
+                except _UNREADABLE as error:
                     self.cut = f"after message {count} ({one_line(error)}; {_REMEDY})"
                     return
                 if row is None:

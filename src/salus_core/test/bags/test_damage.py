@@ -4,6 +4,7 @@
 import contextlib
 import dataclasses
 import os
+import random
 import shutil
 import sqlite3
 import tracemalloc
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin
 
 from salus_core.bags.errors import BagError
+from salus_core.bags.mcap_file import McapFile
 from salus_core.bags.reading import read_messages
 from salus_core.bags.recording import read_bag
 from salus_core.bags.sqlite_file import SqliteFile
@@ -74,6 +76,19 @@ def test_any_damage_is_read_or_refused_in_one_line(kinds, tmp_path, suffix, exam
         assert peak < MOST_BYTES
 
     check()
+
+
+@pytest.mark.parametrize(("suffix", "reader"), [(".mcap", McapFile), (".db3", SqliteFile)])
+def test_parsers_raise_nothing_but_their_own_error(kinds, tmp_path, suffix, reader):
+    whole, rng = kinds[suffix].read_bytes(), random.Random(5)
+    file = tmp_path / f"damaged{suffix}"
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(rng.randrange(1, 12)):
+            content[rng.randrange(rng.choice((200, 4096, len(whole))))] = rng.randrange(256)
+        file.write_bytes(content[: rng.choice((len(whole), rng.randrange(len(whole))))])
+        with contextlib.suppress(BagError):
+            list(reader(file).messages())
 
 
 @pytest.mark.parametrize("part", [0.9, 0.5])
