@@ -120,7 +120,7 @@ def run(name, arguments, **options):
     return subprocess.run(command, env=environment, stderr=subprocess.PIPE, timeout=120, **options)
 
 
-@pytest.mark.parametrize("name", ["replay", "inspect"])
+@pytest.mark.parametrize("name", ["inspect", pytest.param("replay", marks=pytest.mark.slow)])
 def test_output_is_utf8_in_any_locale(name, runs, folder, tmp_path):
     output = tmp_path / "Öfen"
     more = [] if name == "inspect" else ["--allow-unchecked-policy", "--replicates", "20"]
