@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rate, latency, drops and model hash of a node on /diagnostics."""
+"""Rate, latency, drops, model hash and second publishers of a node on /diagnostics."""
 
 import threading
 import time
@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from salus_ros.graph import GraphWatch
 from salus_ros.parameters import parameter
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -104,6 +105,7 @@ class Diagnostics:
             self._report,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
+        GraphWatch(node, lambda problem: self.problem(problem, "graph"))
 
     @property
     def outputs(self) -> int:
