@@ -59,8 +59,8 @@ def test_two_collections_in_one_namespace_both_name_the_other(begin):
     first.read_until("episode 1/1000")
     second = begin("episodes:=1000", "difficulty:=easy", "namespace:=same")
     for collection in (first, second):
-        collection.read_until("nodes are named /same/")
-        assert "ROS_DOMAIN_ID or namespace" in collection.lines[-1]
+        collection.read_until("(a second graph, or a process")
+        assert "a namespace or ROS_DOMAIN_ID of its own" in collection.lines[-1]
     for collection in (first, second):
         collection.stop()
         collection.finish()

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
+from salus_core.commands.boundary import write_utf8
+
 GROUP = "salus.commands"
 """Entry points of this group are commands; each package of SALUS registers its own."""
 
@@ -27,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, what the command returns, or 2 for a usage error.
     """
+    write_utf8()
     given = list(sys.argv[1:] if argv is None else argv)
     known = commands()
     if not given or given[0] in ("-h", "--help", "help"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from salus_core.actions import TOOL_MOTION, ActionError, ActionKind, ActionSpec
+from salus_core.actions import MAX_ACTIONS, TOOL_MOTION, ActionError, ActionKind, ActionSpec
 from salus_policies.backends.base import BackendError
 from salus_policies.options import Options
 
@@ -119,7 +119,10 @@ class ActionSpace:
             BackendError: An entry is missing, unknown or out of its range.
         """
         space = options.choice("space", SPACES)
-        given: dict[str, Any] = {"space": space, "padding": options.integer("padding", 0, 0)}
+        given: dict[str, Any] = {
+            "space": space,
+            "padding": options.integer("padding", 0, 0, MAX_ACTIONS),
+        }
         if space == "native":
             given["own"], given["action"] = _read_native(options)
             options.end()
@@ -173,6 +176,8 @@ def _read_native(options: Options) -> tuple[ActionSpec, ActionSpec]:
         proposed = ActionSpec.of(names, [unit for unit, _ in si], kinds, scale)
     except ActionError as error:
         raise BackendError(f"{options.where}: {error}") from error
+    if not scale:
+        raise BackendError(f"{options.where}: 'scale' is empty: give one for each of 'names'")
     for name, unit, kind in zip(names, proposed.units, proposed.kinds, strict=True):
         if unit not in KIND_UNITS[kind]:
             raise BackendError(

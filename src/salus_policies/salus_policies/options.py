@@ -2,11 +2,14 @@
 """Strict reading of a policy's configuration: every entry is named when it is wrong."""
 
 from collections.abc import Mapping, Sequence
+from reprlib import repr as short
 from typing import Any
 
 from salus_policies.backends.base import BackendError
 
 REQUIRED = object()
+LARGEST = 1e100
+"""Of a number that is read: products of a few of them stay finite."""
 
 
 class Options:
@@ -22,7 +25,7 @@ class Options:
 
     def __init__(self, values: Any, where: str):
         if not isinstance(values, Mapping):
-            raise BackendError(f"{where}: must be a mapping, is {values!r}")
+            raise BackendError(f"{where}: must be a mapping, is {short(values)}")
         self.where = where
         self._values = dict(values)
 
@@ -54,7 +57,7 @@ class Options:
         if value is default:
             return value
         good = isinstance(value, int | float) and not isinstance(value, bool)
-        good = good and abs(value) < float("inf")
+        good = good and abs(value) < LARGEST
         if good and minimum is not None:
             good = value >= minimum
         if good and maximum is not None:
@@ -62,32 +65,42 @@ class Options:
         if not good:
             bounds = "" if minimum is None else f" of at least {minimum}"
             bounds += "" if maximum is None else f" and at most {maximum}"
-            raise BackendError(f"{self.where}: '{name}' must be a number{bounds}, is {value!r}")
+            raise BackendError(
+                f"{self.where}: '{name}' must be a number{bounds}, is {short(value)}"
+            )
         return float(value)
 
     def numbers(self, name: str, minimum: float | None = None) -> list[float]:
         """A list of finite numbers from the minimum on."""
         values = self.take(name)
         if not isinstance(values, list):
-            raise BackendError(f"{self.where}: '{name}' must be a list of numbers, is {values!r}")
+            raise BackendError(
+                f"{self.where}: '{name}' must be a list of numbers, is {short(values)}"
+            )
         given = {str(index): value for index, value in enumerate(values)}
         entries = Options(given, f"{self.where}: {name}")
         return [entries.number(index, minimum=minimum) for index in given]
 
-    def integer(self, name: str, default: Any = REQUIRED, minimum: int | None = None) -> Any:
-        """A whole number from the minimum on; or the default."""
-        value = self.number(name, default, minimum)
+    def integer(
+        self,
+        name: str,
+        default: Any = REQUIRED,
+        minimum: int | None = None,
+        maximum: int | None = None,
+    ) -> Any:
+        """A whole number within its bounds; or the default."""
+        value = self.number(name, default, minimum, maximum)
         if value is default:
             return value
         if value != int(value):
-            raise BackendError(f"{self.where}: '{name}' must be a whole number, is {value!r}")
+            raise BackendError(f"{self.where}: '{name}' must be a whole number, is {short(value)}")
         return int(value)
 
     def text(self, name: str, default: Any = REQUIRED) -> Any:
         """A string; or the default."""
         value = self.take(name, default)
         if value is not default and not isinstance(value, str):
-            raise BackendError(f"{self.where}: '{name}' must be a string, is {value!r}")
+            raise BackendError(f"{self.where}: '{name}' must be a string, is {short(value)}")
         return value
 
     def choice(self, name: str, choices: Sequence[str], default: Any = REQUIRED) -> str:
@@ -95,7 +108,7 @@ class Options:
         value = self.take(name, default)
         if value is not default and value not in choices:
             raise BackendError(
-                f"{self.where}: '{name}' must be one of {', '.join(choices)}, is {value!r}"
+                f"{self.where}: '{name}' must be one of {', '.join(choices)}, is {short(value)}"
             )
         return value
 
@@ -103,7 +116,7 @@ class Options:
         """True or false."""
         value = self.take(name, default)
         if not isinstance(value, bool):
-            raise BackendError(f"{self.where}: '{name}' must be true or false, is {value!r}")
+            raise BackendError(f"{self.where}: '{name}' must be true or false, is {short(value)}")
         return value
 
     def strings(self, name: str, default: Any = REQUIRED) -> Any:
@@ -112,7 +125,9 @@ class Options:
         if value is default:
             return value
         if not (isinstance(value, list) and all(isinstance(entry, str) for entry in value)):
-            raise BackendError(f"{self.where}: '{name}' must be a list of strings, is {value!r}")
+            raise BackendError(
+                f"{self.where}: '{name}' must be a list of strings, is {short(value)}"
+            )
         return value
 
     def end(self) -> None:

@@ -5,9 +5,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 
 import numpy as np
 
+from salus_core.paths import read_bounded
 from salus_policies.action_adapter import joint_order
 from salus_policies.action_space import JOINT_UNITS, ActionSpace
 from salus_policies.backends.base import BackendError, Observation, require_seen
@@ -17,6 +19,10 @@ from salus_policies.robot import RobotDescription
 
 CONFIG_FILE = "salus_policy.yaml"
 SCHEMA = 1
+MAX_CONFIG = 2**20
+"""Bytes of a configuration."""
+MAX_EDGE = 8192
+"""Of an image [pixel]."""
 DOCUMENTATION = "docs/backends.md"
 
 STATE_SIZES: Mapping[str, int | None] = {
@@ -234,15 +240,16 @@ def read_yaml(path: Path) -> Options:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = yaml.safe_load(read_bounded(path, MAX_CONFIG))
+    # YAML raises ValueError of a date that does not exist.
+    except (ValueError, OverflowError, RecursionError, yaml.YAMLError) as error:
         raise BackendError(f"cannot read the policy configuration {path}: {error}") from error
     return Options(values, str(path))
 
 
 def _read_cameras(given: object, where: str) -> dict[str, CameraInput]:
     if not isinstance(given, Mapping) or not given:
-        raise BackendError(f"{where}: must name the policy's image inputs, is {given!r}")
+        raise BackendError(f"{where}: must name the policy's image inputs, is {short(given)}")
     cameras = {}
     for name, values in given.items():
         options = Options(values, f"{where}: {name}")
@@ -250,8 +257,11 @@ def _read_cameras(given: object, where: str) -> dict[str, CameraInput]:
         size = options.take("size")
         options.end()
         good = isinstance(size, list) and len(size) == 2
-        if not good or not all(type(edge) is int and edge > 0 for edge in size):
-            raise BackendError(f"{options.where}: 'size' must be [height, width], is {size!r}")
+        if not good or not all(type(edge) is int and 0 < edge <= MAX_EDGE for edge in size):
+            raise BackendError(
+                f"{options.where}: 'size' must be [height, width] of 1 to {MAX_EDGE} pixels, is "
+                f"{short(size)}"
+            )
         cameras[str(name)] = CameraInput(camera, (size[0], size[1]))
     sizes: dict[str, tuple[int, int]] = {}
     for entry in cameras.values():

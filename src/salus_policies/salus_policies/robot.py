@@ -128,4 +128,4 @@ def read_urdf(given: str) -> str:
     path = Path(given).expanduser()
     if not path.is_file():
         raise RobotError(f"parameter robot_description: no file {path}, and no XML either")
-    return path.read_text()
+    return path.read_text(encoding="utf-8")

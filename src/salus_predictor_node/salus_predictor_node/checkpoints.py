@@ -1,38 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening of predictor checkpoints for the node, and what their numbers mean."""
 
+import reprlib
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from builtin_interfaces.msg import Time
-from salus_msgs.msg import FailureForecast, ForecastInfo, SignalInfo, VlaSignals
+from salus_msgs.msg import FailureForecast, ForecastInfo, SignalInfo
 
 from salus_core.failures import FAILURE_NAMES, OTHER_FAILURE
+from salus_core.paths import PathError, require_beneath
+from salus_core.predictors.checkpoint import WEIGHTS as WEIGHTS_FILE
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
-from salus_core.predictors.interface import alarm_score, risk
+from salus_core.predictors.manifest import MANIFEST
 from salus_core.predictors.model import NeuralPredictor, Source
+from salus_core.runtime.types import Forecast
 
-_LIKELY = 0.5
 WEIGHTS = Path(__file__).parent / "weights"
 """Checkpoints that ship with this package, one folder each."""
 
 __all__ = ["CheckpointError", "fill_forecast", "info_message", "open_checkpoint", "source_of"]
 
 
-def open_checkpoint(checkpoint: str) -> NeuralPredictor:
+def open_checkpoint(checkpoint: str, folders: Sequence[str] | None = None) -> NeuralPredictor:
     """Open a predictor's checkpoint.
 
     Args:
         checkpoint: its folder, its manifest, or the name of one that ships with this package.
+        folders: that it must lie beneath, its links followed, unless it ships with this package;
+            None: anywhere.
 
     Raises:
         CheckpointError: it cannot be used, with the reason.
     """
+    if not checkpoint or not checkpoint.isprintable() or len(checkpoint) > 1024:
+        raise CheckpointError(f"{reprlib.repr(checkpoint)} is no path of a predictor checkpoint")
     shipped = WEIGHTS / checkpoint
     by_name = "/" not in checkpoint and shipped.is_dir() and not Path(checkpoint).exists()
+    folder = shipped if by_name else Path(checkpoint)
     try:
-        predictor, _ = load_checkpoint(shipped if by_name else checkpoint)
+        if folders is not None and not by_name:
+            folder = folder.parent if folder.name == MANIFEST else folder
+            files = (folder, folder / MANIFEST, folder / WEIGHTS_FILE)
+            require_beneath(files, folders, "checkpoint_folders")
+        predictor, _ = load_checkpoint(folder)
+    except PathError as error:
+        raise CheckpointError(f"predictor checkpoint {error}") from error
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}; leave 'checkpoint' empty to run without forecasts"
@@ -89,36 +103,18 @@ def info_message(predictor: NeuralPredictor | None, name: str, stamp: Time) -> F
     return info
 
 
-def fill_forecast(
-    forecast: FailureForecast,
-    predictor: NeuralPredictor,
-    signals: VlaSignals,
-    probabilities: np.ndarray,
-    outlook: np.ndarray | None = None,
-) -> None:
-    """Put the numbers of a step into its forecast.
+def fill_forecast(message: FailureForecast, forecast: Forecast, predictor: NeuralPredictor) -> None:
+    """Put the numbers of a step into its message.
 
     Args:
-        forecast: gets them.
-        predictor: whose band gives the alarm.
-        signals: of the step.
-        probabilities: (H, K).
-        outlook: (K,) probabilities of the episode's end; None: the predictor does not say.
+        message: gets them.
+        forecast: of the step, with numbers.
+        predictor: that made it.
     """
-    forecast.probabilities = array("f", probabilities.ravel().tolist())
-    forecast.risk = float(risk(probabilities))
-    forecast.score = float(alarm_score(probabilities, predictor.taxonomy, outlook))
-    kind = int(np.argmax(probabilities[-1] if outlook is None else outlook))
-    forecast.likeliest_failure = _code(kind + 1)
-    forecast.likeliest_failure_name = predictor.taxonomy.name(kind + 1)
-    forecast.likeliest_horizon = predictor.horizons[-1]
-    if predictor.band is None:
-        return
-    edge = float(predictor.band.edge(signals.step))
-    forecast.band = edge if np.isfinite(edge) else float(np.finfo(np.float32).max)
-    forecast.alarm = forecast.score > edge
-    # The edge of an outlook's band is of the whole episode.
-    threshold = edge if outlook is None else _LIKELY
-    passing = np.flatnonzero(probabilities[:, kind] > threshold)
-    if passing.size:
-        forecast.likeliest_horizon = predictor.horizons[passing[0]]
+    assert forecast.probabilities is not None
+    message.probabilities = array("f", forecast.probabilities.ravel().tolist())
+    message.risk, message.score = forecast.risk, forecast.score
+    message.band, message.alarm = forecast.threshold, forecast.alarm
+    message.likeliest_failure = _code(forecast.likeliest_failure)
+    message.likeliest_failure_name = predictor.taxonomy.name(forecast.likeliest_failure)
+    message.likeliest_horizon = forecast.likeliest_horizon

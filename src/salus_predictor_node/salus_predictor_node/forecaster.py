@@ -8,6 +8,8 @@ from salus_core.calibration import DriftMonitor
 from salus_core.messages import step_values
 from salus_core.predictors.features import StepInputs
 from salus_core.predictors.model import NeuralPredictor, PredictorStream
+from salus_core.runtime.monitor import make_forecast
+from salus_core.runtime.types import Forecast
 
 
 class UnusableSignalsError(ValueError):
@@ -31,20 +33,10 @@ class Forecaster:
         """Steps that never came, also those before the first of an episode."""
         self._unseen = 0
 
-    @property
-    def outlook(self) -> np.ndarray | None:
-        """(K,) probabilities of the episode's end, as of the last step; None: not said."""
-        return self._stream.outlook
-
-    @property
-    def warming_up(self) -> bool:
-        """The predictor's memory is not full yet."""
-        return self._stream.steps - self._unseen < self.predictor.network.context
-
     def update(
         self, signals: VlaSignals, body: np.ndarray | None, episode: int | None = None
-    ) -> np.ndarray:
-        """Probabilities (H, K) of the next step.
+    ) -> Forecast:
+        """The forecast of the next step.
 
         Args:
             signals: of a later step than the last, or of another episode.
@@ -52,7 +44,8 @@ class Forecaster:
             episode: position of the episode, which never repeats; None: the signals' number.
 
         Raises:
-            UnusableSignalsError: what is unusable is passed as not known; no forecast.
+            UnusableSignalsError: what is unusable is passed as not known; no forecast. Or a number
+                of the forecast is not finite.
         """
         self._follow(signals.episode if episode is None else episode, signals.step)
         inputs, problem = self._inputs(signals, body)
@@ -61,7 +54,20 @@ class Forecaster:
             self.drift.add(inputs.signals)
         if problem:
             raise UnusableSignalsError(problem)
-        return probabilities
+        stream = self._stream
+        forecast = make_forecast(
+            self.predictor,
+            signals.step,
+            probabilities,
+            stream.score,
+            stream.outlook,
+            stream.steps - self._unseen < self.predictor.network.context,
+        )
+        if forecast.probabilities is None:
+            raise UnusableSignalsError(
+                "the predictor gives a number that is not finite: load another checkpoint"
+            )
+        return forecast
 
     def _follow(self, episode: int, step: int) -> None:
         last = self._last

@@ -19,6 +19,13 @@ class PredictorParameters(ManagedParameters):
         "and no numbers. Another one can be loaded with the service ~/load_checkpoint.",
         read_only=True,
     )
+    checkpoint_folders: list[str] = parameter(
+        [""],
+        "The service ~/load_checkpoint loads what lies beneath these folders, links followed, and "
+        "what ships with the package; ['']: beneath the folder that holds the checkpoint of the "
+        "parameter checkpoint.",
+        read_only=True,
+    )
     info_wait: float = parameter(
         1.0,
         "Wait so long for signal_info when configuring, to refuse a checkpoint that does not fit "

@@ -4,6 +4,7 @@
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import torch
 from geometry_msgs.msg import PoseStamped
@@ -20,6 +21,7 @@ from salus_msgs.msg import (
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import JointState
 
+from salus_core.episode_store import FORECAST_STATUS_NAMES
 from salus_core.messages import (
     JOINT_STATES,
     TOOL_POSE,
@@ -267,7 +269,7 @@ class PredictorNode(ManagedNode):
             return
         body_state = self._names.values(matched.values) if matched.complete else None
         try:
-            probabilities = forecaster.update(signals, body_state, position)
+            found = forecaster.update(signals, body_state, position)
         except UnusableSignalsError as error:
             lacks = "; ".join(f"{name}: {reason}" for name, reason in matched.missing.items())
             self._refuse(signals, lacks or str(error))
@@ -278,11 +280,8 @@ class PredictorNode(ManagedNode):
             forecast.status = FailureForecast.STATUS_STALE_INPUT
             self._refuse(signals, problem)
             return
-        fill_forecast(forecast, forecaster.predictor, signals, probabilities, forecaster.outlook)
-        warming_up = forecaster.warming_up
-        forecast.status = (
-            FailureForecast.STATUS_WARMING_UP if warming_up else FailureForecast.STATUS_OK
-        )
+        fill_forecast(forecast, found, forecaster.predictor)
+        forecast.status = FORECAST_STATUS_NAMES.index(found.status)
         self.diagnostics.set("missed steps", forecaster.missed)
         if forecaster.drift is not None:
             self.diagnostics.set("drifted signals", ", ".join(forecaster.drift.drifted) or "none")
@@ -327,7 +326,10 @@ class PredictorNode(ManagedNode):
         self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
     ) -> LoadCheckpoint.Response:
         try:
-            predictor = open_checkpoint(request.checkpoint)
+            given = [folder for folder in self.parameters.checkpoint_folders if folder]
+            if not given and self.parameters.checkpoint:
+                given = [str(Path(self.parameters.checkpoint).absolute().parent)]
+            predictor = open_checkpoint(request.checkpoint, given)
             mismatch = self._compare(predictor)
             if mismatch:
                 raise CheckpointError(mismatch)

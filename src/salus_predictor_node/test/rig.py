@@ -44,7 +44,12 @@ class Rig:
         self.pose = publish(PoseStamped, "tool_pose", RELIABLE)
         if info is not None:
             self.signal_info.publish(info)
-        parameters = {"body_reliability": "reliable", **parameters}  # each message counts here
+        # Each message counts here, and any checkpoint may be loaded.
+        parameters = {
+            "body_reliability": "reliable",
+            "checkpoint_folders": ["/"],
+            **parameters,
+        }
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.predictor = PredictorNode(parameter_overrides=overrides)
         self.started = self.predictor.start()

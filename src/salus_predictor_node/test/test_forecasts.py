@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node with a checkpoint, over DDS."""
 
+import shutil
+
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -275,4 +277,47 @@ def test_a_checkpoint_is_exchanged_while_running(ros, data, checkpoint, tmp_path
     refused = rig.load(checkpoint())
     assert not refused.success
     assert "schema_hash is another" in refused.message
+    rig.close()
+
+
+def test_only_checkpoints_beneath_the_named_folders_are_loaded(ros, checkpoint, tmp_path):
+    inside, outside = tmp_path / "inside", checkpoint()
+    inside.mkdir()
+    shutil.copytree(outside, inside / "good")
+    (inside / "link").symlink_to(outside)
+    shutil.copytree(outside, inside / "file")
+    (inside / "file" / "weights.safetensors").unlink()
+    (inside / "file" / "weights.safetensors").symlink_to(outside / "weights.safetensors")
+    rig = Rig(checkpoint_folders=[str(inside)])
+    for refused in (outside, inside / "link", inside / "file", inside / ".." / "elsewhere"):
+        answer = rig.load(refused)
+        assert not answer.success
+        assert "is not beneath the folders of checkpoint_folders" in answer.message
+        assert "\n" not in answer.message
+    for refused in ("", "a\nb", "x" * 2000):
+        assert "is no path of a predictor checkpoint" in rig.load(refused).message
+    assert rig.load(inside / "good").success
+    assert rig.load("default").success  # ships with the package
+    rig.close()
+
+
+def test_without_named_folders_only_neighbours_of_the_first_checkpoint_are_loaded(
+    ros, checkpoint, tmp_path
+):
+    for name in ("first", "second"):
+        shutil.copytree(checkpoint(), tmp_path / "mine" / name)
+    rig = Rig(checkpoint=str(tmp_path / "mine" / "first"), checkpoint_folders=[""])
+    assert rig.load(tmp_path / "mine" / "second").success
+    assert "is not beneath" in rig.load(checkpoint()).message
+    rig.close()
+
+
+def test_a_number_that_is_not_finite_is_never_sent_as_a_forecast(ros, data, folder):
+    rig = Rig(checkpoint=str(folder), stale_after=0.0)
+    # What no check at loading foresees: memory that fails, or a network that overflows later.
+    rig.predictor._forecaster._stream._stepper._last[0][:] = np.nan
+    play(rig, data, range(3))
+    assert [f.status for f in rig.forecasts] == [INVALID] * 3
+    assert all(len(f.probabilities) == 0 and f.score == 0.0 for f in rig.forecasts)
+    assert not any(f.alarm for f in rig.forecasts)
     rig.close()

@@ -51,7 +51,7 @@ def test_offline_replay_agrees_with_the_recorded_live_forecasts(predictor, recor
     there = np.isfinite(recording.recorded).all(axis=(1, 2))
     assert there.sum() == len(recording.data) >= 60
     np.testing.assert_allclose(found[there], recording.recorded[there], rtol=0, atol=1e-6)
-    assert recording.predictor_hashes == (predictor.hash,)
+    assert recording.predictor_hashes == (predictor.weights_hash,)
     assert found.std() > 0.003  # forecasts that say something
 
 
@@ -157,7 +157,7 @@ def test_no_bag_and_a_mixture_are_refused(tmp_path, predictor, capsys):
     with pytest.raises(BagError, match="is a bag and"):
         read_recordings([golden.BAG, golden.CHECKPOINT], predictor)
     assert main(["/nowhere", "--checkpoint", str(golden.CHECKPOINT)]) == 1
-    assert capsys.readouterr().err == "replay: /nowhere does not exist\n"
+    assert capsys.readouterr().err == "salus replay: /nowhere does not exist\n"
 
 
 @pytest.mark.ros

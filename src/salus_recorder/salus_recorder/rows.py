@@ -68,7 +68,8 @@ def make_schema(
     """
     _bound("episode_setup: object_names", setup.object_names if setup is not None else ())
     taxonomy = taxonomy_of(taxonomy, forecast_info)
-    horizons = tuple(forecast_info.horizons) if forecast_info is not None else ()
+    given = forecast_info.horizons if forecast_info is not None else ()
+    horizons = tuple(round(float(one), 6) for one in given)  # the message carries float32
     forecasts: dict[str, Any] = {"taxonomy": taxonomy, "horizons": horizons or HORIZONS_S}
     if info is None:
         if setup is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rate, latency, drops, model hash and second publishers of a node on /diagnostics."""
+"""Rate, latency, drops and model hash of a node on /diagnostics."""
 
 import threading
 import time
@@ -12,10 +12,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from salus_ros.graph import GraphWatch
+from salus_ros.levels import ERROR, OK, WARN
 from salus_ros.parameters import parameter
+from salus_ros.publishers import PublisherWatch
 
-OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+__all__ = ["ERROR", "OK", "WARN", "Diagnostics", "DiagnosticsParameters"]
 
 
 @dataclass
@@ -105,7 +106,15 @@ class Diagnostics:
             self._report,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
-        GraphWatch(node, lambda problem: self.problem(problem, "graph"))
+
+        self._watch = PublisherWatch(node, self._on_publishers)
+
+    def _on_publishers(self, sentence: str, level: bytes) -> None:
+        self.problem(sentence, "publishers", level)
+        if sentence and level == ERROR:
+            self._node.get_logger().error(sentence)
+        elif sentence:
+            self._node.get_logger().warning(sentence)
 
     @property
     def outputs(self) -> int:

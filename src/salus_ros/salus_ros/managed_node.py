@@ -33,7 +33,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from salus_ros.diagnostics import Diagnostics, DiagnosticsParameters
-from salus_ros.graph import reachable_by
+from salus_ros.network import reachable_by
 from salus_ros.parameters import ParameterError, declare, parameter
 
 try:

@@ -71,6 +71,11 @@ def observe(
     )
 
 
+RUN_ON = 16
+"""Control periods from the end of an episode to the beginning of the next: a world in a graph runs
+on until it hears of the end, and stamps must not depend on how long that takes."""
+
+
 class EmbeddedEnvironment:
     """MuJoCo world, scenario and outcome detector; see `salus_core.runtime.Environment`.
 
@@ -135,7 +140,7 @@ class EmbeddedEnvironment:
             raise SeedRefusedError(str(error)) from error
         self._episode += 1
         # The clock of a world goes on from episode to episode.
-        self._ticks += 1
+        self._ticks += 1 if self._episode == 1 else RUN_ON
         scenario, scene = self.scenario, self.world.scene
         self._referee = Referee(
             scene,

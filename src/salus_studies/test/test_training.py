@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from salus_core.commands.boundary import OutputError
 from salus_policies.backends.embedded.config import SCENE_POINTS, EmbeddedConfig
 from salus_policies.backends.embedded.ensemble import EmbeddedEnsemble
 from salus_policies.backends.embedded.inputs import camera_view, view_points
@@ -165,10 +166,10 @@ def test_heat_is_least_wrong_where_the_point_is():
     assert shifted > best + 0.3
 
 
-def test_stages_of_other_options_are_not_taken_up(tmp_path):
+def test_stages_of_other_options_are_not_taken_up(tmp_path, capsys):
     (tmp_path / "options.json").write_text(json.dumps({"demos": 3}))
-    with pytest.raises(SystemExit, match="--demos 3"):
-        train_policy.main(["--work", str(tmp_path), *TINY])
+    assert train_policy.main(["--work", str(tmp_path), *TINY]) == 1
+    assert "--demos 3" in capsys.readouterr().err
 
 
 def test_stages_of_another_world_are_not_taken_up(tmp_path, monkeypatch):
@@ -180,11 +181,11 @@ def test_stages_of_another_world_are_not_taken_up(tmp_path, monkeypatch):
     assert {len(value) for value in begun["world"].values()} == {64}
     other = {**begun["world"], "scene": "another"}
     monkeypatch.setattr(train_policy, "world_hashes", lambda: other)
-    with pytest.raises(SystemExit, match=r"with another scene \(world in .*another --work"):
-        train_policy.main(["--work", str(tmp_path), *TINY])
+    with pytest.raises(OutputError, match=r"with another scene \(world in .*another --work"):
+        train_policy._same_options(path, options)
     del begun["world"]
     path.write_text(json.dumps(begun))
-    with pytest.raises(SystemExit, match="another scene and rules and experts"):
+    with pytest.raises(OutputError, match="another scene and rules and experts"):
         train_policy._same_options(path, options)
 
 

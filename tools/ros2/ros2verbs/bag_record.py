@@ -12,6 +12,7 @@ from typing import Any
 from .cli import UsageError
 
 _QUEUE_DEPTH = 200  # messages a topic may wait; a camera's are 0.2 MB each
+_FLUSH_PERIOD = 1.0  # seconds of messages that are lost where a recording is killed
 
 
 def add_options(verb: argparse.ArgumentParser) -> None:
@@ -96,6 +97,16 @@ class Recorder:
         )
         logger.info(f"Subscribed to topic '{topic}'")
 
+    def flush(self) -> None:
+        """Hand what was received to the file system, so that a killed recording can be read."""
+        storage = self._writer.storage
+        if self._args.storage == "sqlite3":
+            storage.conn.commit()
+            return
+        if storage.chunk.bio.tell():
+            storage.close_chunk()
+        storage.bio.flush()
+
 
 def _topics(args: argparse.Namespace) -> list[str]:
     return [*args.topics, *args.more_topics]
@@ -143,12 +154,15 @@ def record(args: argparse.Namespace) -> int:
     with temporary_node("rosbag2_recorder", use_sim_time=args.use_sim_time) as node:
         recorder = Recorder(node, writer, args)
         node.get_logger().info(f"Recording to '{output}'; Ctrl-C ends it")
-        looked = float("-inf")
+        looked, flushed = float("-inf"), time.monotonic()
         try:
             while True:
                 if time.monotonic() - looked > args.polling_interval / 1000.0:
                     looked = time.monotonic()
                     recorder.discover()
+                if time.monotonic() - flushed > _FLUSH_PERIOD:
+                    flushed = time.monotonic()
+                    recorder.flush()
                 rclpy.spin_once(node, timeout_sec=args.polling_interval / 1000.0)
         except KeyboardInterrupt:
             node.get_logger().info(f"Recording stopped: {recorder.messages} messages")

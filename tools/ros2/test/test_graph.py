@@ -155,6 +155,35 @@ def test_a_bag_of_another_tool_can_read_ours(ros2, start, talker, tmp_path):
     assert messages > 10
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_killed_recording_can_be_read(start, talker, tmp_path, storage):
+    from salus_core.bags.mcap_file import McapFile
+    from salus_core.bags.sqlite_file import SqliteFile
+
+    recorder = start("bag", "record", "-o", "bag", "-s", storage, "/robot/status")
+    file = tmp_path / "bag" / ("bag.mcap" if storage == "mcap" else "bag.db3")
+    read = McapFile if storage == "mcap" else SqliteFile
+    recorder.wait_for("Subscribed to topic '/robot/status'")
+    deadline = time.monotonic() + 40.0
+    # Its only message would wait for a chunk of 1 MiB, or for the end, if nothing flushed.
+    while not file.exists() or not _count(read(file)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    recorder.interrupt(signal.SIGKILL)
+    assert not (tmp_path / "bag" / "metadata.yaml").exists()
+    assert _count(read(file)) == 1
+
+
+def _count(file):
+    """Messages of a file that is being written; 0 while it cannot be read yet."""
+    from salus_core.bags.errors import BagError
+
+    try:
+        return sum(1 for _ in file.messages())
+    except BagError:
+        return 0
+
+
 def test_a_paused_player_waits_for_resume(ros2, start, talker):
     recorder = start("bag", "record", "-o", "bag", "/robot/joints")
     recorder.wait_for("Subscribed to topic '/robot/joints'")

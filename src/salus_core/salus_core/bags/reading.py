@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages of a bag in the order in which they were received: read without ROS.
 
-MCAP files are read from front to back, so that one that a crash cut off is read up to the last
-whole message. sqlite3 and compressed files are read by rosbags.
+MCAP and sqlite3 files are read from front to back, without metadata.yaml, so that one that a crash
+cut off is read up to the last whole message. Compressed files are read by rosbags.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from rosbags.rosbag2 import Reader
-from rosbags.rosbag2.errors import ReaderError
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from salus_core.bags.errors import BagError
+from salus_core.bags.errors import BagError, one_line
 from salus_core.bags.mcap_file import McapFile
+from salus_core.bags.sqlite_file import SqliteFile
 
 SIGNALS = "vla_signals"
 
@@ -39,7 +39,12 @@ TOPICS = {
 }
 """Topics that are read, below the namespace, and their types."""
 
-_UNREADABLE = (SerdeError, ValueError, OverflowError, IndexError, struct.error, MemoryError)
+_UNREADABLE = (
+    *(SerdeError, TypesysError, struct.error),
+    *(OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError),
+    *(AssertionError, RuntimeError, MemoryError, SyntaxError, EOFError),
+)
+"""What rosbags raises for bytes that are no message or no definition."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,8 @@ def read_messages(
         BagError: it is no bag, is damaged, has no vla_signals, has several and none is chosen, or
             a type of another version.
     """
-    files = [path] if path.suffix == ".mcap" else _files(path)
-    if files and all(file.suffix == ".mcap" for file in files):
-        topics, raw = _read_mcap(files, remark)
-    else:
-        topics, raw = _read_by_rosbags(path, files)
+    files = _files(path) if path.is_dir() else [path]
+    topics, raw = _read_files(files, remark) if files else _read_by_rosbags(path)
     prefix = _namespace(path, [topic.name for topic in topics], namespace)
     wanted = {f"{prefix}/{name}": name for name in TOPICS}
     read = [topic for topic in topics if topic.name in wanted]
@@ -115,8 +117,6 @@ def read_messages(
 
 def _files(path: Path) -> list[Path]:
     """MCAP and sqlite3 files of a folder in the order of their numbers: bag_2 before bag_10."""
-    if not path.is_dir():
-        return []
 
     def number(file: Path) -> tuple[int, str]:
         digits = re.search(r"_(\d+)$", file.stem)
@@ -128,54 +128,68 @@ def _files(path: Path) -> list[Path]:
 _Raw = Callable[[set[str]], Iterator[tuple[str, int, bytes]]]
 
 
-def _read_mcap(files: list[Path], remark: Callable[[str], None]) -> tuple[list[_Topic], _Raw]:
+def _read_files(files: list[Path], remark: Callable[[str], None]) -> tuple[list[_Topic], _Raw]:
     kept: list[tuple[str, int, bytes]] = []
     topics: dict[str, _Topic] = {}
     for path in files:
-        file = McapFile(path)
-        names: dict[int, str] = {}
-        for channel, time, data in file.messages():
-            if channel not in names:
-                names[channel] = ""
-                known = file.channels.get(channel)
-                if known is not None and known.topic.rpartition("/")[2] in TOPICS:
-                    names[channel] = known.topic
-            if names[channel]:
-                kept.append((names[channel], time, data))
-        for known in file.channels.values():
-            schema = file.schemas.get(known.schema_id)
-            definition = schema.data.decode() if schema is not None else ""
-            kind = schema.name if schema is not None else ""
-            topics.setdefault(known.topic, _Topic(known.topic, kind, definition))
+        try:
+            file, found = (_read_sqlite if path.suffix == ".db3" else _read_mcap)(path, kept)
+        except OSError as error:
+            raise BagError(f"{path} cannot be read: {error.strerror}") from error
+        for topic in found:
+            topics.setdefault(topic.name, topic)
         if file.cut:
             remark(f"{path} breaks off {file.cut}: it is read up to the last whole message.")
     return list(topics.values()), lambda wanted: (one for one in kept if one[0] in wanted)
 
 
-def _read_by_rosbags(path: Path, files: list[Path]) -> tuple[list[_Topic], _Raw]:
-    whole = path.is_file() or (path / "metadata.yaml").exists()
-    paths = [path] if whole else files
-    if not paths:
-        raise BagError(f"{path} cannot be read as a bag: it has no MCAP or sqlite3 file")
-    topics: dict[str, _Topic] = {}
-    try:
-        for one in paths:
-            with Reader(one) as reader:
-                for found in reader.connections:
-                    topics.setdefault(
-                        found.topic, _Topic(found.topic, found.msgtype, found.msgdef.data)
-                    )
-    except (OSError, ReaderError, AssertionError) as error:
-        raise BagError(f"{path} cannot be read as a bag: {error}") from error
+def _read_mcap(path: Path, kept: list[tuple[str, int, bytes]]) -> tuple[McapFile, list[_Topic]]:
+    file = McapFile(path)
+    for channel, time, data in file.messages():
+        topic = file.channels[channel].topic
+        if topic.rpartition("/")[2] in TOPICS:
+            kept.append((topic, time, data))
+    found = []
+    for known in file.channels.values():
+        schema = file.schemas.get(known.schema_id)
+        definition = schema.data.decode(errors="replace") if schema is not None else ""
+        found.append(_Topic(known.topic, schema.name if schema is not None else "", definition))
+    return file, found
 
-    def messages(wanted: set[str]) -> Iterator[tuple[str, int, bytes]]:
-        for one in paths:
-            with Reader(one) as reader:
+
+def _read_sqlite(path: Path, kept: list[tuple[str, int, bytes]]) -> tuple[SqliteFile, list[_Topic]]:
+    file = SqliteFile(path)
+    for number, time, data in file.messages():
+        topic, _ = file.topics[number]
+        if topic.rpartition("/")[2] in TOPICS:
+            kept.append((topic, time, data))
+    definitions = file.definitions
+    return file, [
+        _Topic(name, kind, definitions.get(kind, "")) for name, kind in file.topics.values()
+    ]
+
+
+def _read_by_rosbags(path: Path) -> tuple[list[_Topic], _Raw]:
+    """Compressed bags; they need their metadata.yaml."""
+    if not (path / "metadata.yaml").exists():
+        raise BagError(f"{path} cannot be read as a bag: it has no MCAP or sqlite3 file")
+
+    def read(wanted: set[str] | None) -> Iterator[Any]:
+        try:
+            with Reader(path) as reader:
+                if wanted is None:
+                    yield from reader.connections
+                    return
                 chosen = [found for found in reader.connections if found.topic in wanted]
                 for found, time, data in reader.messages(chosen):
                     yield found.topic, time, data
+        except Exception as error:  # of rosbags, its two sqlite modules, its YAML and its zstd
+            raise BagError(f"{path} cannot be read as a bag: {one_line(error)}") from error
 
-    return list(topics.values()), messages
+    topics: dict[str, _Topic] = {}
+    for found in read(None):
+        topics.setdefault(found.topic, _Topic(found.topic, found.msgtype, found.msgdef.data))
+    return list(topics.values()), read
 
 
 def _namespace(path: Path, topics: list[str], namespace: str) -> str:
@@ -205,7 +219,7 @@ def _decoded(path: Path, store: Typestore, topic: str, kind: str, data: bytes) -
             return store.deserialize_cdr(data[:-4], kind)
         except _UNREADABLE as error:
             raise BagError(
-                f"{path}: a message of {topic} is damaged and cannot be read: {error}"
+                f"{path}: a message of {topic} is damaged and cannot be read: {one_line(error)}"
             ) from error
 
 
@@ -219,10 +233,17 @@ def _typestore(path: Path, topics: list[_Topic]) -> Typestore:
         if not topic.definition:
             types |= _installed_types(path)
             continue
-        for name, definition in get_types_from_msg(topic.definition, topic.type).items():
-            if name not in store.types:
-                types[name] = definition
-    store.register(types)
+        try:
+            found = get_types_from_msg(topic.definition, topic.type)
+        except _UNREADABLE as error:
+            raise BagError(
+                f"{path}: the definition of {topic.type} is damaged: {one_line(error)}"
+            ) from error
+        types |= {name: one for name, one in found.items() if name not in store.types}
+    try:
+        store.register(types)
+    except _UNREADABLE as error:
+        raise BagError(f"{path}: its message types are damaged: {one_line(error)}") from error
     return store
 
 

@@ -55,6 +55,8 @@ class Replayed:
 
 _MOST_STEPS = 1_000_000
 """Of one episode: nine hours at 30 Hz. A number beyond is damage, and would allocate."""
+_MOST_ABSENT = 2**30
+"""Memory of rows of which no message came [bytes]."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,13 @@ def steps_of_bags(
     lengths = np.array([rows.length for rows in episodes])
     start = np.cumsum(lengths) - lengths
     number = int(lengths.sum())
+    width = size + action.size + len(proprioception_names) + len(horizons) * taxonomy.size
+    absent = number - sum(len(rows.steps.signals) for rows in episodes)
+    if absent * 4 * width > _MOST_ABSENT:
+        raise BagError(
+            f"{', '.join(str(bag.path) for bag in bags)}: {absent} of {number} steps are not in "
+            "the bag: the numbers of the steps in vla_signals are damaged, or begin too late"
+        )
     arrays = {
         "signals": np.full((number, len(SIGNAL_NAMES)), np.nan, np.float32),
         "valid": np.zeros((number, len(SIGNAL_NAMES)), bool),

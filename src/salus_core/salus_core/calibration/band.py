@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from salus_core.calibration.reading import choice, numbers
 from salus_core.curves import pad_curves
 
 FLOOR = 0.1
@@ -89,14 +90,22 @@ class ConformalBand:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "ConformalBand":
-        """Reverse `to_dict`."""
+        """Reverse `to_dict`.
+
+        Raises:
+            ValueError: an entry is missing, of another shape, or not a finite number in its range.
+        """
+        mean = numbers(content, "mean", (None,))
+        deviations = numbers(content, "deviations", (None,))
+        if (np.diff(deviations) < 0).any():
+            raise ValueError("'deviations' must be ascending")
         return cls(
-            alpha=float(content["alpha"]),
-            mean=np.asarray(content["mean"], float),
-            modulation=np.asarray(content["modulation"], float),
-            deviations=np.asarray(content["deviations"], float),
-            episodes=int(content["episodes"]),
-            shape=str(content["shape"]),
+            alpha=float(numbers(content, "alpha", low=1e-9, high=1.0 - 1e-9)),
+            mean=mean,
+            modulation=numbers(content, "modulation", mean.shape, low=1e-300),
+            deviations=deviations,
+            episodes=int(numbers(content, "episodes", low=1, high=1e9)),
+            shape=choice(content, "shape", SHAPES),
         )
 
     @classmethod

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from salus_core.calibration.reading import numbers, strings
+
 SLOPES = np.array([-1.8, 0.0, 1.8])
 """Bets on small p-values, on none, on large ones; beyond 2 a stake could turn negative."""
 
@@ -89,13 +91,21 @@ class DriftReference:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "DriftReference":
-        """Reverse `to_dict`."""
+        """Reverse `to_dict`.
+
+        Raises:
+            ValueError: an entry is missing, of another shape, or not a finite number in its range.
+        """
+        names = strings(content, "names")
+        size = len(names)
         return cls(
-            names=tuple(content["names"]),
-            low=np.array(content["low"], float),
-            high=np.array(content["high"], float),
-            means=np.array(content["means"], float).reshape(-1, len(content["names"])),
-            false_warning_rate=float(content["false_warning_rate"]),
+            names=names,
+            low=numbers(content, "low", (size,), missing=True),
+            high=numbers(content, "high", (size,), missing=True),
+            means=numbers(content, "means", (None, size), missing=True),
+            false_warning_rate=float(
+                numbers(content, "false_warning_rate", low=1e-9, high=1.0 - 1e-9)
+            ),
         )
 
 

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from salus_core.calibration.reading import choice, entry, numbers
+
 MIN_POSITIVES = 5
 """Positive steps below which a horizon and type keep their probabilities as they are."""
 
@@ -207,29 +209,55 @@ def fit_calibration(
     raise ValueError(f"unknown calibration '{name}': use one of {', '.join(CALIBRATIONS)}")
 
 
-def calibration_from_dict(content: Mapping[str, Any]) -> ProbabilityCalibration:
+def calibration_from_dict(
+    content: Mapping[str, Any], shape: tuple[int, int]
+) -> ProbabilityCalibration:
     """Reverse `to_dict`.
 
+    Args:
+        content: of `to_dict`.
+        shape: (H, K) of the probabilities.
+
     Raises:
-        ValueError: its kind is not known.
+        ValueError: its kind is not known, or an entry is missing, of another shape, or not a finite
+            number in its range.
     """
-    if content["kind"] == ScalingCalibration.kind:
-        return ScalingCalibration(
-            np.asarray(content["scale"], float),
-            np.asarray(content["bias"], float),
-            np.asarray(content["fitted"], bool),
-        )
-    if content["kind"] == IsotonicCalibration.kind:
-        return IsotonicCalibration(
-            tuple(
-                tuple(
-                    None if knot is None else (np.asarray(knot[0]), np.asarray(knot[1]))
-                    for knot in row
-                )
-                for row in content["knots"]
-            )
-        )
-    raise ValueError(f"unknown kind of calibration '{content['kind']}'")
+    kinds = (ScalingCalibration.kind, IsotonicCalibration.kind)
+    if choice(content, "kind", kinds) == IsotonicCalibration.kind:
+        return IsotonicCalibration(_knots(entry(content, "knots"), shape))
+    fitted = entry(content, "fitted")
+    rows = fitted if isinstance(fitted, list) else []
+    if [len(row) if isinstance(row, list) else -1 for row in rows] != [shape[1]] * shape[0] or any(
+        type(value) is not bool for row in rows for value in row
+    ):
+        raise ValueError(f"'fitted' must hold {shape[0]} x {shape[1]} times true or false")
+    return ScalingCalibration(
+        numbers(content, "scale", shape, low=1e-9, high=1e9),
+        numbers(content, "bias", shape, low=-1e9, high=1e9),
+        np.array(fitted, bool),
+    )
+
+
+def _knots(
+    content: Any, shape: tuple[int, int]
+) -> tuple[tuple[tuple[np.ndarray, np.ndarray] | None, ...], ...]:
+    rows = content if isinstance(content, list) else []
+    if [len(row) if isinstance(row, list) else -1 for row in rows] != [shape[1]] * shape[0]:
+        raise ValueError(f"'knots' must hold {shape[0]} x {shape[1]} maps")
+    found = []
+    for h, row in enumerate(rows):
+        maps: list[tuple[np.ndarray, np.ndarray] | None] = []
+        for k, knot in enumerate(row):
+            if knot is None:
+                maps.append(None)
+                continue
+            name = f"knots[{h}][{k}]"
+            x, y = numbers({name: knot}, name, (2, None), low=0.0, high=1.0)
+            if (np.diff(x) < 0).any() or (np.diff(y) < 0).any():
+                raise ValueError(f"'{name}' must be ascending")
+            maps.append((x, y))
+        found.append(tuple(maps))
+    return tuple(found)
 
 
 def _logistic(logit: np.ndarray, y: np.ndarray, with_bias: bool) -> tuple[float, float]:

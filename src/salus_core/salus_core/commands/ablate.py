@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from salus_core.baselines import make_baselines
+from salus_core.commands.boundary import command, require_folder, written
 from salus_core.commands.evaluate import (
     ALWAYS,
-    REFUSALS,
     add_figure_options,
     settings_of,
 )
@@ -25,7 +25,7 @@ from salus_core.data.describing import describe
 from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.model import NeuralPredictor
 from salus_core.predictors.registry import KINDS as PREDICTORS
-from salus_core.predictors.settings import RenamedSetting, SettingsError
+from salus_core.predictors.settings import RenamedSetting
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.finish import (
     CHECKPOINT,
@@ -53,16 +53,14 @@ from salus_core.report.variants import KINDS, Variant, variants
 NAME = "ablation"
 
 
+@command("ablate", "the same call goes on from the rows that are finished")
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(argv)
     warnings.simplefilter("default", RenamedSetting)
-    try:
-        study = ablate(options)
-        print(study.write(options.output, NAME))
-    except (FloatingPointError, SettingsError, *REFUSALS) as error:
-        print(f"ablate: {error}", file=sys.stderr)
-        return 1
+    require_folder(options.output)
+    study = ablate(options)
+    print(written(study, options.output, NAME))
     for sentence in study.warnings():
         print(f"WARNING: {sentence}", file=sys.stderr)
     print(f"{options.output}/{NAME}.md, {NAME}.json")
@@ -99,11 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def ablate(options: argparse.Namespace) -> Comparison:
-    """Train and assess every variant.
-
-    Raises:
-        One of REFUSALS, or SettingsError.
-    """
+    """Train and assess every variant."""
     figures = settings_of(options)
     base = read_settings(options.settings, options.assignments)
     ensemble = "ensemble" in options.studies

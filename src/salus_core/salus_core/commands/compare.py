@@ -12,9 +12,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from salus_core.baselines import BASELINES, make_baselines
+from salus_core.commands.boundary import command, require_folder, written
 from salus_core.commands.evaluate import (
     ALWAYS,
-    REFUSALS,
     add_figure_options,
     settings_of,
 )
@@ -35,15 +35,13 @@ from salus_core.report.sources import (
 NAME = "comparison"
 
 
+@command("compare")
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(argv)
-    try:
-        comparison = compare(options)
-        print(comparison.write(options.output, NAME))
-    except REFUSALS as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 1
+    require_folder(options.output)
+    comparison = compare(options)
+    print(written(comparison, options.output, NAME))
     for sentence in comparison.warnings():
         print(f"WARNING: {sentence}", file=sys.stderr)
     print(f"{options.output}/{NAME}.md, {NAME}.json")
@@ -78,11 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def compare(options: argparse.Namespace) -> Comparison:
-    """Assess all methods.
-
-    Raises:
-        One of REFUSALS.
-    """
+    """Assess all methods."""
     loaded = [load_checkpoint(path) for path in options.checkpoints]
     settings = settings_of(options, loaded[0][0])
     names = distinct_names([predictor for predictor, _ in loaded], options.checkpoints)

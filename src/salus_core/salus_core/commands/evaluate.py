@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from salus_core.baselines import make_baselines
-from salus_core.data import DataError, SplitError
+from salus_core.commands.boundary import command, require_folder, written
 from salus_core.data.describing import describe
-from salus_core.episode_store import NotARunError
 from salus_core.evaluation import all_pairs
-from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
-from salus_core.predictors.features import InputError
+from salus_core.predictors.checkpoint import load_checkpoint
 from salus_core.predictors.interface import Predictor
-from salus_core.predictors.model import MismatchError, NeuralPredictor
+from salus_core.predictors.model import NeuralPredictor
 from salus_core.report.assess import Settings, assess, fitted_baselines
 from salus_core.report.document import Report
-from salus_core.report.inputs import MissingInputError, add_input_options, checked_parts
+from salus_core.report.inputs import add_input_options, checked_parts
 from salus_core.report.sources import (
     Parts,
     SourceError,
@@ -32,43 +30,25 @@ from salus_core.report.sources import (
 ALWAYS = ("clock", "fitted_clock", "random", "proprioception")
 """Baselines of every report."""
 
-REFUSALS = (
-    CheckpointError,
-    DataError,
-    InputError,
-    MismatchError,
-    MissingInputError,
-    NotARunError,
-    SourceError,
-    SplitError,
-)
-"""What is said in a line instead of a traceback."""
 
-
+@command("evaluate")
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(argv)
-    try:
-        predictor, manifest = load_checkpoint(options.checkpoint)
-        parts = read_parts(options, data_settings(manifest), horizons=predictor.horizons)
-        parts = checked_parts(
-            predictor, parts, options.allow_missing, options.allow_unchecked_policy
-        )
-        about = {
-            "checkpoint": str(options.checkpoint),
-            "predictor": predictor.name,
-            "weights": predictor.hash,
-            "split": options.split,
-        }
-        cautions = overlaps(manifest, parts, str(options.checkpoint))
-        report = evaluate(
-            predictor, parts, settings_of(options, predictor), about, cautions=cautions
-        )
-        output = options.output or Path(options.checkpoint) / f"evaluation_{options.split}"
-        print(report.write(output))
-    except REFUSALS as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 1
+    output = options.output or Path(options.checkpoint) / f"evaluation_{options.split}"
+    predictor, manifest = load_checkpoint(options.checkpoint)
+    require_folder(output)
+    parts = read_parts(options, data_settings(manifest), horizons=predictor.horizons)
+    parts = checked_parts(predictor, parts, options.allow_missing, options.allow_unchecked_policy)
+    about = {
+        "checkpoint": str(options.checkpoint),
+        "predictor": predictor.name,
+        "weights": predictor.hash,
+        "split": options.split,
+    }
+    cautions = overlaps(manifest, parts, str(options.checkpoint))
+    report = evaluate(predictor, parts, settings_of(options, predictor), about, cautions=cautions)
+    print(written(report, output))
     for sentence in report.warnings():
         print(f"WARNING: {sentence}", file=sys.stderr)
     print(f"{output}/report.md, metrics.json")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from salus_core.commands.boundary import OutputError, command, require_file
 from salus_core.data import DataError, read_steps
 from salus_core.episode_store import Episode, NotARunError, Run, open_dataset
 from salus_core.failures import HORIZONS_S
@@ -129,14 +130,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@command("inspect")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = parse(arguments)
-    try:
-        return report_signals(options) if options.signals else show_episodes(options)
-    except (NotARunError, DataError) as error:
-        print(f"inspect: {error}", file=sys.stderr)
-        return 1
+    return report_signals(options) if options.signals else show_episodes(options)
 
 
 def report_signals(options: argparse.Namespace) -> int:
@@ -152,13 +150,15 @@ def report_signals(options: argparse.Namespace) -> int:
 
     if options.episode is not None:
         raise DataError("--episode and --signals exclude each other")
+    output = options.output or Path("signals.png")
+    _require_picture(output)
     try:
         data = read_steps(options.runs, embedding=False, horizons=options.horizons)
     except ValueError as error:  # the runs' signals are not comparable
         raise DataError(str(error)) from error
     report = signal_report(data)
     print(format_report(report))
-    return save(draw_signals(report), options.output or Path("signals.png"))
+    return save(draw_signals(report), output)
 
 
 def show_episodes(options: argparse.Namespace) -> int:
@@ -174,32 +174,38 @@ def show_episodes(options: argparse.Namespace) -> int:
     if len(runs) > 1:
         raise NotARunError(f"an episode can be drawn of one run only, these are {len(runs)}")
     (run,) = runs
-    try:
-        episode = run[options.episode or 0]
-    except IndexError:
-        print(
-            f"inspect: {run.path} has {len(run)} episodes, there is none at {options.episode or 0}",
-            file=sys.stderr,
-        )
-        return 1
+    index = options.episode or 0
+    if not -len(run) <= index < len(run):
+        raise DataError(f"{run.path} has {len(run)} episodes, there is none at {index}")
+    episode = run[index]
     from salus_core.inspection.figure import draw_episode
 
     output = options.output or Path(f"episode_{episode.index}.png")
+    _require_picture(output)
     try:
         figure = draw_episode(episode)
     except ValueError as error:
-        print(f"inspect: cannot write {output}: {error}", file=sys.stderr)
-        return 1
+        raise DataError(f"{run.path} cannot be drawn: {error}") from error
     return save(figure, output)
+
+
+def _require_picture(output: Path) -> None:
+    """Try whether a picture can be written.
+
+    Raises:
+        OutputError: it cannot, or nothing is known of its kind.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    if output.suffix[1:].lower() not in known:
+        raise OutputError(f"--output {output}: end its name with one of {', '.join(known)}")
+    require_file(output)
 
 
 def save(figure: "Figure", output: Path) -> int:
     """Write a picture and say where; returns the exit code."""
-    try:
-        figure.savefig(output)
-    except (OSError, ValueError) as error:
-        print(f"inspect: cannot write {output}: {error}", file=sys.stderr)
-        return 1
+    figure.savefig(output)
     print(f"\n{output}")
     return 0
 

@@ -15,8 +15,8 @@ from salus_core.bags.errors import BagError
 from salus_core.bags.reading import is_bag
 from salus_core.bags.recording import read_bag
 from salus_core.bags.steps import Replayed, steps_of_bags
+from salus_core.commands.boundary import command, require_folder, written
 from salus_core.commands.evaluate import (
-    REFUSALS,
     add_figure_options,
     evaluate,
     settings_of,
@@ -37,16 +37,6 @@ from salus_core.report.sources import (
 )
 
 FORECASTS = "forecasts.npz"
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line."""
-    options = _parser().parse_args(argv)
-    try:
-        return _replay(options)
-    except (BagError, *REFUSALS) as error:
-        print(f"replay: {error}", file=sys.stderr)
-        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _replay(options: argparse.Namespace) -> int:
+@command("replay")
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parser().parse_args(argv)
+    require_folder(options.output)
     predictor, manifest = load_checkpoint(options.checkpoint)
     recording = read_recordings(
         options.recordings, predictor, options.namespace, options.stamp_tolerance
@@ -111,7 +105,7 @@ def _replay(options: argparse.Namespace) -> int:
     }
     cautions = [*recording.missing, *overlaps(manifest, parts, str(options.checkpoint))]
     report = evaluate(predictor, parts, settings_of(options, predictor), about, streamed, cautions)
-    print(report.write(options.output))
+    print(written(report, options.output))
     for sentence in report.warnings():
         print(f"WARNING: {sentence}", file=sys.stderr)
     print(f"{options.output}/report.md, metrics.json, {FORECASTS}")
@@ -212,7 +206,8 @@ def recorded_difference(
     there = np.isfinite(recording.recorded).all(axis=(1, 2))
     if not there.any():
         return "The recording holds no forecasts."
-    if recording.predictor_hashes != (predictor.hash,):
+    # Older recordings know a predictor by its weights alone.
+    if recording.predictor_hashes not in ((predictor.hash,), (predictor.weights_hash,)):
         return "The recording's forecasts are another predictor's."
     if probabilities.ndim != 3:
         return "This predictor gives no probabilities to compare."

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from salus_core.commands.boundary import command, require_folder
 from salus_core.data import (
-    DataError,
     Part,
     Split,
     SplitError,
@@ -26,10 +26,6 @@ from salus_core.data import (
 )
 from salus_core.data.describing import describe
 from salus_core.data.fractions import BY_FRACTION
-from salus_core.episode_store import NotARunError
-from salus_core.predictors.checkpoint import CheckpointError
-from salus_core.predictors.features import InputError
-from salus_core.predictors.model import MismatchError
 from salus_core.predictors.registry import KINDS
 from salus_core.predictors.settings import RenamedSetting, SettingsError, load_yaml, override
 from salus_core.predictors.training.configuration import DataSettings, RunSettings
@@ -41,30 +37,17 @@ from salus_core.predictors.training.finish import (
 )
 from salus_core.predictors.training.processes import Processes, processes
 
-_REFUSALS = (
-    CheckpointError,
-    DataError,
-    InputError,
-    FloatingPointError,
-    MismatchError,
-    NotARunError,
-    SettingsError,
-    SplitError,
-)
 
-
+@command("train", "--resume goes on from the last epoch")
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(argv)
     warnings.simplefilter("default", RenamedSetting)
-    try:
-        settings = read_settings(options.settings, options.assignments)
-        with processes(settings.training.device) as workers:
-            torch.set_num_threads(settings.training.threads)
-            train(settings, workers, options.resume)
-    except _REFUSALS as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
+    settings = read_settings(options.settings, options.assignments)
+    require_folder(settings.output, "output")
+    with processes(settings.training.device) as workers:
+        torch.set_num_threads(settings.training.threads)
+        train(settings, workers, options.resume)
     return 0
 
 
@@ -121,7 +104,8 @@ def train(settings: RunSettings, workers: Processes, resume: bool = False) -> Pa
                 "The runs were split by fractions of their episodes; 'test' is kept for evaluate. "
                 "data.splits=FILE names a table instead."
             )
-        for sentence in undefined_cases(data):
+        judged = {name: part for name, part in data.items() if name != "train"}
+        for sentence in undefined_cases(judged):
             print(f"WARNING: {sentence}", file=sys.stderr)
     with _progress_of(settings, workers.first) as (progress, record):
         done = train_and_calibrate(

@@ -10,7 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from salus_core.episode_store import NotARunError, Verification, verify_run
+from salus_core.commands.boundary import command
+from salus_core.episode_store import Verification, verify_run
 from salus_core.episode_store.dataset import find_runs
 
 DESCRIPTION = """\
@@ -31,6 +32,7 @@ def _as_json(found: Verification) -> dict[str, Any]:
     }
 
 
+@command("verify")
 def main(argv: list[str] | None = None) -> int:
     """Run the command.
 
@@ -48,11 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("paths", nargs="+", help="runs, folders of runs, or patterns of either")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args(argv)
-    try:
-        runs: list[Path] = [run for path in arguments.paths for run in find_runs(path)]
-    except NotARunError as error:
-        print(f"salus verify: {error}", file=sys.stderr)
-        return 1
+    runs: list[Path] = [run for path in arguments.paths for run in find_runs(path)]
     results = []
     with tqdm(desc="files", unit=" files", disable=None, file=sys.stderr) as bar:
         for run in runs:

@@ -61,7 +61,7 @@ def load_splits(path: Path | str) -> dict[str, Split]:
     """
     path = _standard() if path == STANDARD else path
     try:
-        content = yaml.safe_load(Path(path).expanduser().read_text())
+        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise SplitError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:

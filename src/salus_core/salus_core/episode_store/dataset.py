@@ -3,6 +3,7 @@
 
 import glob
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -50,8 +51,14 @@ COMPARED = (
 """Attributes in which the runs of a data set must not differ."""
 
 
+class RepeatedRun(UserWarning):
+    """A run was given twice; the message says how."""
+
+
 def open_dataset(paths: Iterable[Path | str] | Path | str, same_schema: bool = True) -> Dataset:
-    """Open several runs as one data set; a run that is given twice, however spelled, counts once.
+    """Open several runs as one data set.
+
+    A run that is given twice, however spelled, counts once, with a RepeatedRun warning.
 
     Args:
         paths: runs, folders of runs, or glob patterns of either.
@@ -66,7 +73,10 @@ def open_dataset(paths: Iterable[Path | str] | Path | str, same_schema: bool = T
     found: dict[str, Path] = {}
     for path in paths:
         for run in find_runs(str(path)):
-            found.setdefault(os.path.realpath(run), run)
+            first = found.setdefault(os.path.realpath(run), run)
+            if first is not run:
+                again = f"{first} and {run} are one run" if first != run else f"{run} came twice"
+                warnings.warn(f"{again}: it is read once", RepeatedRun, stacklevel=2)
     runs = [open_run(path) for path in found.values()]
     if not runs:
         raise NotARunError("no path was given")

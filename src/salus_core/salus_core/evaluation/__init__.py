@@ -27,6 +27,7 @@ from salus_core.evaluation.sanity_checks import (
     clock_warnings,
     gain_warnings,
     timeout_note,
+    undefined_figures,
     warnings_about_data,
 )
 from salus_core.evaluation.scored import (
@@ -77,6 +78,7 @@ __all__ = [
     "step_figures",
     "targets_of",
     "timeout_note",
+    "undefined_figures",
     "validation_thresholds",
     "warnings_about_data",
 ]

@@ -41,6 +41,29 @@ def warnings_about_data(data: StepData) -> list[str]:
     return found
 
 
+def undefined_figures(data: StepData, part: str = "test") -> list[str]:
+    """Which figures have no value, and why: sentences about a part."""
+    table = data.episodes
+    said = []
+    if not table.failed.any():
+        said.append(
+            f"undefined: no failures in the {part} split, so there is no AUROC, average "
+            "precision, recall, F1 or lead time"
+        )
+    elif absent := [
+        name
+        for code, name in zip(data.taxonomy.codes, data.taxonomy.names, strict=True)
+        if not (table.failed & (table.failure == code)).any()
+    ]:
+        said.append(f"undefined for {', '.join(absent)}: no such failure in the {part} split")
+    if not table.succeeded.any():
+        said.append(
+            f"undefined: no successes in the {part} split, so there is no false-alarm rate, and no "
+            "AUROC of episodes"
+        )
+    return said
+
+
 def clock_warnings(figures: Mapping[str, Mapping[Pair, StepFigures]], data: StepData) -> list[str]:
     """Targets that a clock solves.
 

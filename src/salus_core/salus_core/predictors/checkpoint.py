@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import reprlib
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -14,29 +15,28 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
-from salus_core.actions import TOOL_MOTION
-from salus_core.calibration.band import ConformalBand
-from salus_core.calibration.drift import DriftReference
-from salus_core.calibration.probabilities import calibration_from_dict
-from salus_core.failures import FAILURE_NAMES, HORIZONS_S, RENAMED
-from salus_core.predictors.features import InputLayout
-from salus_core.predictors.model import NeuralPredictor, Source
+from salus_core.predictors.features import InputLayout, StepInputs
+from salus_core.predictors.manifest import (
+    FORMAT,
+    MANIFEST,
+    CheckpointError,
+    Parts,
+    checked_parts,
+    checkpoint_hash,
+    one_line,
+    read_file,
+    read_manifest,
+)
+from salus_core.predictors.model import NeuralPredictor
 from salus_core.predictors.normaliser import Normaliser
-from salus_core.predictors.registry import kind_of
-from salus_core.predictors.settings import build, current_names
 
-FORMAT = 2
-"""Of manifests that are written; format 1, which knew but one kind of action, is read, too."""
-MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
+MAX_WEIGHTS = 256 * 2**20
+"""Bytes of a weights file; the shipped one has 1.0 MB."""
 _NORMALISER = "normaliser."
 _NETWORK = "network."
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message says which and why."""
 
 
 def save_checkpoint(
@@ -45,7 +45,7 @@ def save_checkpoint(
     """Write a checkpoint; an older one in the folder is replaced.
 
     Args:
-        predictor: gets the hash of its weights.
+        predictor: gets its hashes.
         folder: made if it is not there.
         about: further entries of the manifest: `data`, `training`, `metrics`.
 
@@ -62,12 +62,13 @@ def save_checkpoint(
         tensors[_NORMALISER + name] = torch.from_numpy(np.ascontiguousarray(array))
     part = folder / f".{WEIGHTS}.part"
     save_file(tensors, part)
-    predictor.hash = _sha256(part)
+    with part.open("rb") as file:
+        predictor.weights_hash = hashlib.file_digest(file, "sha256").hexdigest()
     os.replace(part, folder / WEIGHTS)
     manifest = {
         "format": FORMAT,
         **predictor.describe(),
-        "weights_sha256": predictor.hash,
+        "weights_sha256": predictor.weights_hash,
         "calibration": None if predictor.calibration is None else predictor.calibration.to_dict(),
         "band": None if predictor.band is None else predictor.band.to_dict(),
         "drift": None if predictor.drift is None else predictor.drift.to_dict(),
@@ -76,11 +77,12 @@ def save_checkpoint(
         **(about or {}),
     }
     write_json(folder / MANIFEST, manifest)
+    predictor.hash = checkpoint_hash(folder)
     return folder
 
 
 def load_checkpoint(folder: Path | str) -> tuple[NeuralPredictor, dict[str, Any]]:
-    """Read a checkpoint.
+    """Read a checkpoint, and try the predictor on made-up steps.
 
     Args:
         folder: that holds it, or its manifest.
@@ -89,136 +91,141 @@ def load_checkpoint(folder: Path | str) -> tuple[NeuralPredictor, dict[str, Any]
         The predictor on the CPU, in double precision and evaluation mode, and the manifest.
 
     Raises:
-        CheckpointError: it is missing, damaged, or of another version; the message says which.
+        CheckpointError: it is missing, damaged, of another version, out of bounds, or its forecasts
+            of plausible steps are no probabilities; the message says which and why.
     """
     folder = Path(folder).expanduser()
     if folder.name == MANIFEST:
         folder = folder.parent
     manifest = read_manifest(folder)
-    weights = folder / WEIGHTS
+    path = folder / WEIGHTS
+    content = read_file(path, MAX_WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != manifest.weights_sha256:
+        raise CheckpointError(f"{path} is not the file that {MANIFEST} was written for")
     try:
-        if _sha256(weights) != manifest.get("weights_sha256"):
-            raise CheckpointError(f"{weights} is not the file that {MANIFEST} was written for")
-        tensors = load_file(weights)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{weights} cannot be read: {error}") from error
-    try:
-        predictor = _build(manifest, tensors)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder / MANIFEST} cannot be used: {error}") from error
-    predictor.hash = manifest["weights_sha256"]
-    return predictor, manifest
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest alone.
-
-    Raises:
-        CheckpointError: it is missing, damaged, or of another version.
-    """
-    path = folder / MANIFEST
-    if not folder.exists():
-        raise CheckpointError(f"predictor checkpoint '{folder}' not found: no such folder")
-    try:
-        manifest = json.loads(path.read_text())
-    except OSError as error:
-        raise CheckpointError(f"{folder} is no predictor checkpoint: no {MANIFEST}") from error
+        parts = checked_parts(manifest.content)
     except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(manifest, dict):
-        raise CheckpointError(f"{path} is not a manifest: it holds no mapping")
-    if manifest.get("format") == 1:
-        return _named_as_now(_of_format_1(manifest, path))
-    if manifest.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {manifest.get('format')!r}, this program reads 1 and {FORMAT}"
-        )
-    return _named_as_now(manifest)
-
-
-def _named_as_now(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest with the present names of its settings."""
-    found = current_names(manifest)
-    training = found.get("training", {})
-    if "settings" in training:
-        found["training"] = {**training, "settings": current_names(training["settings"])}
-    return found
-
-
-def _of_format_1(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A manifest of format 1 as format 2 would have it: the horizons and types were always these.
-
-    Raises:
-        CheckpointError: they are others.
-    """
-    names = [RENAMED.get(name, name) for name in manifest.pop("failure_names", ())]
-    horizons = manifest.pop("horizons", None)
-    for name, found, ours in (
-        ("horizons", horizons, list(HORIZONS_S)),
-        ("failure_names", names, list(FAILURE_NAMES)),
-    ):
-        if found != ours:
-            raise CheckpointError(f"{path}: {name} is {found}, but format 1 has {ours}")
-    if not isinstance(manifest.get("source"), dict):
-        raise CheckpointError(f"{path}: it does not say what the predictor was trained on: source")
-    manifest["source"] |= {
-        "horizons": horizons,
-        "failure_names": names,
-        "action_names": list(TOOL_MOTION.names),
-        "action_kinds": [str(kind) for kind in TOOL_MOTION.kinds],
-    }
-    return manifest
+        raise CheckpointError(f"{folder / MANIFEST} cannot be used: {one_line(error)}") from error
+    try:
+        predictor = _build(parts, load(content))
+        _try(predictor)
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be used: {one_line(error)}") from error
+    predictor.hash = manifest.identity
+    predictor.weights_hash = manifest.weights_sha256
+    return predictor, manifest.content
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
+    part.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
     os.replace(part, path)
 
 
-def _build(manifest: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> NeuralPredictor:
-    kind = kind_of(manifest["predictor"])
-    layout = manifest["layout"]
-    source = manifest["source"]
-    predictor = NeuralPredictor(
-        manifest["predictor"],
-        build(kind.config, manifest["network"], "network"),
-        InputLayout(**{k: tuple(v) if isinstance(v, list) else v for k, v in layout.items()}),
-        Normaliser.from_arrays(
-            {
-                name.removeprefix(_NORMALISER): tensor.numpy()
-                for name, tensor in tensors.items()
-                if name.startswith(_NORMALISER)
-            }
-        ),
-        Source(
-            **{
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in source.items()},
-                "policies": tuple(tuple(policy) for policy in source["policies"]),
-            }
-        ),
-        manifest["scene"],
-    )
+def _build(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> NeuralPredictor:
+    """The predictor of a manifest with its weights.
+
+    Raises:
+        ValueError: a tensor is missing, too many, of another shape or type, or not finite.
+    """
+    shapes = _normaliser_shapes(parts.layout)
+    # On "meta" nothing is allocated: sizes in a manifest alone take no memory.
+    with torch.device("meta"):
+        predictor = NeuralPredictor(
+            parts.predictor,
+            parts.config,
+            parts.layout,
+            Normaliser.from_arrays({name: np.zeros(0) for name in shapes}),
+            parts.source,
+            parts.scene,
+        )
+    wanted = {
+        _NETWORK + name: tuple(tensor.shape)
+        for name, tensor in predictor.network.state_dict().items()
+    }
+    wanted |= {_NORMALISER + k: v for k, v in shapes.items()}
+    if odd := wanted.keys() ^ tensors.keys():
+        name = min(odd)
+        raise ValueError(
+            f"tensor {reprlib.repr(name)} is {'missing' if name in wanted else 'not of this kind'}"
+        )
+    for name, shape in wanted.items():
+        tensor = tensors[name]
+        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
+            raise ValueError(
+                f"tensor '{name}' is {tensor.dtype} {tuple(tensor.shape)}, {MANIFEST} asks for "
+                f"torch.float32 {shape}"
+            )
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"tensor '{name}' holds a number that is not finite")
+    arrays = {k: tensors[_NORMALISER + k].numpy() for k in shapes}
+    _check_normaliser(arrays)
+    predictor.normaliser = Normaliser.from_arrays(arrays)
     predictor.network.load_state_dict(
         {
             name.removeprefix(_NETWORK): tensor
             for name, tensor in tensors.items()
             if name.startswith(_NETWORK)
-        }
+        },
+        assign=True,
     )
     predictor.network.double().eval().requires_grad_(False)
-    if manifest["calibration"] is not None:
-        predictor.calibration = calibration_from_dict(manifest["calibration"])
-    if manifest["band"] is not None:
-        predictor.band = ConformalBand.from_dict(manifest["band"])
-    if manifest["drift"] is not None:
-        predictor.drift = DriftReference.from_dict(manifest["drift"])
+    predictor.calibration, predictor.band, predictor.drift = (
+        parts.calibration,
+        parts.band,
+        parts.drift,
+    )
     return predictor
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _normaliser_shapes(layout: InputLayout) -> dict[str, tuple[int, ...]]:
+    """Shapes of the normaliser's arrays by name."""
+    columns, embedding = (len(layout.columns),), (layout.embedding_size,)
+    return {
+        "unit": columns,
+        "mean": columns,
+        "scale": columns,
+        "embedding_mean": embedding,
+        "embedding_scale": embedding,
+    }
+
+
+def _check_normaliser(arrays: Mapping[str, np.ndarray]) -> None:
+    """Check that a normaliser's units are none or positive, and its scales positive.
+
+    Raises:
+        ValueError: one is not; names the array.
+    """
+    for name, array in arrays.items():
+        low = {"unit": 0.0, "scale": 1e-30, "embedding_scale": 1e-30}.get(name, -np.inf)
+        if (array < low).any():
+            raise ValueError(f"normaliser.{name} holds {array.min():g}, must be at least {low:g}")
+
+
+def _try(predictor: NeuralPredictor) -> None:
+    """Forecast from a few plausible steps: of means, of random numbers, of nothing.
+
+    Raises:
+        ValueError: a forecast has another shape than declared, or is not finite.
+    """
+    random = np.random.default_rng(0)
+    layout, stream = predictor.layout, predictor.stream()
+    shape = (len(predictor.horizons), predictor.taxonomy.size) if predictor.gives_forecasts else ()
+    for scale in (0.0, 1.0, np.nan):
+        parts = {
+            "signals": 12,
+            "proprioception": len(layout.proprioception_names),
+            "action": layout.action_size,
+            "action_std": layout.action_size,
+            "embedding": layout.embedding_size,
+        }
+        values = {k: (scale * random.random(v)).astype(np.float32) for k, v in parts.items()}
+        found = stream.update(StepInputs(valid=np.full(12, np.isfinite(scale)), **values))
+        if found.shape != shape:
+            raise ValueError(f"a trial step gives numbers of shape {found.shape}, not {shape}")
+        if not np.isfinite([*found.flat, stream.score]).all():
+            raise ValueError("a trial step gives a number that is not finite")
 
 
 def _version() -> str:

@@ -58,7 +58,8 @@ class NeuralPredictor:
         calibration: of its probabilities; None: they are the network's own.
         band: of its alarm; None: it gives no alarm.
         drift: what signals are like where it was calibrated; None: not known.
-        hash: SHA-256 over its weights; empty: not saved yet.
+        hash: SHA-256 over its manifest, which holds that of its weights; empty: not saved yet.
+        weights_hash: SHA-256 over its weights alone, the identity in older recordings.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class NeuralPredictor:
         self.calibration: ProbabilityCalibration | None = None
         self.band: ConformalBand | None = None
         self.drift: DriftReference | None = None
-        self.hash = ""
+        self.hash = self.weights_hash = ""
         self.shape = NetworkShape(
             columns=len(layout.columns),
             embedding=layout.embedding_size,

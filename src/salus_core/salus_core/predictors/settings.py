@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import reprlib
 import types
 import typing
 import warnings
@@ -53,7 +54,7 @@ def build(cls: type[T], content: Mapping[str, Any], where: str) -> T:
         SettingsError: unknown field, or a value of the wrong type.
     """
     if not isinstance(content, Mapping):
-        raise SettingsError(f"{where} must be a mapping, got {content!r}")
+        raise SettingsError(f"{where} must be a mapping, got {reprlib.repr(content)}")
     hints = typing.get_type_hints(cls)
     fields = {field.name for field in dataclasses.fields(cls)}
     values = {}
@@ -109,10 +110,10 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
         SettingsError: it is missing or no mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).expanduser().read_text())
+        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (UnicodeError, RecursionError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: expected a mapping of settings")
@@ -162,24 +163,29 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         element = typing.get_args(hint)[0]
         items = [value] if isinstance(value, str | int | float) else value
         if not isinstance(items, list | tuple):
-            raise SettingsError(f"{where} must be a list, got {value!r}")
+            raise SettingsError(f"{where} must be a list, got {reprlib.repr(value)}")
+        if ... not in typing.get_args(hint) and len(items) != len(typing.get_args(hint)):
+            raise SettingsError(f"{where} must be a list of {len(typing.get_args(hint))}")
         return tuple(_value(element, item, where) for item in items)
     if origin is dict or hint is dict:
         if not isinstance(value, Mapping):
-            raise SettingsError(f"{where} must be a mapping, got {value!r}")
+            raise SettingsError(f"{where} must be a mapping, got {reprlib.repr(value)}")
         return dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise SettingsError(f"{where} is too large: {reprlib.repr(value)}") from error
     if hint is float and isinstance(value, str):
         # YAML 1.1 reads 1e-3 as a string.
         try:
             return float(value)
         except ValueError as error:
-            raise SettingsError(f"{where} must be a number, got {value!r}") from error
+            raise SettingsError(f"{where} must be a number, got {reprlib.repr(value)}") from error
     if hint is str and value is None:
         return ""  # `key=` on a command line
     if isinstance(hint, type) and (
         not isinstance(value, hint) or (hint is int and isinstance(value, bool))
     ):
-        raise SettingsError(f"{where} must be of type {hint.__name__}, got {value!r}")
+        raise SettingsError(f"{where} must be of type {hint.__name__}, got {reprlib.repr(value)}")
     return value

@@ -71,7 +71,10 @@ class Document:
 
     def notes(self) -> list[str]:
         """What is good to know."""
-        return [*evaluation.timeout_note(self._steps(), self.parts.test), *self.remarks]
+        undefined = evaluation.undefined_figures(self.parts.test)
+        for part, data in self.parts.held_out.items():
+            undefined += evaluation.undefined_figures(data, part)
+        return [*undefined, *evaluation.timeout_note(self._steps(), self.parts.test), *self.remarks]
 
     def figures(self) -> ReportFigures:
         """All figures."""

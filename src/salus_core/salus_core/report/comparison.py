@@ -26,12 +26,13 @@ class Comparison(Document):
             The document.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        document = self._document()
-        (folder / f"{name}.md").write_text(document)
+        document = self.text()
+        (folder / f"{name}.md").write_text(document, encoding="utf-8", errors="backslashreplace")
         self._write_json(folder / f"{name}.json")
         return document
 
-    def _document(self) -> str:
+    def text(self) -> str:
+        """The document."""
         first = self.methods[0].name
         of_types = type_pairs(self.parts.test.taxonomy, self.parts.test.horizons)
         parts = [

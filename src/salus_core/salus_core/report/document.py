@@ -38,12 +38,13 @@ class Report(Document):
         """
         folder.mkdir(parents=True, exist_ok=True)
         pictures = draw_all(folder, self.method, self.methods[1:], self.parts.test)
-        document = self._document([path.stem for path in pictures])
-        (folder / "report.md").write_text(document)
+        document = self.text([path.stem for path in pictures])
+        (folder / "report.md").write_text(document, encoding="utf-8", errors="backslashreplace")
         self._write_json(folder / "metrics.json")
         return document
 
-    def _document(self, pictures: Sequence[str]) -> str:
+    def text(self, pictures: Sequence[str] = ()) -> str:
+        """The document, with some pictures."""
         figures = self.method.figures
         data = self.parts.test
         of_types = type_pairs(data.taxonomy, data.horizons)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from salus_core.predictors.features import StepInputs
     from salus_core.predictors.model import NeuralPredictor, PredictorStream
 
+_LIKELY = 0.5
+
 
 def step_input(
     observation: Observation,
@@ -147,7 +149,14 @@ class SignalMonitor:
         layout = self._predictor.layout
         body = body_vector(observation, self._joint_names, layout.proprioception_names)
         probabilities = stream.update(predictor_inputs(proposal, body, layout.embedding_size))
-        return make_forecast(self._predictor, stream, observation.step, probabilities)
+        return make_forecast(
+            self._predictor,
+            observation.step,
+            probabilities,
+            stream.score,
+            stream.outlook,
+            stream.warming_up,
+        )
 
 
 def body_vector(
@@ -199,28 +208,45 @@ def predictor_inputs(proposal: Proposal, body: np.ndarray, embedding_size: int) 
 
 
 def make_forecast(
-    predictor: NeuralPredictor, stream: PredictorStream, step: int, probabilities: np.ndarray
+    predictor: NeuralPredictor,
+    step: int,
+    probabilities: np.ndarray,
+    score: float,
+    outlook: np.ndarray | None,
+    warming_up: bool,
 ) -> Forecast:
-    """The forecast of a stream's last step.
+    """The forecast of a step, live and offline.
 
     Args:
         predictor: whose conformal threshold gives the alarm.
-        stream: of the episode, after its update.
         step: number in the episode.
-        probabilities: (H, K) of the update.
+        probabilities: (H, K) of a stream's update.
+        score: what the alarm looks at.
+        outlook: (K,) probabilities of the episode's end; None: the predictor does not say.
+        warming_up: the predictor's memory is not full yet.
+
+    Returns:
+        With the status "invalid_input" and no numbers if one of them is not finite.
     """
     from salus_core.predictors.interface import risk
 
-    score, threshold, alarm = stream.score, 0.0, False
+    if not (np.isfinite(score) and np.isfinite(probabilities).all()):
+        return Forecast("invalid_input")
+    edge, threshold = _LIKELY, 0.0
     if predictor.band is not None:
         edge = float(predictor.band.edge(step))
         threshold = edge if np.isfinite(edge) else float(np.finfo(np.float32).max)
-        alarm = score > edge
+    kind = int(np.argmax(probabilities[-1] if outlook is None else outlook))
+    # The edge of an outlook's band is of the whole episode.
+    likely = np.flatnonzero(probabilities[:, kind] > (edge if outlook is None else _LIKELY))
+    named = predictor.band is not None and likely.size
     return Forecast(
-        status="warming_up" if stream.warming_up else "ok",
+        status="warming_up" if warming_up else "ok",
         probabilities=np.asarray(probabilities, np.float32),
         risk=float(risk(probabilities)),
         score=score,
         threshold=threshold,
-        alarm=alarm,
+        alarm=predictor.band is not None and score > edge,
+        likeliest_failure=kind + 1,
+        likeliest_horizon=predictor.horizons[likely[0] if named else -1],
     )

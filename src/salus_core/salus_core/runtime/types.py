@@ -100,6 +100,8 @@ class Forecast:
         score: what the alarm looks at.
         threshold: the conformal threshold of the score; 0 without one.
         alarm: the score exceeds the threshold.
+        likeliest_failure: code of a type, from 1; 0: no numbers.
+        likeliest_horizon: the first one within which it is likely, or the longest [s].
     """
 
     status: str
@@ -108,6 +110,8 @@ class Forecast:
     score: float = 0.0
     threshold: float = 0.0
     alarm: bool = False
+    likeliest_failure: int = 0
+    likeliest_horizon: float = 0.0
 
 
 @dataclass(frozen=True)

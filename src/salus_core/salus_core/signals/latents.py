@@ -77,7 +77,10 @@ class LatentStatistics:
                 f"latent statistics {path} have mean {mean.shape} and precision {cholesky.shape}, "
                 "expected (D,) and (D, D)"
             )
-        return cls(mean.astype(np.float64), cholesky.astype(np.float64), int(tensors["count"]))
+        count = tensors["count"]
+        if not (np.isfinite(mean).all() and np.isfinite(cholesky).all() and count.size == 1):
+            raise ValueError(f"latent statistics {path} hold a number that is not finite")
+        return cls(mean.astype(np.float64), cholesky.astype(np.float64), int(count.reshape(())))
 
 
 def fit_latent_statistics(latents: np.ndarray) -> LatentStatistics:

@@ -64,7 +64,9 @@ def test_calibrated_forecasts_rise_with_the_horizon_and_sum_to_one_at_most(forec
 def test_json_keeps_every_number(forecasts, name):
     bold, labels, valid, _ = forecasts
     calibration = fit_calibration(name, bold, labels, valid)
-    again = calibration_from_dict(json.loads(json.dumps(calibration.to_dict())))
+    again = calibration_from_dict(
+        json.loads(json.dumps(calibration.to_dict())), calibration.fitted.shape
+    )
     np.testing.assert_array_equal(again.apply(bold), calibration.apply(bold))
     np.testing.assert_array_equal(again.fitted, calibration.fitted)
 

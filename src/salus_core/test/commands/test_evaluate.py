@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from made_up_runs import write_runs
 
 import salus_core.report
+from salus_core import cli
 from salus_core.commands import ablate, compare, evaluate, replay
 from salus_core.data import SCENE_NAMES
 from salus_core.data.testing import make_steps
+from salus_core.episode_store.dataset import RepeatedRun
 from salus_core.evaluation.figures import json_schema
 from salus_core.evaluation.privileged import with_true_scene
 from salus_core.predictors.checkpoint import load_checkpoint
@@ -185,7 +188,7 @@ def test_a_data_set_that_the_clock_solves_is_called_out_before_any_figure(folder
     report = evaluate.evaluate(
         predictor, parts, Settings(alpha=predictor.band.alpha, replicates=20), {}, Oracle()
     )
-    document = report._document([])
+    document = report.text()
     assert any("THE CLOCK SOLVES THIS DATA SET" in sentence for sentence in report.warnings())
     assert document.index("THE CLOCK SOLVES THIS DATA SET") < document.index("## Data")
     assert "NO EPISODE SUCCEEDED" in document
@@ -377,3 +380,39 @@ def test_a_report_on_data_of_an_unknown_policy_is_refused(checkpoint):
             checked_parts(predictor, parts)
         allowed = checked_parts(predictor, parts, allow_unchecked_policy=True)
         predictor.scores(allowed.held_out["other"])
+
+
+@pytest.mark.parametrize(
+    ("name", "failing", "said"),
+    [
+        ("evaluate", 0.0, "undefined: no failures in the test split"),
+        ("replay", 1.0, "undefined: no successes in the test split"),
+    ],
+)
+def test_figures_of_a_single_class_are_said_to_be_undefined(
+    name, failing, said, folder, runs, tmp_path, capsys
+):
+    single, _ = write_runs(tmp_path, make_steps(140, seed=5, failing=failing))
+    table = yaml.safe_load(runs[1].read_text())
+    for split in table["splits"].values():
+        split["runs"] = [str(runs[0])]
+    table["splits"]["test"]["runs"] = [str(single)]
+    (tmp_path / "splits.yaml").write_text(yaml.safe_dump(table))
+    arguments = [str(folder), "--splits", str(tmp_path / "splits.yaml")]
+    if name == "replay":
+        arguments = ["--checkpoint", str(folder), str(single)]
+    arguments += ["--output", str(tmp_path / "out"), "--replicates", "20"]
+    arguments += ["--allow-unchecked-policy"]
+    assert cli.main([name, *arguments]) == 0
+    printed = capsys.readouterr()
+    assert said in printed.out
+    assert "nan" not in (printed.out + printed.err).lower().split()
+    (figures,) = (path for path in (tmp_path / "out").glob("*.json"))
+    assert "NaN" not in figures.read_text()
+
+
+def test_a_run_that_is_given_twice_is_named(tmp_path):
+    runs, _ = write_runs(tmp_path, make_steps(4, seed=5))
+    (tmp_path / "again").symlink_to(runs)
+    with pytest.warns(RepeatedRun, match=rf"{tmp_path}/again.* are one run: it is read once"):
+        assert cli.main(["inspect", str(runs), str(tmp_path / "again")]) == 0

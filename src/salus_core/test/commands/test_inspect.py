@@ -56,6 +56,6 @@ def test_what_cannot_be_shown_is_said(run, tmp_path, capsys):
     assert main([str(run), "--episode", "7"]) == 1
     assert "has 2 episodes, there is none at 7" in capsys.readouterr().err
     assert main([str(run), "--output", str(tmp_path / "no folder" / "x.png")]) == 1
-    assert "cannot write" in capsys.readouterr().err
+    assert "no folder is no folder" in capsys.readouterr().err
     assert main([str(run), "--output", str(tmp_path / "x.nonsense")]) == 1
-    assert "cannot write" in capsys.readouterr().err
+    assert "end its name with one of" in capsys.readouterr().err

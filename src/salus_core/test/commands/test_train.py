@@ -107,7 +107,7 @@ def test_a_checkpoint_comes_out_that_says_what_it_was_made_from(recorded, tmp_pa
     again = tmp_path / "again"
     assert main([str(tmp_path / "config.yaml"), f"output={again}"]) == 0
     other, _ = load_checkpoint(again / "checkpoint")
-    assert other.hash == predictor.hash
+    assert other.weights_hash == predictor.weights_hash
 
 
 @pytest.mark.parametrize(
@@ -191,18 +191,16 @@ def test_a_training_that_cannot_be_calibrated_is_kept(recorded, tmp_path, capsys
     assert load_checkpoint(tmp_path / "checkpoint")[0].band.alpha == 0.3
 
 
-def test_training_without_failures_is_refused_and_without_successes_is_said(tmp_path, capsys):
-    for failing in (0.0, 1.0):
-        runs, _ = write_runs(tmp_path / str(failing), make_steps(12, failing=failing))
-        root = runs.parent
-        code = main(by_fraction(root, root / "out", "data.calibration="))
-        said = capsys.readouterr().err
-        if failing:
-            assert code == 0
-            assert "no train episode succeeded" in said
-        else:
-            assert code == 1
-            assert "none of the 9 training episodes failed" in said
+@pytest.mark.parametrize(("failing", "missing"), [(0.0, "failed"), (1.0, "succeeded")])
+def test_training_without_failures_or_without_successes_is_refused(
+    tmp_path, capsys, failing, missing
+):
+    runs, _ = write_runs(tmp_path, make_steps(12, failing=failing))
+    assert main(by_fraction(runs.parent, tmp_path / "out", "data.calibration=")) == 1
+    said = capsys.readouterr().err
+    assert f"none of the 9 training episodes {missing}: " in said
+    assert f"no validation episode {missing}: " in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_processes_train_together(recorded, tmp_path):

@@ -19,7 +19,8 @@ def saved(temporal, tmp_path_factory):
 def test_what_is_loaded_gives_the_same_forecasts(temporal, saved, steps):
     loaded, manifest = load_checkpoint(saved)
     np.testing.assert_allclose(loaded.scores(steps[1]), temporal.scores(steps[1]), atol=1e-5)
-    assert loaded.hash == manifest["weights_sha256"] == temporal.hash
+    assert loaded.hash == temporal.hash
+    assert loaded.weights_hash == manifest["weights_sha256"] == temporal.weights_hash
     assert loaded.band.edge(3) == temporal.band.edge(3)
     assert manifest["metrics"] == {"a": 1}
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings by their old names: read with a warning, never silently."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def test_the_shipped_checkpoint_is_read_as_it_is():
     with pytest.warns(RenamedSetting):
         predictor, manifest = load_checkpoint(SHIPPED)
     assert predictor.has_outcome_head
-    assert predictor.hash == manifest["weights_sha256"]
+    assert predictor.hash == hashlib.sha256(before).hexdigest()
+    assert predictor.weights_hash == manifest["weights_sha256"]
     assert manifest["training"]["settings"]["training"]["linear_probe"]
     assert (SHIPPED / "manifest.json").read_bytes() == before

@@ -18,10 +18,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from salus_core.commands.boundary import command, require_folder
 from salus_core.episode_store import (
-    NotARunError,
     Run,
-    StoreWriteError,
     open_run,
     recover_root,
 )
@@ -200,11 +199,11 @@ def _predictor_hash(folder: str) -> str:
     if not folder:
         return ""
     # Only whoever forecasts needs torch in this process.
-    from salus_core.predictors.checkpoint import CheckpointError, read_manifest
+    from salus_core.predictors.manifest import CheckpointError, checkpoint_hash
 
     try:
-        return read_manifest(Path(folder).expanduser())["weights_sha256"]
-    except (CheckpointError, KeyError) as error:
+        return checkpoint_hash(Path(folder).expanduser())
+    except CheckpointError as error:
         raise DatasetError(f"--predictor: {error}") from error
 
 
@@ -357,27 +356,25 @@ def _take(news, processes: dict, tally: Tally, errors: list[str], bar: tqdm) -> 
         bar.update()
 
 
+@command("dataset", "the same call goes on from here")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options, tally = parse(arguments), Tally()
-    try:
-        settings, seeds = settings_of(options)
-        output = options.output or Path("runs", options.split or "dataset")
-        with exclusive(output):
-            done, hashes = committed(output, settings, tally)
-            left = [seed for seed in seeds if seed not in done]
-            if done:
-                print(f"{len(seeds) - len(left)} of {len(seeds)} episodes are there already")
-            errors = collect(
-                settings, left, output, options.workers, hashes, tally, options.environments
-            )
-    except (DatasetError, NotARunError, StoreWriteError) as error:
-        print(f"dataset: {error}", file=sys.stderr)
-        return 1
+    settings, seeds = settings_of(options)
+    output = options.output or Path("runs", options.split or "dataset")
+    require_folder(output)
+    with exclusive(output):
+        done, hashes = committed(output, settings, tally)
+        left = [seed for seed in seeds if seed not in done]
+        if done:
+            print(f"{len(seeds) - len(left)} of {len(seeds)} episodes are there already")
+        errors = collect(
+            settings, left, output, options.workers, hashes, tally, options.environments
+        )
     if tally.steps:
         print(f"{tally.table()}\n{output}")
     for error in errors:
-        print(f"dataset: {error}", file=sys.stderr)
+        print(f"salus dataset: {error}", file=sys.stderr)
     return 1 if errors else 0
 
 

@@ -115,7 +115,7 @@ def load_splits(path: Path | None = None) -> dict[str, Split]:
         seeds = data.load_splits(path)
     except data.SplitError as error:
         raise DatasetError(str(error)) from error
-    content = yaml.safe_load(path.read_text())
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {name: _split(content["splits"][name], seeds[name], path) for name in seeds}
 
 

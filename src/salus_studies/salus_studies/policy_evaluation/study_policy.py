@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from salus_policies.backends.base import BackendError, LoadOptions, Observation, PolicyBackend
+from salus_core.commands.boundary import command, require_folder
+from salus_policies.backends.base import LoadOptions, Observation, PolicyBackend
 from salus_policies.backends.embedded.backend import DEFAULT_FOLDER
 from salus_policies.backends.embedded.ensemble import ENSEMBLE_FILE, save_ensemble
 from salus_policies.backends.registry import backend_class
@@ -76,12 +77,12 @@ class Study:
         self.results = self._read()
         self.latency: dict[str, dict[str, float]] = {}
         if (folder / "latency.json").exists():
-            self.latency = json.loads((folder / "latency.json").read_text())
+            self.latency = json.loads((folder / "latency.json").read_text(encoding="utf-8"))
 
     def _members(self) -> dict[str, str]:
         """Each member as an ensemble of its own."""
         source = weights_folder(self._checkpoint)
-        names = json.loads((source / ENSEMBLE_FILE).read_text())["members"]
+        names = json.loads((source / ENSEMBLE_FILE).read_text(encoding="utf-8"))["members"]
         found = {}
         for index, name in enumerate(names):
             folder = self.folder / "members" / f"member_{index}"
@@ -92,7 +93,7 @@ class Study:
 
     def _read(self) -> list[Result]:
         results = []
-        text = self._log.read_text() if self._log.exists() else ""
+        text = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
         whole = text[: text.rfind("\n") + 1]
         if whole != text:
             self._log.write_text(whole)  # it was killed while writing the last line
@@ -117,7 +118,7 @@ class Study:
         if result.embeddings is not None:
             np.savez(self._arrays(result), embeddings=result.embeddings, targets=result.targets)
         self.results.append(result)
-        with self._log.open("a") as file:
+        with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result.to_dict()) + "\n")
 
     def measure_latency(self) -> None:
@@ -128,7 +129,9 @@ class Study:
             f"{self.info.members} members": latency(self.ensemble),
             "1 member": latency(member),
         }
-        (self.folder / "latency.json").write_text(json.dumps(self.latency, indent=1) + "\n")
+        (self.folder / "latency.json").write_text(
+            json.dumps(self.latency, indent=1) + "\n", encoding="utf-8"
+        )
 
     def write(self) -> dict:
         """Write study.json and study.md from what there is."""
@@ -145,22 +148,24 @@ class Study:
             "probe": probe(seen, self.info.members),
             "latency": self.latency,
         }
-        (self.folder / "study.json").write_text(json.dumps(study, indent=1) + "\n")
-        (self.folder / "study.md").write_text(markdown(study))
+        (self.folder / "study.json").write_text(
+            json.dumps(study, indent=1) + "\n", encoding="utf-8"
+        )
+        (self.folder / "study.md").write_text(markdown(study), encoding="utf-8")
         return study
 
 
 def _check_belongs(folder: Path, hashes: dict[str, str]) -> None:
     """Keep the hashes of weights and world, or compare them with those kept before."""
     path = folder / "weights.json"
-    found = json.loads(path.read_text()) if path.exists() else hashes
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else hashes
     changed = [key for key, value in hashes.items() if found.get(key) != value]
     if changed:
         raise StudyError(
             f"{folder} holds a study of other {', '.join(changed)} ({path.name}): "
             "choose another --output"
         )
-    path.write_text(json.dumps(hashes) + "\n")
+    path.write_text(json.dumps(hashes) + "\n", encoding="utf-8")
 
 
 def weights_folder(checkpoint: str) -> Path:
@@ -272,22 +277,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@command("study_policy", "the same call goes on from here")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = parse(arguments)
     given = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["salus", "study_policy", *given])
-    try:
-        if options.episodes < 2 or options.workers < 1:
-            raise StudyError("--episodes must be at least 2 and --workers at least 1")
-        study = Study(options.output, options.checkpoint, command)
-        run(study, options.parts, options.episodes, options.workers)
-    except (BackendError, StudyError, OSError) as error:
-        print(f"study_policy: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("study_policy: stopped; the same call goes on from here", file=sys.stderr)
-        return 130
+    call = shlex.join(["salus", "study_policy", *given])
+    if options.episodes < 2 or options.workers < 1:
+        raise StudyError("--episodes must be at least 2 and --workers at least 1")
+    require_folder(options.output)
+    if options.filmstrips:
+        require_folder(options.filmstrips, "--filmstrips")
+    study = Study(options.output, options.checkpoint, call)
+    run(study, options.parts, options.episodes, options.workers)
     print(markdown(study.write()))
     print(study.folder / "study.md")
     if options.filmstrips:

@@ -124,5 +124,5 @@ def dagger_round(
         parts.append(frames)
     views = folder / f"glimpses_{number}.npz"
     parts.append(collect_glimpses(world, views, first + 500, glimpses))
-    path.with_suffix(".json").write_text(json.dumps(outcomes) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(outcomes) + "\n", encoding="utf-8")
     return _keep(Frames.join(parts), path)

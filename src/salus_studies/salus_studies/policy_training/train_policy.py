@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from salus_core.commands.boundary import OutputError, command, require_folder
 from salus_core.runtime import Lane, run_episodes
 from salus_core.signals import fit_latent_statistics
 from salus_policies.backends.base import LoadOptions
@@ -59,9 +60,11 @@ POINTS_WEIGHT, LAST_POINTS_WEIGHT = 0.3, 0.1  # of the keypoints; in the end the
 ROLLOUT_TEMPERATURE = 0.5  # members wander a little in DAgger rounds, so that they show more states
 
 
+@command("train_policy", "the same call goes on from the last finished stage")
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     options = parse(argv)
+    require_folder(options.work, "--work")
     torch.set_num_threads(options.threads)
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
@@ -133,17 +136,17 @@ def _same_options(path: Path, options: argparse.Namespace) -> None:
     wanted = {k: v for k, v in json.loads(json.dumps(vars(options))).items() if k not in elsewhere}
     world = world_hashes()
     if not path.exists():
-        path.write_text(json.dumps({**wanted, "world": world}, indent=1) + "\n")
+        path.write_text(json.dumps({**wanted, "world": world}, indent=1) + "\n", encoding="utf-8")
         return
-    begun = json.loads(path.read_text())
+    begun = json.loads(path.read_text(encoding="utf-8"))
     changed = [k for k in wanted if wanted[k] != begun.get(k)]
     if changed:
         names = ", ".join(f"--{k.replace('_', '-')} {begun.get(k)}" for k in changed)
-        raise SystemExit(f"{path.parent} was begun with {names}: use these, or another --work")
+        raise OutputError(f"{path.parent} was begun with {names}: use these, or another --work")
     found = begun.get("world", {})
     moved = [name for name in world if found.get(name) != world[name]]
     if moved:
-        raise SystemExit(
+        raise OutputError(
             f"{path.parent} was begun with another {' and '.join(moved)} (world in {path.name}): "
             "choose another --work"
         )
@@ -236,11 +239,13 @@ def run_stage(
         "frames": len(frames),
         "updates": updates,
         **vars(result),
-        "rollouts_before": json.loads(rollouts.read_text()) if rollouts.exists() else {},
+        "rollouts_before": json.loads(rollouts.read_text(encoding="utf-8"))
+        if rollouts.exists()
+        else {},
         "validation": outcomes,
         "cpu_seconds": time.process_time() - start,
     }
-    (folder / name / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    (folder / name / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     tqdm.write(f"member {member} {name}: {json.dumps(report)}")
 
 
@@ -296,7 +301,7 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
         },
         "members": {
             name: {
-                stage.parent.name: json.loads(stage.read_text())
+                stage.parent.name: json.loads(stage.read_text(encoding="utf-8"))
                 for stage in sorted((work / name).glob(f"*/{REPORT}"))
             }
             for name in names
@@ -306,7 +311,9 @@ def finish(world: MujocoWorld, work: Path, shared: Frames, options: argparse.Nam
             for difficulty in ("easy", "training", "standard")
         },
     }
-    (output / "training_report.json").write_text(json.dumps(report, indent=1) + "\n")
+    (output / "training_report.json").write_text(
+        json.dumps(report, indent=1) + "\n", encoding="utf-8"
+    )
     draw_report(report, output / "training_report.png")
     print(json.dumps(report["ensemble"]))
 

@@ -62,6 +62,11 @@ def train_and_calibrate(
             f"none of the {len(train.episodes)} training episodes failed: there is no failure to "
             "learn; record episodes that fail, or check that their ends were recorded"
         )
+    if not train.episodes.succeeded.any():
+        raise DataError(
+            f"none of the {len(train.episodes)} training episodes succeeded: nothing tells failure "
+            "from success; record episodes that succeed, or check that their ends were recorded"
+        )
     trainer = Trainer(settings, train, validation, workers, **hooks)
     if calibration is not None:
         require_calibratable(trainer.predictor, calibration, settings.calibration)
@@ -70,7 +75,7 @@ def train_and_calibrate(
     output = Path(settings.output)
     if workers.first:
         output.mkdir(parents=True, exist_ok=True)
-        (output / "config.yaml").write_text(settings_text(settings))
+        (output / "config.yaml").write_text(settings_text(settings), encoding="utf-8")
     trainer.run(resume)
     if not workers.first:
         return None

@@ -69,7 +69,7 @@ def load_numbers(folder: Path) -> dict[str, Any]:
         CheckpointError: there is no state in the folder.
     """
     try:
-        return json.loads((folder / _NUMBERS).read_text())
+        return json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{folder} holds no state to resume from: {error}") from error
 

@@ -85,9 +85,9 @@ class EmbeddedBackend(PolicyBackend):
             info = _describe(
                 ensemble, checkpoint, hash_files(folder, weights), device, read_statistics(folder)
             )
+            _warm_up(ensemble)
         except (CheckpointError, ValueError) as error:
             raise BackendError(f"embedded policy '{checkpoint}' cannot be used: {error}") from error
-        _warm_up(ensemble)
         return cls(ensemble, info)
 
     @classmethod
@@ -189,13 +189,20 @@ class EmbeddedBackend(PolicyBackend):
 
 
 def _warm_up(ensemble: EmbeddedEnsemble) -> None:
-    """Run the network a few times: torch prepares its kernels in the first calls."""
+    """Run the network a few times: torch prepares its kernels in the first calls.
+
+    Raises:
+        CheckpointError: it gives a number that is not finite.
+    """
     config = ensemble.config
     image = np.zeros((config.image_size, config.image_size, 3), np.uint8)
     images = dict.fromkeys(config.cameras, image)
     proprioception = np.zeros(len(config.proprioception), np.float32)
+    words = ensemble.tokenize(config.vocabulary[-1])
     for _ in range(3):
-        ensemble.act(images, proprioception, ensemble.tokenize(config.vocabulary[1]))
+        output = ensemble.act(images, proprioception, words)
+    if not all(np.isfinite(values).all() for values in output):
+        raise CheckpointError("a trial step gives a number that is not finite")
 
 
 def _describe(

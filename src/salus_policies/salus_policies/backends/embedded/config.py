@@ -6,6 +6,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from salus_core.predictors.settings import build
+
+MAX_NAMES = 512
 JOINTS = 7
 """Of the arm that the members are taught on."""
 PROPRIOCEPTION = (
@@ -95,10 +98,33 @@ class EmbeddedConfig:
         """The inverse of `to_dict`.
 
         Raises:
-            TypeError: a key is not a field.
+            ValueError: an entry is unknown, of another type, or out of its bounds; names it.
         """
-        return cls(**{k: _frozen(v) for k, v in values.items()})
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+        config = build(cls, values, "config")
+        for name, low, high in (
+            ("image_size", 8, 1024),
+            ("chunk_length", 1, 1024),
+            ("latent_size", 1, 16384),
+            ("control_period", 1e-4, 3600.0),
+            ("action_temperature", 0.0, 1e3),
+        ):
+            if not low <= getattr(config, name) <= high:
+                found = getattr(config, name)
+                raise ValueError(f"config.{name} must lie between {low} and {high}, is {found:g}")
+        for name in ("cameras", "proprioception", "vocabulary", "scene_targets"):
+            if not 1 <= len(getattr(config, name)) <= MAX_NAMES:
+                raise ValueError(f"config.{name} must hold 1 to {MAX_NAMES} names")
+        inputs = len(config.proprioception)
+        for name, size, low in (
+            ("proprioception_mean", inputs, -1e6),
+            ("proprioception_std", inputs, 1e-9),
+            ("action_scale", 7, 1e-9),
+        ):
+            given = getattr(config, name)
+            if len(given) != size or not all(low <= value <= 1e6 for value in given):
+                raise ValueError(f"config.{name} must hold {size} numbers between {low} and 1e6")
+        for window in config.windows:
+            left, upper, edge = window
+            if not (left >= 0 and upper >= 0 and edge > 0 and max(left, upper) + edge <= 1):
+                raise ValueError(f"config.windows: {window} does not lie within the image")
+        return config

@@ -23,6 +23,7 @@ from salus_policies.backends.embedded.pretrained import CheckpointError, read_js
 
 FORMAT = "salus-embedded-ensemble"
 ENSEMBLE_FILE = "ensemble.json"
+MAX_MEMBERS = 64
 
 
 class EnsembleOutput(NamedTuple):
@@ -44,7 +45,7 @@ class EnsembleOutput(NamedTuple):
 def save_ensemble(members: list[str], folder: Path) -> None:
     """Write the list of members, given by their folders' names below `folder`."""
     listing = {"format": FORMAT, "version": 1, "members": members}
-    (folder / ENSEMBLE_FILE).write_text(json.dumps(listing, indent=1) + "\n")
+    (folder / ENSEMBLE_FILE).write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")
 
 
 def member_folders(folder: Path) -> list[Path]:
@@ -55,7 +56,8 @@ def member_folders(folder: Path) -> list[Path]:
     """
     listing = read_json(folder / ENSEMBLE_FILE)
     names = listing.get("members")
-    good = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+    good = isinstance(names, list) and 1 <= len(names) <= MAX_MEMBERS
+    good = good and all(isinstance(name, str) for name in names)
     if listing.get("format") != FORMAT or not good:
         raise CheckpointError(
             f'{folder / ENSEMBLE_FILE}: expected "format": "{FORMAT}" and a list "members"'

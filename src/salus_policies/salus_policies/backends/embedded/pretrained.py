@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
+from salus_core.paths import PathError, read_bounded
 from salus_policies.backends.checkpoints import resolve
 from salus_policies.backends.embedded.config import EmbeddedConfig
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+MAX_WEIGHTS = 256 * 2**20
+MAX_JSON = 2**20
+"""Bytes of a file."""
 
 
 class CheckpointError(ValueError):
@@ -29,7 +35,8 @@ class PretrainedMixin:
         """Write the configuration and the weights; the folder is made if it is missing."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG_FILE).write_text(json.dumps(self.config.to_dict(), indent=1) + "\n")
+        text = json.dumps(self.config.to_dict(), indent=1) + "\n"
+        (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
         state = {name: value.contiguous() for name, value in self.state_dict().items()}
         save_file(state, folder / WEIGHTS_FILE)
 
@@ -45,16 +52,30 @@ class PretrainedMixin:
             CheckpointError: a file is missing or does not fit.
         """
         folder = resolve(str(checkpoint), "embedded")
-        config = read_json(folder / CONFIG_FILE)
-        try:
-            network = cls(EmbeddedConfig.from_dict(config))
-        except TypeError as error:
-            raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
+        content = read_json(folder / CONFIG_FILE)
         weights = folder / WEIGHTS_FILE
         try:
-            network.load_state_dict(load_file(weights))
-        except (OSError, SafetensorError, RuntimeError) as error:
+            config = EmbeddedConfig.from_dict(content)
+        except ValueError as error:
+            raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
+        try:
+            tensors = load(read_bounded(weights, MAX_WEIGHTS))
+            with torch.device("meta"):  # nothing is allocated for sizes that the file does not have
+                wanted = cls(config).state_dict()
+            if odd := wanted.keys() ^ tensors.keys():
+                raise ValueError(f"tensor {reprlib.repr(min(odd))} is missing or not of this kind")
+            for name, tensor in tensors.items():
+                if tensor.shape != wanted[name].shape or not tensor.is_floating_point():
+                    raise ValueError(
+                        f"tensor '{name}' is {tensor.dtype} {tuple(tensor.shape)}, {CONFIG_FILE} "
+                        f"asks for {tuple(wanted[name].shape)}"
+                    )
+                if not torch.isfinite(tensor).all():
+                    raise ValueError(f"tensor '{name}' holds a number that is not finite")
+        except (ValueError, SafetensorError) as error:
             raise CheckpointError(f"{weights}: {error}") from error
+        network = cls(config)
+        network.load_state_dict(tensors)
         return network
 
 
@@ -65,10 +86,10 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: it is missing or none.
     """
     try:
-        value = json.loads(path.read_text())
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
+        value = json.loads(read_bounded(path, MAX_JSON))
+    except PathError as error:
+        raise CheckpointError(str(error)) from error
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: expected a JSON object")

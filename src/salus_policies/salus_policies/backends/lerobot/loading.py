@@ -121,7 +121,7 @@ def load_member(
 def _check_steps(path: Path) -> None:
     """LeRobot imports whatever class a step without a registered name asks for: refuse that."""
     try:
-        steps = json.loads(path.read_text())["steps"]
+        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
         named = [isinstance(step.get("registry_name"), str) for step in steps]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BackendError(f"{path} is no processor of LeRobot: {error!r}") from error

@@ -272,7 +272,10 @@ def _hash(folder: Path) -> str:
         raise BackendError(f"checkpoint {folder} has no *.safetensors: pickled weights are refused")
     for index in folder.glob("*.safetensors.index.json"):
         try:
-            shards = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
+            shards = {
+                str(name)
+                for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            }
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BackendError(f"{index} cannot be read: {error!r}") from error
         # transformers unpickles whatever else an index of safetensors names.

@@ -95,7 +95,7 @@ def read_tokens(
     statistics: Mapping[str, Any] = getattr(model_config, "norm_stats", None) or {}
     path = folder / STATISTICS_FILE
     if path.is_file():
-        statistics = json.loads(path.read_text())
+        statistics = json.loads(path.read_text(encoding="utf-8"))
     if not key and len(statistics) == 1:
         key = next(iter(statistics))
     if key not in statistics:

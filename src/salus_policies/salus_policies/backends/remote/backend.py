@@ -20,6 +20,7 @@ from salus_policies.backends.base import (
 )
 from salus_policies.backends.remote import protocol
 from salus_policies.backends.remote.protocol import Message, ProtocolError
+from salus_policies.backends.remote.security import ClientSecurity
 from salus_policies.policy_config import read_yaml
 from salus_policies.robot import RobotDescription
 
@@ -54,10 +55,14 @@ class RemoteBackend(PolicyBackend):
     Args:
         address: (host, port) of the server.
         timeouts: How long to wait for it.
+        security: What it is shown, and how it is known.
     """
 
-    def __init__(self, address: tuple[str, int], timeouts: Timeouts):
+    def __init__(
+        self, address: tuple[str, int], timeouts: Timeouts, security: ClientSecurity | None = None
+    ):
         self._address = address
+        self._security = security or ClientSecurity()
         self._timeouts = timeouts
         self._connection: socket.socket | None = None
         self._robot: RobotDescription | None = None
@@ -66,7 +71,7 @@ class RemoteBackend(PolicyBackend):
     @classmethod
     def load(cls, checkpoint: str, options: LoadOptions) -> "RemoteBackend":
         """Connects to HOST:PORT; "default" is this machine's port 5555."""
-        backend = cls(_address(checkpoint), _timeouts(options.config))
+        backend = cls(_address(checkpoint), *_settings(options.config))
         try:
             backend._info = backend._connect(time.monotonic() + backend._timeouts.connect)
         except OSError as error:
@@ -145,9 +150,13 @@ class RemoteBackend(PolicyBackend):
             try:
                 self._connection = socket.create_connection(self._address, timeout=left)
                 self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._security.context is not None:
+                    self._connection = self._security.context.wrap_socket(
+                        self._connection, server_hostname=self._address[0]
+                    )
                 left = max(deadline - time.monotonic(), RETRY)
-                answer = self._ask(Message("hello", {"protocol": protocol.PROTOCOL}), left)
-                return protocol.read_info(answer)
+                hello = {"protocol": protocol.PROTOCOL, "token": self._security.token}
+                return protocol.read_info(self._ask(Message("hello", hello), left))
             except ConnectionRefusedError:
                 self._close()
                 if time.monotonic() + RETRY >= deadline:
@@ -159,9 +168,12 @@ class RemoteBackend(PolicyBackend):
 
     def _ask(self, message: Message, timeout: float) -> Message:
         assert self._connection is not None
+        until = time.monotonic() + max(timeout, 1e-3)
         self._connection.settimeout(max(timeout, 1e-3))
         protocol.send(self._connection, message)
-        answer = protocol.receive(self._connection)
+        limits = protocol.WELCOME if message.kind == "hello" else protocol.OUTPUT
+        left = max(until - time.monotonic(), 1e-3)
+        answer = protocol.receive(self._connection, limits, within=left)
         if answer.kind != "error":
             return answer
         text = str(answer.fields.get("message", "no reason given"))
@@ -203,10 +215,11 @@ def _address(checkpoint: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _timeouts(config: str) -> Timeouts:
+def _settings(config: str) -> tuple[Timeouts, ClientSecurity]:
     if not config:
-        return Timeouts()
+        return Timeouts(), ClientSecurity.of({})
     options = read_yaml(Path(config).expanduser())
+    given = {name: options.text(name, "") for name in ClientSecurity.SETTINGS}
     found = Timeouts(
         **{
             name: options.number(name, getattr(Timeouts, name), 0.01)
@@ -214,4 +227,4 @@ def _timeouts(config: str) -> Timeouts:
         }
     )
     options.end()
-    return found
+    return found, ClientSecurity.of(given)

@@ -8,6 +8,7 @@ import json
 import math
 import socket
 import struct
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -22,8 +23,6 @@ PROTOCOL = 2
 MAGIC = b"SLVP"
 PREFIX = struct.Struct("<4sIQ")
 """Magic, bytes of the header, bytes of the arrays; little-endian."""
-MAX_HEADER = 16 << 20
-MAX_ARRAYS = 1 << 30
 MAX_DIMENSIONS = 8
 DTYPES = ("uint8", "float32", "float64", "int64")
 PORT = 5555
@@ -31,6 +30,34 @@ PORT = 5555
 
 class ProtocolError(ConnectionError):
     """The other side speaks another language, or another version of this one."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a message may hold; more is refused before memory is taken.
+
+    Attributes:
+        header: bytes of the header.
+        arrays: bytes of all arrays.
+    """
+
+    header: int
+    arrays: int
+
+
+HELLO = Limits(4 << 10, 0)
+"""Of a client that nobody knows yet."""
+WELCOME = Limits(1 << 20, 256 << 20)
+"""With the latent statistics of a policy."""
+OUTPUT = Limits(64 << 10, 4 << 20)
+"""With chunks and latent of the largest size that SALUS's messages carry."""
+_BODY_BYTES = 1 << 20
+
+
+def act_limits(info: PolicyInfo) -> Limits:
+    """Of what a client may send to a policy: its cameras' images, and a robot with its URDF."""
+    images = sum(3 * height * width for height, width in info.cameras.values())
+    return Limits(8 << 20, images + _BODY_BYTES)
 
 
 @dataclass
@@ -76,11 +103,19 @@ def send(connection: socket.socket, message: Message) -> None:
             connection.sendall(memoryview(value).cast("B"))
 
 
-def receive(connection: socket.socket) -> Message:
+def receive(
+    connection: socket.socket,
+    limits: Limits = WELCOME,
+    within: float | None = None,
+    idle: float | None = None,
+) -> Message:
     """Receives a message.
 
     Args:
-        connection: A connected stream socket; its timeout is for each part of the message.
+        connection: A connected stream socket.
+        limits: What the message may hold.
+        within: Time in which all of the message must come, however it drips [s]; None: any.
+        idle: Time until its first byte, before `within` begins [s]; None: there is none besides.
 
     Returns:
         The message.
@@ -89,15 +124,27 @@ def receive(connection: socket.socket) -> Message:
         ProtocolError: What came is no message.
         OSError: The connection is gone (ConnectionError) or silent (TimeoutError).
     """
-    magic, header_size, size = PREFIX.unpack(_receive(connection, PREFIX.size))
+    first = b""
+    if idle is not None:
+        connection.settimeout(idle)
+        first = connection.recv(1)
+        if not first:
+            raise ConnectionResetError("the other side closed the connection")
+    until = None if within is None else time.monotonic() + within
+    begin = first + _receive(connection, PREFIX.size - len(first), until)
+    magic, header_size, size = PREFIX.unpack(begin)
     if magic != MAGIC:
         raise ProtocolError("the other side does not speak SALUS's policy protocol")
-    if header_size > MAX_HEADER or size > MAX_ARRAYS:
-        raise ProtocolError(f"a message of {header_size} + {size} bytes is too large")
+    if header_size > limits.header or size > limits.arrays:
+        raise ProtocolError(
+            f"a message of {header_size} + {size} bytes is too large: at most {limits.header} + "
+            f"{limits.arrays} are taken"
+        )
     try:
-        header = json.loads(bytes(_receive(connection, header_size)), parse_constant=_no_number)
+        content = bytes(_receive(connection, header_size, until))
+        header = json.loads(content, parse_constant=_no_number)
         kind, values, listed = header["kind"], header["fields"], header["arrays"]
-        shapes = [(str(a["name"]), _dtype(a["dtype"]), _shape(a["shape"])) for a in listed]
+        shapes = [(str(a["name"]), _dtype(a["dtype"]), _shape(a["shape"], size)) for a in listed]
         if not isinstance(kind, str) or not isinstance(values, dict):
             raise TypeError("kind or fields")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -105,9 +152,9 @@ def receive(connection: socket.socket) -> Message:
     if sum(math.prod(shape) * dtype.itemsize for _, dtype, shape in shapes) != size:
         raise ProtocolError("a message's arrays are not as long as its header says")
     arrays = {
-        name: np.frombuffer(_receive(connection, math.prod(shape) * dtype.itemsize), dtype).reshape(
-            shape
-        )
+        name: np.frombuffer(
+            _receive(connection, math.prod(shape) * dtype.itemsize, until), dtype
+        ).reshape(shape)
         for name, dtype, shape in shapes
     }
     return Message(kind, values, arrays)
@@ -119,9 +166,9 @@ def _dtype(name: str) -> np.dtype:
     return np.dtype(name).newbyteorder("<")
 
 
-def _shape(given: list[int]) -> tuple[int, ...]:
+def _shape(given: list[int], most: int) -> tuple[int, ...]:
     good = len(given) <= MAX_DIMENSIONS and all(type(n) is int for n in given)
-    if not good or not all(0 <= n <= MAX_ARRAYS for n in given):
+    if not good or not all(0 <= n <= most for n in given):
         raise ValueError(f"array of shape {str(given)[:80]}")
     return tuple(given)
 
@@ -130,10 +177,15 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _receive(connection: socket.socket, size: int) -> bytearray:
+def _receive(connection: socket.socket, size: int, until: float | None) -> bytearray:
     buffer = bytearray(size)
     view = memoryview(buffer)
     while view:
+        if until is not None:
+            left = until - time.monotonic()
+            if left <= 0.0:
+                raise TimeoutError("the message did not come whole in time")
+            connection.settimeout(left)
         count = connection.recv_into(view)
         if count == 0:
             raise ConnectionResetError("the other side closed the connection")

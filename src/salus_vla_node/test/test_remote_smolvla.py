@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.ros,
     pytest.mark.skipif(not PYTHON, reason="needs SALUS_VLA_PYTHON: an interpreter with lerobot"),
 ]
-HERE = Path(__file__).parent
+POLICIES = Path(__file__).resolve().parents[2] / "salus_policies"
 LOADS = 300.0
 """How long importing lerobot and loading the policy may take [s]."""
 
@@ -35,9 +35,9 @@ LOADS = 300.0
 def process(tmp_path):
     folder = Path(os.environ.get("SALUS_TINY_SMOLVLA", tmp_path / "tiny"))
     if not folder.exists():
-        package = [str(HERE.parent), str(HERE.parents[1] / "salus_core")]
+        package = [str(POLICIES), str(POLICIES.parent / "salus_core")]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(package), "HF_HUB_OFFLINE": "1"}
-        command = [PYTHON, str(HERE / "tiny_smolvla.py"), str(folder)]
+        command = [PYTHON, str(POLICIES / "test/tiny_smolvla.py"), str(folder)]
         subprocess.run(command, env=env, check=True, timeout=LOADS)
     process = ServerProcess(folder, "smolvla", PYTHON).start()
     yield process
