@@ -52,3 +52,15 @@ def test_two_worlds_run_side_by_side_in_two_namespaces(begin):
         assert code == 0, output[-4000:]
         assert f"seed {seed}" in output
         assert "commands missed   0" in output
+
+
+def test_two_collections_in_one_namespace_both_name_the_other(begin):
+    first = begin("episodes:=1000", "difficulty:=easy", "namespace:=same")
+    first.read_until("episode 1/1000")
+    second = begin("episodes:=1000", "difficulty:=easy", "namespace:=same")
+    for collection in (first, second):
+        collection.read_until("(a second graph, or a process")
+        assert "a namespace or ROS_DOMAIN_ID of its own" in collection.lines[-1]
+    for collection in (first, second):
+        collection.stop()
+        collection.finish()

@@ -33,6 +33,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from salus_ros.diagnostics import Diagnostics, DiagnosticsParameters
+from salus_ros.network import reachable_by
 from salus_ros.parameters import ParameterError, declare, parameter
 
 try:
@@ -279,13 +280,22 @@ def run(node_class: Callable[[], Node], args: list[str] | None = None) -> int:
     _on_stop(interrupt)
     try:
         node = _make(node_class, interrupt)
+        if why := reachable_by():
+            node.get_logger().warning(
+                f"other machines can publish to this node ({why}): set "
+                "ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST, or see docs/security.md"
+            )
         _spin(node, interrupt)
     except ParameterError as error:
         get_logger(node_class.__name__).fatal(str(error))
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except rclpy_implementation.RCLError:
+    except rclpy_implementation.RCLError as error:
+        if node is None:  # no such topic name, a DDS without the security that was asked for
+            said = " ".join(str(error).split())
+            print(f"[{node_class.__name__}] cannot start: {said}", file=sys.stderr)
+            return 1
         # A node that shut its context down from a thread of its own may meet the next wait.
         if rclpy.ok():
             raise

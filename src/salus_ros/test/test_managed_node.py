@@ -206,6 +206,28 @@ def test_a_stop_from_outside_releases_everything_and_exits_with_0(how, executor_
     assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.parametrize("reach", ["SUBNET", "LOCALHOST"])
+def test_a_node_that_other_machines_can_reach_says_so_once(monkeypatch, reach):
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", reach)
+    process = example("refuse")
+    _, errors = process.communicate(timeout=60)
+    said = f"other machines can publish to this node (ROS_AUTOMATIC_DISCOVERY_RANGE is {reach})"
+    assert errors.count(said) == (reach == "SUBNET")
+
+
+def test_a_node_that_must_encrypt_and_cannot_refuses_to_start_in_one_line(monkeypatch, tmp_path):
+    """By a Fast DDS without security, or, with one, by the keys that are missing."""
+    (tmp_path / "enclaves").mkdir()
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    monkeypatch.setenv("ROS_SECURITY_STRATEGY", "Enforce")
+    monkeypatch.setenv("ROS_SECURITY_KEYSTORE", str(tmp_path))
+    process = example("wait")
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert "cannot start: " in errors
+    assert "Traceback" not in errors
+
+
 def test_a_node_that_waits_costs_next_to_nothing_and_still_stops():
     # A wait that is cut into nothing would take the whole second, and keep others from stopping it.
     process = example("wait")

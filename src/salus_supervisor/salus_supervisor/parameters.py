@@ -45,6 +45,7 @@ class SupervisorParameters(ManagedParameters):
         "Out of lockstep: do not execute proposals whose observation is older, in control periods.",
         minimum=0.5,
         maximum=1000.0,
+        read_only=True,
     )
     proposal_slack: float = parameter(
         0.05,
@@ -52,12 +53,14 @@ class SupervisorParameters(ManagedParameters):
         "and this time [s].",
         minimum=0.005,
         maximum=60.0,
+        read_only=True,
     )
     max_forecast_age: float = parameter(
         6.0,
         "Out of lockstep: forecasts whose observation is older are ignored, in control periods.",
         minimum=0.5,
         maximum=1000.0,
+        read_only=True,
     )
     forecast_slack: float = parameter(
         0.05,
@@ -65,34 +68,51 @@ class SupervisorParameters(ManagedParameters):
         "for one control period and this time [s]; with 'observe' that is told after 0.5 s.",
         minimum=0.005,
         maximum=60.0,
+        read_only=True,
     )
     max_translation: float = parameter(
         0.05,
         "Hold instead of executing a translation larger than this within one control period [m].",
         minimum=0.0,
+        maximum=1.0,
+        read_only=True,
     )
     max_rotation: float = parameter(
         0.3,
         "Hold instead of executing a rotation larger than this within one control period [rad].",
         minimum=0.0,
+        maximum=3.2,
+        read_only=True,
     )
     max_joint_step: float = parameter(
         0.2,
         "Hold instead of moving a joint's target further than this within one control period "
         "[rad, m].",
         minimum=0.0,
+        maximum=3.2,
+        read_only=True,
     )
     max_joint_velocity: float = parameter(
-        2.0, "Hold instead of executing a joint velocity above this [rad/s, m/s].", minimum=0.0
+        2.0,
+        "Hold instead of executing a joint velocity above this [rad/s, m/s].",
+        minimum=0.0,
+        maximum=50.0,
+        read_only=True,
     )
     max_base_velocity: float = parameter(
-        1.0, "Hold instead of executing a base velocity above this [m/s, rad/s].", minimum=0.0
+        1.0,
+        "Hold instead of executing a base velocity above this [m/s, rad/s].",
+        minimum=0.0,
+        maximum=10.0,
+        read_only=True,
     )
     max_joint_age: float = parameter(
         0.5,
         "With joint positions as actions: age by the wall clock up to which measured positions are "
         "what is held before anything was commanded [s].",
         minimum=0.0,
+        maximum=60.0,
+        read_only=True,
     )
 
     @property

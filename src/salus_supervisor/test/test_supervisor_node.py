@@ -4,11 +4,13 @@ import time
 
 import pytest
 from builtin_interfaces.msg import Time
+from rclpy.parameter import Parameter
 from salus_msgs.msg import EpisodeStatus, Intervention, SignalInfo
 from std_msgs.msg import Header
 from supervisor_rig import ACTION
 
 from salus_core.actions import TOOL_MOTION, ActionSpec
+from salus_supervisor.supervisor_node import SupervisorNode
 
 pytestmark = pytest.mark.ros
 
@@ -270,3 +272,17 @@ def test_a_world_that_was_restarted_begins_its_first_episode_again(rig):
     rig.propose(1, 0, seconds=190)  # killed in the middle of its first episode
     rig.until(lambda: len(rig.commands) == 7)
     assert rig.steps()[3:] == [(1, 0), (1, 0), (1, 1), (1, 0)]
+
+
+LIMITS = ("max_translation", "max_rotation", "max_joint_step", "max_joint_velocity")
+
+
+@pytest.mark.parametrize("name", [*LIMITS, "max_base_velocity", "max_proposal_age"])
+def test_no_limit_changes_while_the_node_runs_or_starts_beyond_any_robot(ros, name):
+    node = SupervisorNode()
+    (result,) = node.set_parameters([Parameter(name, value=0.6)])
+    assert not result.successful
+    node.destroy_node()
+    node = SupervisorNode(parameter_overrides=[Parameter(name, value=1e9)])
+    assert not node.start()
+    node.destroy_node()
