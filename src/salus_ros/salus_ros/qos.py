@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quality-of-service profiles of SALUS, by name: see the table in docs/architecture.md."""
 
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 RELIABLE = QoSProfile(
@@ -23,6 +24,15 @@ NEWEST = QoSProfile(
     durability=DurabilityPolicy.VOLATILE,
 )
 """Subscriptions from which something is moved: after a gap only the newest message counts."""
+
+FLEETING = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+    lifespan=Duration(seconds=0.25),
+)
+"""Commands out of lockstep: what got lost is not sent again once it is old."""
 
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
