@@ -45,6 +45,10 @@ TICK = 0.005
 LOCKSTEP_PATIENCE = 2.0
 """In lockstep the world waits, so a missing proposal is told, not acted on, after this time [s]."""
 
+CLOCK_PATIENCE = 1.0
+"""A simulation's clock may be slow, but one that stops must not keep the robot moving: without a
+proposal for so long by the machine's clock the robot is held, too [s]."""
+
 
 class SupervisorNode(ManagedNode):
     """Sends one ActionCommand and one Intervention for each step of the running episode.
@@ -81,6 +85,7 @@ class SupervisorNode(ManagedNode):
         self._next: VlaSignals | None = None  # came too soon after the last command
         self._last: VlaSignals | None = None  # the last one that was answered
         self._fresh_at: float | None = None  # when proposals came last; None: none are due
+        self._heard_at = 0.0  # the same, by the machine's clock
         self._held_since: float | None = None
         self._refusal = ""
         self._watch.forget()
@@ -267,7 +272,7 @@ class SupervisorNode(ManagedNode):
         self._announced = False
         if self._fresh_at is None:
             self._watch.begin(self._time())
-        self._fresh_at = self._time()
+        self._fresh_at, self._heard_at = self._time(), time.monotonic()
         anew = before is not None and moment.episode != before.episode
         if self.parameters.episode_source == "signals" and anew:
             self._check.forget_joints()
@@ -377,8 +382,13 @@ class SupervisorNode(ManagedNode):
                 self._answer(signals)
             return
         self._tell_forecasts(now)
-        if silent > self._period + self.parameters.proposal_slack:
-            reason = f"no fresh proposal for {silent:.3f} s{self._why()}"
+        unheard = time.monotonic() - self._heard_at
+        patience = self._period + self.parameters.proposal_slack
+        stopped = silent <= patience < CLOCK_PATIENCE < unheard
+        if silent > patience or stopped:
+            clock = ", and the clock of the simulation stands still" if stopped else ""
+            lasted = unheard if stopped else silent
+            reason = f"no fresh proposal for {lasted:.3f} s{clock}{self._why()}"
             self.diagnostics.problem(f"holding the robot: {reason}", "proposals")
             if due or self._held_since is None:
                 self._hold(reason)

@@ -202,6 +202,24 @@ def test_a_wall_clock_that_is_set_back_costs_one_message(robot, monkeypatch):
     assert len(robot.moved()) - moved >= 5
 
 
+def test_a_clock_that_stops_with_the_proposals_does_not_keep_the_robot_moving(robot, monkeypatch):
+    robot.drive()
+    clock = robot.supervisor.get_clock()
+    stopped = clock.now()
+
+    class Stopped:
+        ros_time_is_active = True
+
+        def now(self):
+            return stopped
+
+    monkeypatch.setattr(robot.supervisor, "get_clock", Stopped)
+    # From here on gaps are measured by the stopped clock.
+    robot.supervisor._fresh_at = stopped.nanoseconds * 1e-9
+    robot.until(robot.holds)
+    assert "and the clock of the simulation stands still" in robot.holds()[0].reason
+
+
 def test_a_silent_predictor_is_told_and_the_policy_goes_on(robot):
     robot.drive(20, then=robot.forecast)
     assert robot.status()[0] == "ok"
