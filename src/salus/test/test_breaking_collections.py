@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from breaking import alive
 
 from salus_core.episode_store import open_run
 
@@ -20,14 +21,6 @@ NODES = (
     *("world_node", "referee_node", "vla_node", "predictor_node", "supervisor_node"),
     *("recorder_node", "episode_runner"),
 )
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def kill_in_collection(begin, name, rng):

@@ -6,18 +6,11 @@ import re
 import signal
 
 import pytest
+from breaking import alive
 
 from salus_core.episode_store import open_run
 
 pytestmark = pytest.mark.ros
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_ctrl_c_ends_every_process_and_keeps_what_is_committed(begin):

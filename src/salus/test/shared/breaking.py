@@ -126,6 +126,9 @@ class Processes:
             return word
         return shutil.copy(word, self.log.parent)
 
+    def was_started_again(self, name):
+        return name in self._again
+
     def start(self, name):
         """Start a process again that was killed."""
         with (self.log.parent / f"{name}.log").open("a") as log:
@@ -141,6 +144,15 @@ class Processes:
         for process in self._again.values():
             process.kill()
             process.wait()
+
+
+def alive(pid):
+    """Whether a process is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def left_behind(marker):
