@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever is wrong with a policy's configuration or weights: a BackendError that names it."""
 
-import copy
 import json
 import shutil
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from changed_documents import leaves, replaced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -53,23 +53,6 @@ VALUES = st.recursive(
 QUICK = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def leaves(content, path=()):
-    if path:
-        yield path
-    if isinstance(content, dict | list):
-        for key in content if isinstance(content, dict) else range(len(content)):
-            yield from leaves(content[key], (*path, key))
-
-
-def replaced(content, path, value):
-    result = copy.deepcopy(content)
-    at = result
-    for key in path[:-1]:
-        at = at[key]
-    at[path[-1]] = value
-    return result
 
 
 def refused_or_none(read, *arguments):

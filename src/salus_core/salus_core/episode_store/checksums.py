@@ -14,6 +14,8 @@ CHECKSUMS = "checksums.txt"
 MAX_BYTES = 64 * 2**20
 """Of checksums.txt: half a million files."""
 
+CHECKSUM_BYTES = 4
+
 Sum = tuple[int, int]
 """Size [bytes] and crc32c of a file."""
 
@@ -34,6 +36,11 @@ class NotARunError(ValueError):
 
 class DamagedRunError(NotARunError):
     """A file of a run is not what was written; the message names the file and the remedy."""
+
+
+def checksum(content: bytes) -> bytes:
+    """The crc32c of some bytes as Zarr stores it after an inner chunk and after an index."""
+    return google_crc32c.value(content).to_bytes(CHECKSUM_BYTES, "little")
 
 
 def sum_of(parts: list[bytes] | tuple[bytes, ...]) -> Sum:

@@ -13,19 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numcodecs
 import numpy as np
 import zarr
 from zarr.storage import MemoryStore
 
+from salus_core.episode_store.checksums import CHECKSUM_BYTES, checksum
 from salus_core.episode_store.files import AtomicFiles
 
 MISSING_CHUNK = 2**64 - 1
 """Offset and size of an inner chunk that a shard does not hold."""
-
-CHECKSUM_BYTES = 4
-"""Of the crc32c after an inner chunk and after a shard's index."""
 
 SUPERSEDED = -1
 """In place of its number: bytes of an inner chunk that has been encoded again since."""
@@ -202,7 +199,7 @@ class Column:
     def _encode_tail(self, row: int) -> None:
         chunk = row % self.spec.shard_rows // self.spec.chunk_rows
         content = self._zstd.encode(self._encode(self._tail))
-        self._pieces.append((chunk, content + _checksum(content)))
+        self._pieces.append((chunk, content + checksum(content)))
 
     def _last_encoded(self, chunk: int) -> np.ndarray:
         content = next((piece for number, piece in reversed(self._pieces) if number == chunk), None)
@@ -225,12 +222,12 @@ class Column:
             offset += len(piece)
         table = index.tobytes()
         pieces = [piece for _, piece in self._pieces]
-        self._files.write(self._shard_path(number), [*pieces, table, _checksum(table)])
+        self._files.write(self._shard_path(number), [*pieces, table, checksum(table)])
 
     def _read_shard(self, number: int) -> list[tuple[int, bytes]]:
         content = self._shard_path(number).read_bytes()
         count = self.spec.shard_rows // self.spec.chunk_rows
-        index = np.frombuffer(content[-16 * count - 4 : -4], "<u8").reshape(count, 2)
+        index = read_index(content, count)
         pieces = []
         end = 0
         for chunk in np.argsort(index[:, 0]):
@@ -244,8 +241,20 @@ class Column:
         return pieces
 
 
-def _checksum(content: bytes) -> bytes:
-    return google_crc32c.value(content).to_bytes(CHECKSUM_BYTES, "little")
+def read_index(content: bytes, count: int) -> np.ndarray:
+    """Where the inner chunks of a shard lie: (count, 2) offset and size [bytes].
+
+    Args:
+        content: of the shard's file.
+        count: inner chunks of a whole shard.
+
+    Raises:
+        ValueError: the index is damaged.
+    """
+    table = content[-16 * count - CHECKSUM_BYTES : -CHECKSUM_BYTES]
+    if len(table) != 16 * count or checksum(table) != content[-CHECKSUM_BYTES:]:
+        raise ValueError("the index of a shard is damaged")
+    return np.frombuffer(table, "<u8").reshape(count, 2)
 
 
 def _string_codec() -> tuple[Callable[[np.ndarray], Any], Callable[[Any], np.ndarray]]:

@@ -10,24 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 
 from salus_core.episode_store.checksums import (
+    CHECKSUM_BYTES,
     CHECKSUMS,
     READ_ERRORS,
     DamagedRunError,
     NotARunError,
+    checksum,
     files_below,
     read_sums,
     sum_of_file,
 )
-from salus_core.episode_store.columns import CHECKSUM_BYTES, MISSING_CHUNK
+from salus_core.episode_store.columns import MISSING_CHUNK, read_index
 from salus_core.episode_store.reader import committed_ends
 from salus_core.episode_store.run_folder import DATA, LOCK, METADATA
-
-INDEX_ROW = 16
-"""Bytes of an inner chunk's entry in the index at the end of a shard."""
 
 _BESIDE = (LOCK, CHECKSUMS)
 
@@ -219,11 +217,11 @@ def check_shard(
         yield f"cannot be read: {error.strerror}", whole
         return
     count = shards.shard_rows // shards.chunk_rows
-    table, checksum = content[-INDEX_ROW * count - 4 : -4], content[-4:]
-    if len(table) != INDEX_ROW * count or _crc(table) != checksum:
+    try:
+        index = read_index(content, count)
+    except ValueError:
         yield "has a damaged index", whole
         return
-    index = np.frombuffer(table, "<u8").reshape(count, 2)
     for chunk in range(-(-len(whole) // shards.chunk_rows)):
         begin = first + chunk * shards.chunk_rows
         rows = range(begin, min(begin + shards.chunk_rows, whole.stop))
@@ -232,7 +230,7 @@ def check_shard(
             yield f"lacks inner chunk {chunk}", rows
             continue
         piece = content[offset : offset + size]
-        if shards.checksums and _crc(piece[:-CHECKSUM_BYTES]) != piece[-CHECKSUM_BYTES:]:
+        if shards.checksums and checksum(piece[:-CHECKSUM_BYTES]) != piece[-CHECKSUM_BYTES:]:
             yield f"inner chunk {chunk} has another checksum than was written", rows
 
 
@@ -276,7 +274,3 @@ def _text(path: Path) -> str:
         return path.read_text()
     except READ_ERRORS:
         return ""
-
-
-def _crc(content: bytes) -> bytes:
-    return google_crc32c.value(content).to_bytes(CHECKSUM_BYTES, "little")

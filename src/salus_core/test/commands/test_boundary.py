@@ -80,26 +80,27 @@ def test_an_output_that_cannot_be_written_is_refused_first(
     assert ";" in said
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("what", ["missing", "file", "empty"])
-def test_an_input_that_is_no_run_is_named(name, what, folder, tmp_path, capsys):
-    path = tmp_path / what
-    if what == "file":
+@pytest.fixture(params=["missing", "file", "empty"])
+def nothing(request, tmp_path):
+    """A path that holds neither a run nor a checkpoint."""
+    path = tmp_path / request.param
+    if request.param == "file":
         path.write_bytes(b"\x00\xff")
-    elif what == "empty":
+    elif request.param == "empty":
         path.mkdir()
-    assert str(path) in refusal([name, *line_of(name, path, folder, tmp_path / "out")], capsys)
+    return path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_input_that_is_no_run_is_named(name, nothing, folder, tmp_path, capsys):
+    given = line_of(name, nothing, folder, tmp_path / "out")
+    assert str(nothing) in refusal([name, *given], capsys)
 
 
 @pytest.mark.parametrize("name", ["evaluate", "compare", "replay"])
-@pytest.mark.parametrize("what", ["missing", "file", "empty"])
-def test_what_is_no_checkpoint_is_named(name, what, runs, tmp_path, capsys):
-    path = tmp_path / what
-    if what == "file":
-        path.write_bytes(b"\x00\xff")
-    elif what == "empty":
-        path.mkdir()
-    assert str(path) in refusal([name, *line_of(name, runs, path, tmp_path / "out")], capsys)
+def test_what_is_no_checkpoint_is_named(name, nothing, runs, tmp_path, capsys):
+    given = line_of(name, runs, nothing, tmp_path / "out")
+    assert str(nothing) in refusal([name, *given], capsys)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 5000, b"a: [", b"- 1", b"predictor: 5"])

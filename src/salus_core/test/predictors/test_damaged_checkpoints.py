@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever is wrong with a checkpoint: a CheckpointError in one line, in bounded memory."""
 
-import copy
 import hashlib
 import json
 import os
@@ -12,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from changed_documents import leaves, replaced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -81,27 +81,6 @@ def outcome(folder):
     assert "\n" not in said
     assert len(said) < 1000
     return said
-
-
-def leaves(content, path=()):
-    """Paths of all entries, containers too."""
-    if path:
-        yield path
-    inner = content.items() if isinstance(content, dict) else enumerate(content)
-    for key, value in inner:
-        if isinstance(value, dict | list):
-            yield from leaves(value, (*path, key))
-        else:
-            yield (*path, key)
-
-
-def replaced(content, path, value):
-    result = copy.deepcopy(content)
-    at = result
-    for key in path[:-1]:
-        at = at[key]
-    at[path[-1]] = value
-    return result
 
 
 NUMBERS = st.sampled_from([0, -1, 1, 2, 20000, 2**31, 2**63, 10**400, 0.5, 1e300, -1e-300])
