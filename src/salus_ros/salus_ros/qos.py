@@ -25,7 +25,7 @@ NEWEST = QoSProfile(
 )
 """Subscriptions from which something is moved: after a gap only the newest message counts."""
 
-FLEETING = QoSProfile(
+EXPIRING = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,

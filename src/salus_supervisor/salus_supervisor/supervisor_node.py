@@ -26,7 +26,7 @@ from salus_core.supervision import (
     LimitCheck,
     Moment,
     Order,
-    Pace,
+    RateLimit,
     Standstill,
     stale,
 )
@@ -76,7 +76,7 @@ class SupervisorNode(ManagedNode):
     def _forget(self) -> None:
         self._episodes = Episodes(self._say)
         self._order = Order(self._say)
-        self._pace = Pace()
+        self._rate = RateLimit()
         self._standstill = Standstill()
         self._announced = False
         self._lockstep = False
@@ -107,7 +107,7 @@ class SupervisorNode(ManagedNode):
         self._period = 0.0
         self._joints = MeasuredJoints(self, self._ignore)
         # Without a referee there is no lockstep: a command that got lost must not come late.
-        profile = RELIABLE if self.parameters.episode_source == "topic" else qos.FLEETING
+        profile = RELIABLE if self.parameters.episode_source == "topic" else qos.EXPIRING
         self._commands = self.create_lifecycle_publisher(ActionCommand, "command", profile)
         self._interventions = self.create_lifecycle_publisher(
             Intervention, "intervention", RELIABLE
@@ -276,7 +276,7 @@ class SupervisorNode(ManagedNode):
         anew = before is not None and moment.episode != before.episode
         if self.parameters.episode_source == "signals" and anew:
             self._check.forget_joints()
-        if self._lockstep or self._pace.ready(self._fresh_at, self._period):
+        if self._lockstep or self._rate.ready(self._fresh_at, self._period):
             self._answer(signals)
         else:
             self._next = signals
@@ -323,7 +323,7 @@ class SupervisorNode(ManagedNode):
         reason, executed = decision.reason, array("d", decision.action)
         if decision.action:
             self._commands.publish(ActionCommand(**moment, action=executed))
-            self._pace.sent(self._time())
+            self._rate.sent(self._time())
         else:
             unknown = ", ".join(self._check.unknown())
             reason += f"; nothing is sent, as it is not known where to hold {unknown}"
@@ -354,7 +354,7 @@ class SupervisorNode(ManagedNode):
         elif decision.action:
             moment = {"header": header, "episode": self._last.episode, "step": self._last.step}
             self._commands.publish(ActionCommand(**moment, action=array("d", decision.action)))
-            self._pace.sent(self._time())
+            self._rate.sent(self._time())
 
     @when_active
     def _on_tick(self) -> None:
@@ -372,7 +372,7 @@ class SupervisorNode(ManagedNode):
             if self._next is not None:
                 self._answer(self._next)
             return
-        due = self._pace.ready(now, self._period)
+        due = self._rate.ready(now, self._period)
         if self._next is not None and due:
             signals, self._next = self._next, None
             problem = self._stale(signals)

@@ -5,7 +5,7 @@ from salus_core.supervision.freshness import (
     OTHER_CLOCK,
     Moment,
     Order,
-    Pace,
+    RateLimit,
     Standstill,
     stale,
 )
@@ -18,7 +18,7 @@ __all__ = [
     "Limits",
     "Moment",
     "Order",
-    "Pace",
+    "RateLimit",
     "Standstill",
     "stale",
 ]

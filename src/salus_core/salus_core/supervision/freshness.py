@@ -169,7 +169,7 @@ class Order:
         return self._agreeing >= AGREEING
 
 
-class Pace:
+class RateLimit:
     """At most one command in a control period; of what comes sooner, the newest waits."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus_core.supervision import Moment, Order, Pace, Standstill, stale
+from salus_core.supervision import Moment, Order, RateLimit, Standstill, stale
 
 MS = 1_000_000
 NOW = 10_000_000 * MS
@@ -101,10 +101,10 @@ def test_normal_service_returns_within_five_messages_whatever_came_before(before
 
 
 def test_commands_keep_their_distance_but_for_a_little_jitter():
-    pace, sent = Pace(), []
+    rate, sent = RateLimit(), []
     for i in range(1000):  # a flood of 1 kHz
-        if pace.ready(i * 1e-3, 0.033):
-            pace.sent(i * 1e-3)
+        if rate.ready(i * 1e-3, 0.033):
+            rate.sent(i * 1e-3)
             sent.append(i)
     assert len(sent) == 34
     assert min(b - a for a, b in pairwise(sent)) == 30

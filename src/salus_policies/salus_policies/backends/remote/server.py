@@ -85,7 +85,7 @@ class PolicyServer:
         idle: float = IDLE,
     ):
         given = [backends] if isinstance(backends, PolicyBackend) else list(backends)
-        self._places = [_Place(backend) for backend in given]
+        self._slots = [_Slot(backend) for backend in given]
         self._limits = protocol.act_limits(given[0].info)
         self._token, self._context, self._idle = token, context, idle
         self._lock = threading.Lock()
@@ -136,7 +136,7 @@ class PolicyServer:
                 self._connections -= 1
 
     def _greet(self, connection: socket.socket, client: str) -> None:
-        """Hears a hello, and gives the client a place if there is one."""
+        """Hears a hello, and gives the client a slot if there is one."""
         try:
             hello = protocol.receive(connection, protocol.HELLO, within=HELLO_PATIENCE)
             if hello.kind != "hello":
@@ -147,8 +147,8 @@ class PolicyServer:
                     f"the environment variable {TOKEN})"
                 )
             session = _Session(connection, time.monotonic())
-            place = self._take(session)
-            if place is None:
+            slot = self._take(session)
+            if slot is None:
                 raise ProtocolError("the policy server is busy")
         except ProtocolError as error:
             with contextlib.suppress(OSError):
@@ -156,25 +156,25 @@ class PolicyServer:
             raise
         log.info("%s: connected", client)
         try:
-            place.talk(session, hello, self._limits)
+            slot.talk(session, hello, self._limits)
         except ProtocolError as error:
             with contextlib.suppress(OSError):
                 protocol.send(connection, _error("protocol", str(error)))
             raise
         finally:
             with self._lock:
-                place.session = None
+                slot.session = None
 
-    def _take(self, session: _Session) -> "_Place | None":
-        """A free place; if there is none, that of a client that has been silent too long."""
+    def _take(self, session: _Session) -> "_Slot | None":
+        """A free slot; if there is none, that of a client that has been silent too long."""
         until = time.monotonic() + HELLO_PATIENCE
         while True:
             with self._lock:
-                free = [place for place in self._places if place.session is None]
+                free = [slot for slot in self._slots if slot.session is None]
                 if free:
                     free[0].session = session
                     return free[0]
-                sessions = [place.session for place in self._places if place.session]
+                sessions = [slot.session for slot in self._slots if slot.session]
                 oldest = min(sessions, key=lambda one: one.heard)
                 silent = time.monotonic() - oldest.heard
             if silent < self._idle or time.monotonic() > until:
@@ -184,7 +184,7 @@ class PolicyServer:
             time.sleep(0.01)
 
 
-class _Place:
+class _Slot:
     """One loaded policy, and the client that has it."""
 
     def __init__(self, backend: PolicyBackend):
