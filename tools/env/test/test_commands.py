@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of `salus`, and their other spelling, `ros2 run PACKAGE COMMAND`."""
 
+import re
 import runpy
 import sys
 from importlib import metadata
@@ -64,3 +65,10 @@ def test_the_remedy_names_the_package_of_the_command(command, missing, remedy, m
     message = capsys.readouterr().err
     assert remedy in message
     assert missing in message
+
+
+def test_the_entry_script_passes_every_command_on(entry_points):
+    script = (ROOT / "salus.sh").read_text()
+    (passed,) = re.findall(r"^  (ablate \|.*)\) ;;$", script, re.MULTILINE)
+    names = {point.name for point in entry_points("salus.commands")}
+    assert {*passed.split(" | "), "dataset"} == names
