@@ -11,7 +11,6 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
 from salus_msgs.msg import (
     ActionCommand,
     EpisodeSetup,
@@ -26,7 +25,6 @@ from salus_msgs.msg import (
     WorldState,
 )
 from sensor_msgs.msg import Image, JointState
-from std_srvs.srv import Trigger
 
 from salus_core.episode_store import (
     Camera,
@@ -50,8 +48,10 @@ from salus_core.messages import (
 )
 from salus_recorder.assembler import EpisodeAssembler, StepMessages
 from salus_recorder.parameters import RecorderParameters
+from salus_recorder.publisher_check import PublisherCheck
 from salus_recorder.recording import Committed, Recording
 from salus_recorder.rows import IMAGE, make_end, make_schema, make_start, taxonomy_of
+from salus_recorder.verbs import Verbs
 from salus_ros import qos
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 
@@ -64,9 +64,6 @@ OPTIONAL = ("failure_forecast", "intervention")
 KEPT_EPISODES = 16
 """Episodes whose setup and status are kept."""
 TICK_PERIOD = 0.05
-WAITING_PERIOD = 10.0
-READY_DELAY = 0.5
-"""The publishers learn of a match later than the subscriptions [s]."""
 
 
 class RecorderNode(ManagedNode):
@@ -94,7 +91,7 @@ class RecorderNode(ManagedNode):
         self._required = frozenset(
             {*p.required, *(IMAGE + camera.name for camera in self._cameras), "step"}
         )
-        self._subscriptions_by_topic: dict[str, Subscription] = {}
+        self._publisher_check = PublisherCheck(self, self._required)
         self._setups: dict[int, EpisodeSetup] = {}
         self._statuses: dict[int, EpisodeStatus] = {}
         self._signal_info: SignalInfo | None = None
@@ -102,7 +99,6 @@ class RecorderNode(ManagedNode):
         self._commands_missed: dict[int, int] = {}
         self._reported: set[str] = set()
         self._reasons: set[str] = set()
-        self._ready = False
         self._dropped = 0
         self._last = Committed(0, 0, 0)
         self._assembler = EpisodeAssembler(
@@ -122,9 +118,7 @@ class RecorderNode(ManagedNode):
             RecorderStatus, "recorder_status", qos.LATCHED
         )
         self._subscribe()
-        self.create_service(Trigger, "~/pause", self._on_pause)
-        self.create_service(Trigger, "~/resume", self._on_resume)
-        self.create_service(Trigger, "~/is_paused", self._on_is_paused)
+        self._services_offered = Verbs(self, self._assembler, self._publish_status)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(TICK_PERIOD, self._on_tick, clock=steady)
 
@@ -167,7 +161,7 @@ class RecorderNode(ManagedNode):
             on_problem=self._report_once,
             on_error=self._on_write_error,
         )
-        self._matched_since = self._told = time.monotonic()
+        self._publisher_check.begin(time.monotonic())
         self.diagnostics.set("output", self._root)
 
     def deactivate(self) -> None:
@@ -198,7 +192,7 @@ class RecorderNode(ManagedNode):
         images = _with_depth(qos.image(self.parameters.image_reliability), depth)
         body = qos.body(self.parameters.body_reliability, depth)
         for kind, topic in ((JointState, JOINT_STATES), (PoseStamped, TOOL_POSE)):
-            self._subscriptions_by_topic[topic] = self.create_subscription(
+            self._publisher_check.of[topic] = self.create_subscription(
                 kind, topic, partial(self._on_body, topic), body
             )
         for kind, topic, callback in (
@@ -209,12 +203,12 @@ class RecorderNode(ManagedNode):
             (FailureForecast, "failure_forecast", self._on_forecast),
             (Intervention, "intervention", self._on_intervention),
         ):
-            self._subscriptions_by_topic[topic] = self.create_subscription(
+            self._publisher_check.of[topic] = self.create_subscription(
                 kind, topic, callback, reliable
             )
         for camera in self._cameras:
             topic = f"camera/{camera.name}/image_raw"
-            self._subscriptions_by_topic[IMAGE + camera.name] = self.create_subscription(
+            self._publisher_check.of[IMAGE + camera.name] = self.create_subscription(
                 Image, topic, partial(self._on_image, camera), images
             )
         # Deeper than what is latched: the end of an episode may be followed at once by the next's
@@ -323,7 +317,7 @@ class RecorderNode(ManagedNode):
     @when_active
     def _on_tick(self) -> None:
         for topic in (*OPTIONAL, JOINT_STATES, TOOL_POSE):
-            self._assembler.expect(topic, self._is_published(topic))
+            self._assembler.expect(topic, self._publisher_check.there(topic))
         self._assembler.tick(time.monotonic())
         self._tell_missing()
         self.diagnostics.set(
@@ -336,8 +330,8 @@ class RecorderNode(ManagedNode):
                 "messages are dropped, as too many steps wait: the disk or the processor does not "
                 "keep up; lower compression_level or raise queue_size"
             )
-        if not self._ready:
-            self._look_for_publishers()
+        if self._publisher_check.became_complete(time.monotonic()):
+            self._publish_status()
 
     def _tell_missing(self) -> None:
         """Say what steps lack, and why, once per reason; how often in diagnostics."""
@@ -353,26 +347,6 @@ class RecorderNode(ManagedNode):
 
     def _say_restart(self, sentence: str) -> None:
         self.get_logger().warning(sentence, throttle_duration_sec=2.0)
-
-    def _is_published(self, topic: str) -> bool:
-        return self._subscriptions_by_topic[topic].get_publisher_count() > 0
-
-    def _look_for_publishers(self) -> None:
-        """Say that the recorder is ready once it would miss nothing of an episode."""
-        missing = [
-            self._subscriptions_by_topic[topic].topic_name
-            for topic in self._required
-            if not self._is_published(topic)
-        ]
-        now = time.monotonic()
-        if missing:
-            self._matched_since = now
-            if now - self._told > WAITING_PERIOD:
-                self._told = now
-                self.get_logger().info(f"waiting for a publisher of {', '.join(sorted(missing))}")
-        elif now - self._matched_since > READY_DELAY:
-            self._ready = True
-            self._publish_status()
 
     # What the assembler hands over --------------------------------------------------------------
 
@@ -456,7 +430,7 @@ class RecorderNode(ManagedNode):
             self._reported.add(problem)
             self.get_logger().error(f"{problem} (said once; counted in /diagnostics as drops)")
 
-    # Status and verbs ---------------------------------------------------------------------------
+    # Status -------------------------------------------------------------------------------------
 
     def _publish_status(self, state: int | None = None) -> None:
         recording = self._recording
@@ -488,35 +462,6 @@ class RecorderNode(ManagedNode):
 
     def _now(self) -> Time:
         return self.get_clock().now().to_msg()
-
-    def _on_pause(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if not self._check_active(response):
-            return response
-        self._assembler.pause()
-        self._publish_status()
-        response.message = "paused; an episode in progress was discarded"
-        return response
-
-    def _on_resume(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if not self._check_active(response):
-            return response
-        self._assembler.resume()
-        self._publish_status()
-        response.message = "recording from the next episode on"
-        return response
-
-    def _on_is_paused(
-        self, request: Trigger.Request, response: Trigger.Response
-    ) -> Trigger.Response:
-        if self._check_active(response):
-            response.message = "paused" if self._assembler.paused else "not paused"
-        return response
-
-    def _check_active(self, response: Trigger.Response) -> bool:
-        response.success = self.is_active
-        if not self.is_active:
-            response.message = "the recorder is not active"
-        return self.is_active
 
 
 def _with_depth(profile: QoSProfile, depth: int) -> QoSProfile:
