@@ -18,6 +18,14 @@ def talker(start):
     return node
 
 
+def eventually(look, condition, seconds=40.0):
+    """Look until a condition holds: a busy machine discovers a node late."""
+    deadline = time.monotonic() + seconds
+    while not condition(seen := look()):
+        assert time.monotonic() < deadline, seen
+        time.sleep(1.0)
+
+
 def test_a_latched_message_is_echoed_to_a_late_subscriber(ros2, talker):
     code, output = ros2("topic", "echo", "/robot/status", "--once")
     assert code == 0
@@ -43,12 +51,10 @@ def test_echo_of_an_unknown_topic_says_so(ros2):
 
 
 def test_lists_show_topics_nodes_and_types(ros2, talker):
-    assert "/robot/joints [sensor_msgs/msg/JointState]\n" in ros2("topic", "list", "-t")[1]
+    joints = "/robot/joints [sensor_msgs/msg/JointState]\n"
+    eventually(lambda: ros2("topic", "list", "-t")[1], lambda topics: joints in topics)
     # Nodes that an earlier test killed stay in the graph until their lease of 20 s ends.
-    deadline = time.monotonic() + 40.0
-    while (nodes := ros2("node", "list")[1]) != "/robot/talker\n" and time.monotonic() < deadline:
-        time.sleep(1.0)
-    assert nodes == "/robot/talker\n"
+    eventually(lambda: ros2("node", "list")[1], lambda nodes: nodes == "/robot/talker\n")
     _, output = ros2("topic", "info", "-v", "/robot/status")
     assert "Publisher count: 1" in output
     assert "Durability: TRANSIENT_LOCAL" in output
