@@ -3,14 +3,16 @@
 
     python benchmarks/endurance.py [--minutes 60] [--seed 0] [--output FOLDER]
 
-Launches collect in real time with injected faults. Every 20 s to 60 s one of its nodes is stopped for
-0.2 s to 3 s (SIGSTOP, SIGCONT), or a topic is flooded with messages of another publisher. Samples
-memory and handles of every node, and measures the time from an observation to its command and to its
-forecast. Writes endurance.json, endurance.png and the log of the launch into the folder, and prints a
-summary; exit code 1 if a process ended, memory or handles grew, or a gap is not in the log.
+Launches collect in real time with injected faults. Every 20 s to 60 s one of its nodes is stopped
+for 0.2 s to 3 s (SIGSTOP, SIGCONT), or a topic is flooded with messages of another publisher.
+Samples memory and handles of every node, and measures the time from an observation to its command
+and to its forecast. Writes endurance.json, endurance.png and the log of the launch into the folder,
+and prints a summary; exit code 1 if a process ended, memory or handles grew, or a gap is not in the
+log.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -78,10 +80,8 @@ class Watcher:
         self._thread.start()
 
     def _spin(self) -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def _on_step(self, message, info) -> None:
         self.seen.steps.setdefault((message.episode, message.step), info["source_timestamp"] * 1e-9)
