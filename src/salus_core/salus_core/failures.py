@@ -10,7 +10,7 @@ from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
 
-import yaml
+from salus_core.paths import PathError, read_yaml
 
 
 class FailureType(IntEnum):
@@ -119,9 +119,9 @@ class Taxonomy:
             TaxonomyError: it cannot be read or names no types; says which file.
         """
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise TaxonomyError(f"{path}: {error}") from error
+            content = read_yaml(Path(path))
+        except PathError as error:
+            raise TaxonomyError(str(error)) from error
         added = content.get("failure_types") if isinstance(content, dict) else None
         if not isinstance(added, dict) or not all(isinstance(name, str) for name in added):
             raise TaxonomyError(f"{path}: expected 'failure_types:' with a line NAME: MEANING each")

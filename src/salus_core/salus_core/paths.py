@@ -7,6 +7,10 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+MAX_YAML = 1 << 20
+"""Bytes of a YAML file."""
 
 
 class PathError(ValueError):
@@ -55,3 +59,32 @@ def read_bounded(path: Path, limit: int) -> bytes:
     if len(found) > limit:
         raise PathError(f"{path} is larger than the {limit} bytes that are read")
     return found
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of at most MAX_YAML bytes.
+
+    Raises:
+        PathError: it cannot be read, or is not valid YAML.
+    """
+    return parse_yaml(read_bounded(path, MAX_YAML), str(path))
+
+
+def parse_yaml(content: str | bytes, name: str) -> Any:
+    """Parse YAML.
+
+    Args:
+        content: to parse.
+        name: of the source, for the message.
+
+    Raises:
+        PathError: it is not valid.
+    """
+    import yaml  # only here: who reads no YAML does not wait for it
+
+    try:
+        return yaml.safe_load(content)
+    # YAML raises others of a date that does not exist, of large numbers and of lists as keys.
+    except (ValueError, TypeError, ArithmeticError, RecursionError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise PathError(f"{name} is not valid YAML: {said[:500]}") from error

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
+from salus_core.paths import PathError, read_yaml
 
 SCHEMA = 1
 
@@ -102,11 +102,9 @@ def load_interface(path: str | Path | None = None) -> Interface:
     """
     source = Path(path) if path else files("salus_isaac") / "interface.yaml"
     try:
-        data = yaml.safe_load(source.read_text())
-    except OSError as error:
-        raise InterfaceError(f"interface file {source}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise InterfaceError(f"interface file {source} is not valid YAML: {error}") from error
+        data = read_yaml(source)
+    except PathError as error:
+        raise InterfaceError(f"interface file {error}") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise InterfaceError(f"interface file {source}: expected 'schema: {SCHEMA}'")
     try:

@@ -9,7 +9,7 @@ from reprlib import repr as short
 
 import numpy as np
 
-from salus_core.paths import read_bounded
+from salus_core import paths
 from salus_policies.action_adapter import joint_order
 from salus_policies.action_space import JOINT_UNITS, ActionSpace
 from salus_policies.backends.base import BackendError, Observation, require_seen
@@ -19,8 +19,6 @@ from salus_policies.robot import RobotDescription
 
 CONFIG_FILE = "salus_policy.yaml"
 SCHEMA = 1
-MAX_CONFIG = 2**20
-"""Bytes of a configuration."""
 MAX_EDGE = 8192
 """Of an image [pixel]."""
 DOCUMENTATION = "docs/backends.md"
@@ -237,14 +235,10 @@ def read_yaml(path: Path) -> Options:
     Raises:
         BackendError: It cannot be read, or is no mapping.
     """
-    import yaml
-
     try:
-        values = yaml.safe_load(read_bounded(path, MAX_CONFIG))
-    # YAML raises ValueError of a date that does not exist.
-    except (ValueError, OverflowError, RecursionError, yaml.YAMLError) as error:
-        raise BackendError(f"cannot read the policy configuration {path}: {error}") from error
-    return Options(values, str(path))
+        return Options(paths.read_yaml(path), str(path))
+    except paths.PathError as error:
+        raise BackendError(f"cannot read the policy configuration: {error}") from error
 
 
 def _read_cameras(given: object, where: str) -> dict[str, CameraInput]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
+from salus_core.paths import PathError, read_yaml
 
 SCHEMA = 2
 _PACKAGED = files("salus_sim") / "scene.yaml"
@@ -89,11 +89,9 @@ def load_scene(path: str | Path | None = None) -> Scene:
     """
     source = Path(path) if path else _PACKAGED
     try:
-        data = yaml.safe_load(source.read_text())
-    except OSError as error:
-        raise SceneError(f"scene file {source}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise SceneError(f"scene file {source} is not valid YAML: {error}") from error
+        data = read_yaml(source)
+    except PathError as error:
+        raise SceneError(f"scene file {error}") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise SceneError(f"scene file {source}: expected 'schema: {SCHEMA}'")
     missing = [name for name in _SECTIONS if name not in data]

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from salus_core.episode_store import Episode
+from salus_core.paths import PathError, read_yaml
 
 STANDARD = "standard"
 """Name of the standard data set's splits, in place of a file."""
@@ -61,11 +61,9 @@ def load_splits(path: Path | str) -> dict[str, Split]:
     """
     path = _standard() if path == STANDARD else path
     try:
-        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SplitError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise SplitError(f"{path} is not valid YAML: {error}") from error
+        content = read_yaml(Path(path).expanduser())
+    except (PathError, RuntimeError) as error:  # RuntimeError: of a home that is not known
+        raise SplitError(str(error)) from error
     if not isinstance(content, dict) or not isinstance(content.get("splits"), dict):
         raise SplitError(f"{path}: lacks the section 'splits'")
     size = content.get("seeds_per_split")
@@ -111,7 +109,8 @@ def _split(path: str, name: str, entry: Any, size: Any) -> Split:
         seeds = entry["seeds"]
         if not (isinstance(seeds, list) and len(seeds) == 2 and all(map(_is_seed, seeds))):
             raise SplitError(
-                f"{path}: 'seeds' of split '{name}' must be [first, last], got {seeds!r}"
+                f"{path}: 'seeds' of split '{name}' must be [first, last], "
+                f"got {reprlib.repr(seeds)}"
             )
         first, last = seeds
     elif _is_seed(entry.get("first_seed")) and _is_seed(size) and size > 0:
@@ -125,7 +124,9 @@ def _split(path: str, name: str, entry: Any, size: Any) -> Split:
         raise SplitError(f"{path}: split '{name}' ends at seed {last}, before its first {first}")
     tasks = entry.get("tasks", ())
     if not (isinstance(tasks, list | tuple) and all(isinstance(task, str) for task in tasks)):
-        raise SplitError(f"{path}: 'tasks' of split '{name}' must be a list, got {tasks!r}")
+        raise SplitError(
+            f"{path}: 'tasks' of split '{name}' must be a list, got {reprlib.repr(tasks)}"
+        )
     runs = entry.get("runs", ())
     runs = (runs,) if isinstance(runs, str) else tuple(runs)
     return Split(name, first, last, runs, tuple(tasks))

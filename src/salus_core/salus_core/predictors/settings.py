@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
+from salus_core.paths import PathError, parse_yaml, read_yaml
 
 T = TypeVar("T")
 
@@ -110,11 +110,9 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
         SettingsError: it is missing or no mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from error
-    except (UnicodeError, RecursionError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} is not valid YAML: {error}") from error
+        content = read_yaml(Path(path).expanduser())
+    except (PathError, RuntimeError) as error:  # RuntimeError: of a home that is not known
+        raise SettingsError(str(error)) from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: expected a mapping of settings")
     return content
@@ -132,9 +130,9 @@ def override(content: Mapping[str, Any], assignments: Iterable[str]) -> dict[str
         if not separator or not all(key.split(".")):
             raise SettingsError(f"'{assignment}' is not of the form key=value")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise SettingsError(f"'{assignment}': the value is not valid YAML: {error}") from error
+            value = parse_yaml(text, f"the value of '{assignment}'")
+        except PathError as error:
+            raise SettingsError(str(error)) from error
         *path, last = key.split(".")
         last = _current(".".join(path), last, ())
         at = result

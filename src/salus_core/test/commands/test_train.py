@@ -114,7 +114,7 @@ def test_a_checkpoint_comes_out_that_says_what_it_was_made_from(recorded, tmp_pa
     ("more", "message"),
     [
         (["data.train=training"], "has no split 'training': use train, validation, calibration"),
-        (["data.splits=nowhere.yaml"], "nowhere.yaml: No such file"),
+        (["data.splits=nowhere.yaml"], "nowhere.yaml cannot be read: No such file"),
         (["data.runs=[nowhere]"], "nowhere does not exist"),
         (["data.runs=[]"], "data.runs is empty"),
         (

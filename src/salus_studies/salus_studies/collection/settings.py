@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from salus_core import data
+from salus_core.paths import read_yaml
 
 RUN_HASHES = {"policy_hash": "weights", "schema_hash": "signals"}
 """Attributes of a run that must be the same in all runs of a data set, and of what they are."""
@@ -115,7 +114,7 @@ def load_splits(path: Path | None = None) -> dict[str, Split]:
         seeds = data.load_splits(path)
     except data.SplitError as error:
         raise DatasetError(str(error)) from error
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     return {name: _split(content["splits"][name], seeds[name], path) for name in seeds}
 
 
