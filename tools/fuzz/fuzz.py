@@ -55,10 +55,11 @@ def fuzz_one(name: str, seconds: int, seed: int) -> None:
         f"-artifact_prefix={kept}/",
         f"-max_len={2 * max(map(len, target.seeds))}",
         "-print_final_stats=1",
+        "-verbosity=0",
     ]
     given = {}
     if target.document:
-        given["custom_mutator"] = mutations.of_documents(target.prefix, atheris.Mutate)
+        given["custom_mutator"] = mutations.of_documents(target.prefix)
     atheris.Setup(arguments, target.one, **given)
     atheris.Fuzz()
 

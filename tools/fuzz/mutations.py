@@ -14,12 +14,30 @@ VALUES = [
 ]
 
 
-def of_documents(prefix: int, otherwise: Callable[[bytes, int], bytes]) -> Callable:
-    """A mutator of JSON after some bytes that are kept.
+def of_bytes(data: bytes, most: int, rng: random.Random) -> bytes:
+    """Bytes changed, put in, taken out or cut off, at most a size in all."""
+    content = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        place = rng.randrange(len(content) + 1)
+        kind = rng.randrange(5)
+        if kind == 0:
+            content[place : place + 1] = rng.randbytes(1)
+        elif kind == 1:
+            content[place : place + rng.choice((1, 4, 8))] = b""
+        elif kind == 2:
+            content[place:place] = rng.randbytes(rng.choice((1, 2, 8)))
+        elif kind == 3:
+            content[place : place + 4] = rng.choice((b"\xff" * 4, bytes(4), b"\x00\x00\x00\x80"))
+        elif rng.random() < 0.2:
+            del content[place:]
+    return bytes(content[:most])
+
+
+def of_documents(prefix: int) -> Callable[[bytes, int, int], bytes]:
+    """A mutator of JSON after some bytes that are kept; arguments: data, largest size, seed.
 
     Args:
-        prefix: number of those bytes.
-        otherwise: mutates bytes to at most a size: of what is no JSON, and of one input in four.
+        prefix: number of those bytes. What is no JSON is changed as bytes, and so is one in four.
     """
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
@@ -27,9 +45,9 @@ def of_documents(prefix: int, otherwise: Callable[[bytes, int], bytes]) -> Calla
         try:
             content = json.loads(data[prefix:])
         except (ValueError, RecursionError):
-            return otherwise(data, most)
+            return of_bytes(data, most, rng)
         if rng.random() < 0.25:
-            return otherwise(data, most)
+            return of_bytes(data, most, rng)
         paths = list(leaves(content))
         for _ in range(rng.choice((1, 1, 2, 5))):
             if paths:
