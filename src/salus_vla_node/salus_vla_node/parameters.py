@@ -35,6 +35,18 @@ class VlaParameters(ManagedParameters):
         "id. The service load_checkpoint replaces them at run time.",
         read_only=True,
     )
+    checkpoint_folders: list[str] = parameter(
+        [""],
+        "The service ~/load_checkpoint loads folders that lie beneath these, links followed; "
+        "['']: beneath the folder that holds the checkpoint of the parameter checkpoint.",
+        read_only=True,
+    )
+    checkpoint_ids: list[str] = parameter(
+        [""],
+        "Hub ids, names and addresses that the service ~/load_checkpoint loads besides the "
+        "parameter checkpoint and 'default'.",
+        read_only=True,
+    )
     policy_config: str = parameter(
         "",
         "File that says what a foreign policy's cameras, state and actions mean; empty: "

@@ -24,7 +24,7 @@ from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 from salus_vla_node.body import Body
 from salus_vla_node.cameras import camera_topics
 from salus_vla_node.commands import CommandHistory
-from salus_vla_node.loading import load_policy
+from salus_vla_node.loading import load_policy, require_allowed
 from salus_vla_node.messages import info_message, signals_message
 from salus_vla_node.observer import Observer, Told
 from salus_vla_node.parameters import VlaParameters
@@ -214,6 +214,7 @@ class VlaNode(ManagedNode):
         # Blocks the executor while it loads: observations of that time are lost, and counted. Not
         # every executor of rclpy runs coroutines as callbacks of services.
         try:
+            require_allowed(self.parameters, request.checkpoint)
             policy = load_policy(self.parameters, request.checkpoint, self._body)
         except Exception as error:
             # Whatever a backend's library throws, the policy in use goes on.

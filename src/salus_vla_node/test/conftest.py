@@ -60,7 +60,12 @@ def make_node(executor, checkpoint):
 
     def make(start=True, log=None, **parameters):
         """A VLA node and the robot in front of it; `log` collects its error messages."""
-        given = {"backend": "tiny_backend:TinyBackend", "checkpoint": str(checkpoint), **parameters}
+        given = {
+            "backend": "tiny_backend:TinyBackend",
+            "checkpoint": str(checkpoint),
+            "checkpoint_folders": ["/"],
+            **parameters,
+        }
         node = VlaNode(
             parameter_overrides=[rclpy.parameter.Parameter(k, value=v) for k, v in given.items()]
         )
