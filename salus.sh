@@ -92,23 +92,24 @@ dataset() {
 }
 
 run_tests() {
-  local argument package status=0 none=0 marks=(-m "not slow") without_ros=() paths=("$root"/tools/*/test)
-  for package in "$root"/src/*/test; do
+  local argument package status=0 none=0 marks=(-m "not slow") without_ros=() paths=()
+  # Two at a time: tests without nodes keep both cores busy, those of nodes mostly wait.
+  local workers=(-n 2 --dist loadfile)
+  for package in "$root"/src/*/test "$root"/tools/*/test; do
     case "$package" in
-    */salus_core/test | */salus_policies/test | */salus_studies/test) without_ros+=("$package") ;;
+    */salus_core/test | */salus_policies/test | */salus_studies/test | */fuzz/test) without_ros+=("$package") ;;
     *) paths+=("$package") ;;
     esac
   done
   for argument in "$@"; do
-    [[ ! -e "${argument%%::*}" ]] || { paths=() without_ros=(); }
+    [[ ! -e "${argument%%::*}" ]] || { paths=() without_ros=() workers=(); }
     [[ "$argument" != -m* ]] || marks=()
   done
   (cd "$root" && ruff check --quiet . && ruff format --check --quiet .) ||
     stop "salus test: ruff has found the faults above; 'ruff format' repairs the layout"
-  local pytest=(python -m pytest --rootdir "$root" -c "$root/pyproject.toml" "${marks[@]}")
-  # Tests without nodes share the cores; those of nodes look at clocks, and run alone.
+  local pytest=(python -m pytest --rootdir "$root" -c "$root/pyproject.toml" "${marks[@]}" "${workers[@]}")
   if ((${#without_ros[@]})); then
-    OMP_NUM_THREADS=1 "${pytest[@]}" -n 2 --dist loadfile "${without_ros[@]}" "$@" || status=$?
+    OMP_NUM_THREADS=1 "${pytest[@]}" "${without_ros[@]}" "$@" || status=$?
   fi
   "${pytest[@]}" "${paths[@]}" "$@" || none=$?
   # 5: a filter (-k) selects none of one half.

@@ -7,18 +7,11 @@ from pathlib import Path
 
 import pytest
 
-# A domain of their own: tests never meet the nodes of a running suite.
-DOMAIN = os.environ.get("SALUS_TEST_DOMAIN_ID", "66")
-
 
 @pytest.fixture(scope="session")
 def ros2():
     """Environment in which `ros2` is the distribution's, or this repository's subset of it."""
-    environment = {
-        **os.environ,
-        "ROS_DOMAIN_ID": DOMAIN,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
+    environment = dict(os.environ)
     tools = Path(__file__).resolve().parents[3] / "tools/ros2/bin"
     if tools.is_dir():
         environment["PATH"] = f"{environment['PATH']}:{tools}"

@@ -133,7 +133,6 @@ class Graph:
 
 @pytest.fixture
 def graph(ros2, tmp_path):
-    os.environ.update({k: ros2[k] for k in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")})
     graphs = []
 
     def start(joints, period):

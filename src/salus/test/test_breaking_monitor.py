@@ -27,7 +27,6 @@ WATCHED = ("vla_node", "predictor_node", "supervisor_node")
 def cell(ros2, tmp_path_factory):
     """monitor.launch.py beside a robot of 30 Hz; what ends is told and ends nothing else."""
     folder = tmp_path_factory.mktemp("cell")
-    os.environ.update({k: ros2[k] for k in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")})
     (folder / "cell.yaml").write_text(
         yaml.safe_dump({node: {"ros__parameters": p} for node, p in PARAMETERS.items()})
     )

@@ -83,6 +83,16 @@ def test_the_page_of_parameters_is_what_the_nodes_declare():
     assert written == PARAMETERS["document"](), "run tools/docs/parameters.py"
 
 
+def test_the_policy_of_sros2_is_made_of_the_documented_topics():
+    written = (ROOT / "config/sros2_policy.xml").read_text()
+    made = runpy.run_path(str(ROOT / "tools/docs/sros2_policy.py"))["policy"]
+    assert written == made(), "run tools/docs/sros2_policy.py"
+    remapped = made("cell", {"joint_states": "/arm/state"})
+    assert "<topic>/arm/state</topic>" in remapped
+    assert "<topic>joint_states</topic>" not in remapped
+    assert '<profile ns="/cell" node="vla">' in remapped
+
+
 @pytest.mark.parametrize("launch_file", ["collect", "monitor", "replay"])
 def test_launch_and_parameter_files_are_installed(launch_file):
     share = Path(get_package_share_directory("salus"))

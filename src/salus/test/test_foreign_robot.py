@@ -52,7 +52,6 @@ def monitor(ros2, tmp_path):
 
 @pytest.fixture
 def context(ros2):
-    os.environ.update({k: ros2[k] for k in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")})
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
     yield context

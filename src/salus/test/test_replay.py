@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recorded bag, played into the predictor."""
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -21,10 +20,7 @@ GOLDEN = Path(__file__).resolve().parents[3] / "src/salus_predictor_node/test/go
 class Listener:
     """Hears what the predictor says and what is played of the recording."""
 
-    def __init__(self, environment):
-        os.environ.update(
-            {k: environment[k] for k in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")}
-        )
+    def __init__(self):
         rclpy.init(args=[])
         self.node = rclpy.create_node("listener")
         self.live, self.recorded, self.times = {}, {}, []
@@ -69,7 +65,7 @@ class Listener:
 
 @pytest.fixture
 def listener(ros2):
-    listener = Listener(ros2)
+    listener = Listener()
     yield listener
     listener.close()
 

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What others see of a collection while it runs."""
 
-import os
 import re
+import runpy
 import subprocess
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import rclpy
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointTypeEnum
 
 pytestmark = pytest.mark.ros
 
 ROOT = Path(__file__).resolve().parents[3]
-CELL = r"\|\s*([^|]*?)\s*"
+TOPICS = runpy.run_path(str(ROOT / "tools/docs/topics.py"))["topics"]()
 NODES = ("world", "referee", "vla", "predictor", "supervisor", "recorder", "episode_runner")
 
 
@@ -27,7 +29,6 @@ def running(begin):
 
 @pytest.fixture(scope="module")
 def graph(ros2, running):
-    os.environ.update({k: ros2[k] for k in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")})
     rclpy.init(args=[])
     node = rclpy.create_node("watcher")
     end, seen, since = time.monotonic() + 30, None, time.monotonic()
@@ -44,6 +45,10 @@ def graph(ros2, running):
     rclpy.try_shutdown()
 
 
+def absolute(name):
+    return name if name.startswith("/") else f"/salus/{name}"
+
+
 def endpoints(node):
     """Who publishes and subscribes to what, as this node knows it."""
     return {
@@ -54,43 +59,53 @@ def endpoints(node):
     }
 
 
-def documented_topics():
-    """Rows of the table of topics in docs/architecture.md."""
-    text = (ROOT / "docs/architecture.md").read_text()
-    rows = re.findall(rf"^\| `([\w/{{}},]+)` {4 * CELL}\|$", text, re.MULTILINE)
-    for topic, kind, publishers, subscribers, quality in rows:
-        names = re.search(r"\{(.*)\}", topic)
-        for name in names[1].split(",") if names else [""]:
-            yield pytest.param(
-                re.sub(r"\{.*\}", name, topic),
-                kind,
-                set(re.findall(r"\w+", publishers)),
-                set(re.findall(r"\w+", subscribers)),
-                quality,
-                id=re.sub(r"\{.*\}", name, topic),
-            )
-
-
-@pytest.mark.parametrize(
-    ("topic", "kind", "publishers", "subscribers", "quality"), list(documented_topics())
-)
-def test_the_documented_table_of_topics_is_the_live_graph(
-    graph, topic, kind, publishers, subscribers, quality
-):
-    name = topic if topic.startswith("/") else f"/salus/{topic}"
+@pytest.mark.parametrize("row", TOPICS, ids=lambda row: row.name)
+def test_the_documented_table_of_topics_is_the_live_graph(graph, row):
+    name = absolute(row.name)
     offered = graph.get_publishers_info_by_topic(name)
-    assert {info.node_name for info in offered} == publishers
-    assert {info.topic_type for info in offered} == {kind.replace("/", "/msg/")}
+    assert {info.node_name for info in offered} == row.publishers
+    assert {info.topic_type for info in offered} == {row.kind.replace("/", "/msg/")}
     for info in offered:
         assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
         latched = info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-        assert latched == quality.startswith("latched")
+        assert latched == row.quality.startswith("latched")
     wanted = {info.node_name for info in graph.get_subscriptions_info_by_topic(name)}
-    assert wanted == subscribers
+    assert wanted == row.subscribers
+
+
+def allowed(node):
+    """What config/sros2_policy.xml allows a node: rights and absolute names."""
+    policy = ElementTree.parse(ROOT / "config/sros2_policy.xml")
+    (profile,) = (p for p in policy.iter("profile") if p.get("node") == node)
+    return {
+        (right, absolute(entry.text.replace("~", node)))
+        for listed in profile
+        for right in listed.keys()  # noqa: SIM118  an XML element, no mapping
+        for entry in listed
+    }
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_the_policy_of_sros2_allows_each_node_what_it_does_and_no_topic_more(graph, node):
+    rights = {TopicEndpointTypeEnum.PUBLISHER: "publish"}
+    used = {
+        (rights.get(kind, "subscribe"), topic)
+        for topic, kind, name in endpoints(graph)
+        if name == node
+    }
+    for right, look in (
+        ("reply", graph.get_service_names_and_types_by_node),
+        ("request", graph.get_client_names_and_types_by_node),
+    ):
+        used |= {(right, service) for service, _ in look(node, "/salus")}
+    known = allowed(node)
+    assert used <= known
+    spare = {(right, name) for right, name in known - used if right in ("publish", "subscribe")}
+    assert spare <= {("subscribe", "/clock"), ("subscribe", "/parameter_events")}
 
 
 def test_no_topic_is_undocumented(graph):
-    documented = {parameter.values[0] for parameter in documented_topics()}
+    documented = {row.name for row in TOPICS}
     live = {
         name.removeprefix("/salus/")
         for name, _ in graph.get_topic_names_and_types()

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-import gc
-import os
 import sys
 from pathlib import Path
 
 import pytest
-import rclpy
 
 from salus_isaac.graph import build_graph
 from salus_isaac.interface import load_interface
@@ -14,16 +11,6 @@ from salus_sim.scene import load_scene
 from salus_sim.world.mujoco_world import MujocoWorld
 
 sys.path.insert(0, str(Path(__file__).parent))
-os.environ["ROS_DOMAIN_ID"] = os.environ.get("SALUS_TEST_DOMAIN_ID", "64")
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-
-
-@pytest.fixture
-def ros():
-    rclpy.init(args=[])
-    yield
-    rclpy.try_shutdown()
-    gc.collect()  # or the publishers of this test would be heard by the next
 
 
 @pytest.fixture(scope="session")

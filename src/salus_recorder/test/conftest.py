@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 import signal
 import subprocess
 import sys
@@ -7,11 +6,6 @@ import time
 
 import numpy as np
 import pytest
-
-# Before any node exists: tests must not meet each other or a real graph.
-os.environ["ROS_DOMAIN_ID"] = os.environ.get("SALUS_TEST_DOMAIN_ID", "62")
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-
 import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose, PoseStamped
@@ -302,13 +296,6 @@ class Recorder:
     def stop(self, number: int = signal.SIGINT) -> tuple[int, str]:
         self.process.send_signal(number)
         return self.wait()
-
-
-@pytest.fixture
-def ros():
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
 
 
 @pytest.fixture

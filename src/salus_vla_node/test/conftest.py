@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-# A domain of their own: tests never meet the nodes of a running suite.
-os.environ["ROS_DOMAIN_ID"] = os.environ.get("SALUS_TEST_DOMAIN_ID", "64")
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # tiny_backend is found by the registry as everybody's own backend is: by its import path.
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -18,15 +14,6 @@ def checkpoint(tmp_path_factory):
     from tiny_backend import make_checkpoint
 
     return make_checkpoint(tmp_path_factory.mktemp("policies") / "tiny")
-
-
-@pytest.fixture
-def ros():
-    import rclpy  # not at the top: tests of foreign policies run where there is no ROS
-
-    rclpy.init(args=[])
-    yield
-    rclpy.try_shutdown()
 
 
 @pytest.fixture

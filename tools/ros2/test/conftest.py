@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROS2 = Path(__file__).resolve().parents[1] / "bin" / "ros2"
-DOMAIN = os.environ.get("SALUS_TEST_DOMAIN_ID", "61")
 # Where upstream's ros2 is installed, ours runs it: these tests then say whether both behave alike.
 UPSTREAM = importlib.util.find_spec("ros2cli") is not None
 
@@ -61,8 +60,6 @@ def pytest_runtest_setup(item):
 def environment(tmp_path):
     return {
         **os.environ,
-        "ROS_DOMAIN_ID": DOMAIN,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_LOG_DIR": str(tmp_path / "log"),
         "PYTHONUNBUFFERED": "1",
     }
