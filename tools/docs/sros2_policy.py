@@ -33,7 +33,7 @@ OF_MANAGED = (
     *("change_state", "get_available_states", "get_available_transitions", "get_state"),
     "get_transition_graph",
 )
-UNMANAGED = {"episode_runner"}
+UNMANAGED = {"episode_runner", "world", "referee"}
 
 
 def policy(namespace: str = "salus", remaps: Mapping[str, str] | None = None) -> str:

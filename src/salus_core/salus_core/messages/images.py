@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/Image from and to numpy, without cv_bridge and without copies where possible."""
 
+import reprlib
 from array import array
 from typing import Any
 
@@ -33,7 +34,8 @@ def to_array(
     height, width = message.height, message.width
     if message.encoding not in CHANNEL_ORDER:
         raise ImageError(
-            f"{topic}: expected encoding {' or '.join(CHANNEL_ORDER)}, got {message.encoding!r}"
+            f"{topic}: expected encoding {' or '.join(CHANNEL_ORDER)}, "
+            f"got {reprlib.repr(message.encoding)}"
         )
     if shape is not None and (height, width) != tuple(shape):
         raise ImageError(

@@ -109,6 +109,8 @@ class Stream:
         self.offset = 0
         """Time of arrival - stamp of the last message [ns]."""
         self.arrival = 0
+        self.entered = 0
+        """Arrival of the first message in the present epoch [ns]."""
         self.before: tuple[int, int] | None = None
         """Newest stamp and offset before stamps ran ahead [ns]."""
         self.lanes: dict[int, Lane] = {}
@@ -179,6 +181,8 @@ class Epochs:
                 jump = offset - stream.offset
                 epoch = Epoch(self.alive[-1].index + 1, stream.epoch.origin + jump)
                 self.alive = [*self.alive, epoch][-self._kept :]
+        if epoch is not stream.epoch:
+            stream.entered = now
         stream.epoch, stream.offset, stream.arrival = epoch, offset, now
         lane = stream.lanes.setdefault(epoch.index, Lane(stamp))
         lane.newest = max(lane.newest, stamp)

@@ -16,6 +16,8 @@ from salus_core.messages.streams import SOURCES, Entry, Epoch, Epochs, Lane, Str
 __all__ = ["Counts", "Input", "Matched", "Synchroniser"]
 
 _KEYS = 4096
+_APART = 1_000_000_000
+"""Sources may be in different epochs for so long [ns]: whoever restarts does so within that."""
 """Keys of anchors that are remembered, to tell repetitions."""
 
 
@@ -96,7 +98,9 @@ class Synchroniser:
     over. With equal stamps an observation is given at once. An input is given up as soon as its
     source has passed the anchor's stamp by more than the tolerance.
 
-    Stamps that go back begin a new epoch: nothing of one is matched with another. Time is handed
+    Stamps that go back begin a new epoch: nothing of one is matched with another. If an input and
+    the anchors stay in different epochs for a second, because messages of somebody else came
+    between, all begin anew. Time is handed
     in: live by a monotonic clock, offline by the bag's time of receipt. Not thread-safe.
 
     Args:
@@ -147,11 +151,15 @@ class Synchroniser:
 
     def clear(self) -> None:
         """Forget messages and anchors without a word; counts stay. For a deactivation."""
-        self._epochs = Epochs()
-        self._anchors = Stream()
+        self._apart = ""
         self._episode: Hashable = None
         self._pending: deque[_Pending] = deque()
         self._keys: OrderedDict[Hashable, None] = OrderedDict()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._epochs = Epochs()
+        self._anchors = Stream()
         for topic in self._topics.values():
             topic.streams.clear()
 
@@ -274,8 +282,14 @@ class Synchroniser:
         while self._pending:
             first = self._pending[0]
             if not self._give(first, final=now - first.arrival >= round(NS * self.wait)):
-                return
+                break
             self._pending.popleft()
+        if self._apart:
+            name, self._apart = self._apart, ""
+            self.finish()
+            self._forget()
+            if self._on_restart is not None:
+                self._on_restart(f"stamps of {name} and of the anchor came apart: both begin anew")
 
     def _give(self, pending: _Pending, final: bool) -> bool:
         """Hand an anchor over if everything about it is decided, or must be."""
@@ -290,6 +304,7 @@ class Synchroniser:
                 values[name] = topic.input.combine(found)
             elif topic.input.required:
                 missing[name] = self._reason(topic, pending, found, offsets)
+        self._apart = next((n for n in missing if self._is_apart(n, pending)), self._apart)
         for name, topic in self._topics.items():
             counts = topic.counts
             if name in values:
@@ -307,6 +322,18 @@ class Synchroniser:
             Matched(pending.anchor, pending.key, pending.stamp, values, missing, arrival)
         )
         return True
+
+    def _is_apart(self, name: str, pending: _Pending) -> bool:
+        """Whether an input that comes is in another epoch than the anchors, and both for long."""
+        if self._anchors.epoch is not pending.epoch:
+            return False
+        long_ago = pending.arrival - _APART
+        return self._anchors.entered <= long_ago and any(
+            stream.epoch is not None
+            and stream.epoch is not pending.epoch
+            and stream.entered <= long_ago < stream.arrival
+            for stream in self._topics[name].streams.values()
+        )
 
     def _find(self, topic: _Topic, pending: _Pending, final: bool) -> tuple[dict[str, Any], bool]:
         """The message of each part that is there, and whether something may still come."""

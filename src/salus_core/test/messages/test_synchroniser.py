@@ -5,6 +5,8 @@ import itertools
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_up_messages import MS, joints, pose, stamped, stamps_of, step
 
 from salus_core.messages import Input, JointInput, PoseInput, Synchroniser
@@ -275,3 +277,32 @@ def test_an_anchor_whose_sources_have_all_begun_anew_is_not_waited_for():
     assert not match.found
     match.play([(2 * MS, "front", stamped(0))])
     assert [one.complete for one in match.found] == [False]
+
+
+STRANGE = st.sampled_from([0, 1, 999_999_999, 10**9, (2**31 - 1) * 10**9, 50 * PERIOD, 10**14])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    strange=st.lists(st.tuples(st.sampled_from(["step", "front", "side"]), STRANGE), max_size=40),
+    begin=st.sampled_from([0, 5 * 10**9, 1_700_000_000 * 10**9]),
+)
+def test_whatever_stamps_a_stranger_sends_all_is_matched_again_in_time(strange, begin):
+    match = Match("front", "side", wait=0.2)
+    events = []
+    for n in range(30 * 6):
+        arrival = begin + n * PERIOD
+        events += [(arrival, name, stamped(arrival)) for name in ("front", "side")]
+        events.append((arrival, "step", step(arrival, 1, n)))
+    attacked = begin + 45 * PERIOD
+    for count, (name, stamp) in enumerate(strange):
+        wrong = step(stamp, 9, count) if name == "step" else stamped(stamp)
+        events.append((attacked + count * 5 * MS, name, wrong))
+    match.play(events)
+    for n in range(30 * 6):
+        match.sync.tick((begin + n * PERIOD) / 1e9)
+    mine = [one for one in match.found if one.anchor.episode == 1]
+    last = attacked + len(strange) * 5 * MS
+    after = [one for one in mine if begin + one.anchor.step * PERIOD > last + 2_500 * MS]
+    assert len(after) > 30
+    assert all(one.complete for one in after)
