@@ -16,7 +16,6 @@ setup(
     ],
     install_requires=[
         "numpy",
-        "PyYAML",
         "pillow",
         "safetensors",
         "salus_core",

@@ -17,7 +17,6 @@ setup(
     install_requires=[
         "mujoco",
         "numpy",
-        "PyYAML",
         "salus_core",
     ],
     python_requires=">=3.11",

@@ -17,14 +17,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from topics import topics
 
 OUTPUT = Path(__file__).resolve().parents[2] / "src/salus/config/sros2_policy.xml"
+MANAGED = ("vla", "predictor", "supervisor", "recorder")
 SERVICES = {
     "reset_episode": ("world", {"episode_runner"}),
     "~/load_checkpoint": ("vla predictor", set()),
     "~/pause": ("recorder", set()),
     "~/resume": ("recorder", set()),
     "~/is_paused": ("recorder", set()),
+    **{f"{node}/get_state": ("", {"episode_runner"}) for node in MANAGED},
 }
-"""Service: nodes that offer it, nodes that call it."""
+"""Service: nodes that offer it besides those of MANAGED, nodes that call it."""
 OF_ALL = (
     *("describe_parameters", "get_parameter_types", "get_parameters", "list_parameters"),
     *("set_parameters", "set_parameters_atomically", "get_type_description"),

@@ -52,7 +52,7 @@ def absolute(name):
 def endpoints(node):
     """Who publishes and subscribes to what, as this node knows it."""
     return {
-        (topic, end.endpoint_type, end.node_name)
+        (topic, end.endpoint_type, f"{end.node_namespace}/{end.node_name}")
         for topic, _ in node.get_topic_names_and_types()
         for end in node.get_publishers_info_by_topic(topic)
         + node.get_subscriptions_info_by_topic(topic)
@@ -91,7 +91,7 @@ def test_the_policy_of_sros2_allows_each_node_what_it_does_and_no_topic_more(gra
     used = {
         (rights.get(kind, "subscribe"), topic)
         for topic, kind, name in endpoints(graph)
-        if name == node
+        if name == f"/salus/{node}"
     }
     for right, look in (
         ("reply", graph.get_service_names_and_types_by_node),

@@ -12,7 +12,7 @@ from salus_policies.backends.base import Observation
 from salus_vla_node.body import Body
 from salus_vla_node.cameras import Camera, CameraInput, Pictures
 from salus_vla_node.parameters import FROZEN_AFTER, VlaParameters
-from salus_vla_node.steps import ImageSteps, Key, TopicSteps, key_of, step_of
+from salus_vla_node.steps import ImageSteps, Key, TopicSteps, key_of
 
 STEP_WAIT = 1.0
 """A Step waits so long for messages of its stamp; a world in lockstep loses none [s]."""
@@ -27,12 +27,14 @@ class Told:
         refused: with the Step of an observation that must not be acted on, the kind of reason, to
             be counted by, and the reason.
         dropped: for each step that is given up without a word.
+        placed: with the Step that an image stands for, before anything is known of the rest.
         restarted: with a sentence when stamps or numbers went back.
     """
 
     observed: Callable[[Step, int, Observation], None]
     refused: Callable[[Step, str, str], None]
     dropped: Callable[[], None]
+    placed: Callable[[Step], None]
     restarted: Callable[[str], None]
 
 
@@ -64,7 +66,8 @@ class Observer:
         self._by_images = given.step_source == "images"
         self._steps: TopicSteps | ImageSteps
         if self._by_images:
-            self._steps = ImageSteps(self._observe, episodes)
+            by_topic = given.episode_source == "topic"
+            self._steps = ImageSteps(self._observe, None if by_topic else episodes)
         else:
             self._steps = TopicSteps(self._observe, told.dropped, given.queue_depth, told.restarted)
         self.use(cameras, 0.0)
@@ -111,9 +114,11 @@ class Observer:
             self._add(self._steps.place(step), now)
 
     def status(self, status: EpisodeStatus, now: float) -> None:
-        """Take a status of an episode; where images are the steps there are no episodes."""
+        """Take a status of an episode."""
         if isinstance(self._steps, TopicSteps):
             self._add(self._steps.status(status), now)
+        else:
+            self._steps.status(status)
 
     def _add(self, steps: list[tuple[Step, Key]], now: float) -> None:
         for step, key in steps:
@@ -121,11 +126,15 @@ class Observer:
 
     def image(self, camera: str, image: Any, now: float) -> None:
         """Take an image of one camera."""
-        if camera != self._leader:
+        if camera != self._leader or not isinstance(self._steps, ImageSteps):
             self._sync.add(f"camera {camera}", image, now)
-        elif isinstance(self._steps, ImageSteps) and (key := self._steps.place(image)):
+            return
+        before, key = self._steps.newest, self._steps.place(image)
+        if self._steps.newest != before:
             self._led = now
+        if key is not None:
             self._follow_parameters()
+            self._told.placed(self._steps.step(image, key))
             self._sync.add_anchor(image, now, key, key[0])
 
     def state(self, topic: str, message: Any, now: float) -> None:
@@ -156,7 +165,10 @@ class Observer:
         for name, reason in matched.missing.items():
             topic = self._topics.get(name, name)
             reasons.append(reason if reason.startswith(topic) else f"{topic}: {reason}")
-        self._told.refused(step_of(matched), "incomplete observations", "; ".join(reasons))
+        step = matched.anchor
+        if isinstance(self._steps, ImageSteps):
+            step = self._steps.step(step, key_of(matched))
+        self._told.refused(step, "incomplete observations", "; ".join(reasons))
 
     def _observe(self, matched: Matched, step: Step, instruction: str) -> None:
         images = {

@@ -137,7 +137,15 @@ class VlaParameters(ManagedParameters):
         "topic",
         "'topic': steps and their numbers come with the topic step, the topic episode says when to "
         "act. 'images': for robots without them, every image of the policy's first camera is a "
-        "step, from the activation on.",
+        "step, and this node publishes the topic step.",
+        choices=("topic", "images"),
+        read_only=True,
+    )
+    episode_source: str = parameter(
+        "images",
+        "With step_source 'images': 'topic': the topic episode begins and ends episodes, as the "
+        "node episode_label sends it; nothing is done in between. 'images': an episode begins with "
+        "the activation, and where stamps go back.",
         choices=("topic", "images"),
         read_only=True,
     )

@@ -3,7 +3,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 from salus_msgs.msg import EpisodeStatus, Step
 from sensor_msgs.msg import Image
@@ -100,46 +100,65 @@ class ImageSteps:
     Args:
         act: see Act.
         episodes: gives each episode its number; `clear` begins one, as do stamps that go back.
+            None: episodes begin and end as their status says.
     """
 
-    def __init__(self, act: Act, episodes: Iterator[int]):
+    def __init__(self, act: Act, episodes: Iterator[int] | None):
         self._act = act
         self._episodes = episodes
+        self._running: EpisodeStatus | None = None
+        self._position = 0
+        self._step = 0
+        self.newest: int | None = None
+        """Stamp of the newest image [ns]; None: none has come since an episode began."""
         self.repeated = 0
         """Images that were dropped, as theirs or a newer stamp had come."""
         self.clear()
 
     def clear(self) -> None:
-        """The next image begins an episode."""
-        self._episode, self._step = 0, 0
-        self._newest: int | None = None
+        """The next image begins an episode, or goes on with the one whose status says it runs."""
+        self.newest = None
+        if self._episodes is not None:
+            self._step = 0
+
+    def status(self, status: EpisodeStatus) -> None:
+        """Take a status: one that runs begins an episode, any other ends it."""
+        if self._episodes is not None:
+            return
+        before = self._running
+        ended = status.state != EpisodeStatus.STATE_RUNNING
+        self._running = None if ended else status
+        anew = before is None or before.episode != status.episode
+        if self._running is not None and anew:
+            self._position += 1
+            self._step = 0
+            self.newest = None
 
     def place(self, image: Image) -> Key | None:
-        """Numbers of its episode and step; None: it is no new image."""
+        """Position of its episode and number of its step; None: it is no step."""
         stamp = nanoseconds(image.header.stamp)
-        if self._newest is not None and stamp <= self._newest:
-            if self._newest - stamp <= 1e9 * REORDERING:
+        if self.newest is not None and stamp <= self.newest:
+            if self.newest - stamp <= 1e9 * REORDERING:
                 self.repeated += 1
                 return None
-            self.clear()
-        if self._newest is None:
-            self._episode = next(self._episodes)
-        self._newest = stamp
+            if self._episodes is not None:
+                self.clear()
+        if self._episodes is not None and self.newest is None:
+            self._running = EpisodeStatus(episode=next(self._episodes))
+            self._position += 1
+        self.newest = stamp
+        if self._running is None:
+            return None
         self._step += 1
-        return self._episode, self._step - 1
+        return self._position, self._step - 1
 
     def give(self, matched: Matched) -> None:
-        """Act on a complete observation."""
-        self._act(matched, self.step(matched), "")
+        """Act on a complete observation, unless its episode is over meanwhile."""
+        running = self._running
+        if running is not None and key_of(matched)[0] == self._position:
+            self._act(matched, self.step(matched.anchor, key_of(matched)), running.instruction)
 
-    @staticmethod
-    def step(matched: Matched) -> Step:
+    def step(self, image: Image, key: Key) -> Step:
         """The Step that an image stands for."""
-        episode, number = key_of(matched)
-        return Step(header=matched.anchor.header, episode=episode, step=number)
-
-
-def step_of(matched: Matched) -> Step:
-    """The Step of an anchor, for reports."""
-    anchor: Any = matched.anchor
-    return anchor if isinstance(anchor, Step) else ImageSteps.step(matched)
+        episode = self._running.episode if self._running is not None else 0
+        return Step(header=image.header, episode=episode, step=key[1])

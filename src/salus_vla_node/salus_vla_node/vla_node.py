@@ -77,13 +77,21 @@ class VlaNode(ManagedNode):
             self._body,
             self._cameras,
             self._image_episodes,
-            Told(self._on_observation, self._refuse, self.diagnostics.drop, self._say),
+            Told(
+                self._on_observation,
+                self._refuse,
+                self.diagnostics.drop,
+                self._announce_step,
+                self._say,
+            ),
         )
         self._camera_subscriptions: list[Subscription] = []
         self._subscribe_cameras()
         subscribe = self.create_subscription
         if given.step_source == "topic":
             subscribe(Step, "step", self._on_step, qos.RELIABLE)
+        else:
+            self._step_publisher = self.create_lifecycle_publisher(Step, "step", qos.RELIABLE)
         profile = qos.body(given.body_reliability)
         for topic, kind in ((JOINT_STATES, JointState), (TOOL_POSE, PoseStamped)):
             if topic in (one.name for one in self._body.inputs):
@@ -186,6 +194,10 @@ class VlaNode(ManagedNode):
         job = Job(step, position, observation, self._policy, time.perf_counter())
         if self._inference is not None:
             self._drop(self._inference.put(job))
+
+    def _announce_step(self, step: Step) -> None:
+        """Tell the recorder which of a robot's images are steps."""
+        self._step_publisher.publish(step)
 
     def _refuse(self, step: Step, kind: str, reason: str) -> None:
         self._lose(kind)
