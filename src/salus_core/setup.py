@@ -46,6 +46,7 @@ setup(
             "compare = salus_core.commands.compare:main",
             "evaluate = salus_core.commands.evaluate:main",
             "inspect = salus_core.commands.inspect:main",
+            "label = salus_core.commands.label:main",
             "replay = salus_core.commands.replay:main",
             "train = salus_core.commands.train:main",
             "verify = salus_core.commands.verify:main",

@@ -25,6 +25,7 @@ setup(
         "console_scripts": [
             "recorder_node = salus_recorder.recorder_node:main",
             "inspect = salus_core.commands.inspect:main",
+            "label = salus_core.commands.label:main",
             "verify = salus_core.commands.verify:main",
         ],
     },

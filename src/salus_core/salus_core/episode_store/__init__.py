@@ -7,6 +7,7 @@ from salus_core.episode_store.episodes import EpisodeEnd, EpisodeStart, Fault, S
 from salus_core.episode_store.files import AtomicFiles, StoreWriteError
 from salus_core.episode_store.reader import Episode, Run, open_run
 from salus_core.episode_store.recovery import Recovery, Unrecovered, recover_root, recover_run
+from salus_core.episode_store.relabelling import EpisodeLabel, add_label
 from salus_core.episode_store.schema import (
     FORECAST_STATUS_NAMES,
     INTERVENTION_NAMES,
@@ -28,6 +29,7 @@ __all__ = [
     "Dataset",
     "Episode",
     "EpisodeEnd",
+    "EpisodeLabel",
     "EpisodeStart",
     "EpisodeWriter",
     "Fault",
@@ -39,6 +41,7 @@ __all__ = [
     "StoreWriteError",
     "Unrecovered",
     "Verification",
+    "add_label",
     "open_dataset",
     "open_run",
     "recover_root",

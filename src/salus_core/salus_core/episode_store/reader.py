@@ -23,6 +23,7 @@ from salus_core.episode_store.checksums import (
     require_whole,
 )
 from salus_core.episode_store.episodes import EPISODE_COLUMNS, EPISODE_ENDS, Fault
+from salus_core.episode_store.relabelling import labelled, read_labels
 from salus_core.episode_store.run_folder import DATA, METADATA
 from salus_core.episode_store.versions import READABLE, current_attributes
 from salus_core.failures import HORIZONS_S, Outcome, Taxonomy, checked_horizons
@@ -143,6 +144,7 @@ class Run(Sequence[Episode]):
         ends: (E,) int64, first row after each episode.
         step_keys: keys below data/ but those of images.
         cameras: names, in the order of the schema.
+        labels: given afterwards, by index of the episode; the last one of each counts.
     """
 
     def __init__(self, path: Path | str, check: bool = True):
@@ -170,6 +172,7 @@ class Run(Sequence[Episode]):
             spec.key.removeprefix("meta/episode/"): self._rows(spec.key, 0, len(self.ends))
             for spec in EPISODE_COLUMNS
         }
+        self.labels = read_labels(self.path, self.lengths, self.taxonomy)
 
     def _describe(self, attributes: dict[str, Any]) -> None:
         self.attributes = attributes
@@ -200,8 +203,15 @@ class Run(Sequence[Episode]):
         values["goal_pose"] = tuple(values["goal_pose"].tolist())
         values["outcome"] = Outcome(values["outcome"])
         values["failure"] = values.pop("failure_type")
+        if index in self.labels:
+            values.update(labelled(self.labels[index][-1], self.taxonomy))
         start = int(self.ends[index - 1]) if index else 0
         return Episode(run=self, index=index, start=start, stop=int(self.ends[index]), **values)
+
+    @property
+    def lengths(self) -> dict[int, int]:
+        """Steps of each episode, by its index."""
+        return dict(enumerate(np.diff(self.ends, prepend=0).tolist()))
 
     @cached_property
     def start_time(self) -> float:

@@ -25,9 +25,10 @@ from salus_core.episode_store.checksums import (
 )
 from salus_core.episode_store.columns import MISSING_CHUNK, read_index
 from salus_core.episode_store.reader import committed_ends
+from salus_core.episode_store.relabelling import LABELS
 from salus_core.episode_store.run_folder import DATA, LOCK, METADATA
 
-_BESIDE = (LOCK, CHECKSUMS)
+_BESIDE = (LOCK, CHECKSUMS, LABELS)
 
 
 @dataclass(frozen=True)
