@@ -24,6 +24,7 @@ setup(
     entry_points={
         "console_scripts": [
             "recorder_node = salus_recorder.recorder_node:main",
+            "episode_label_node = salus_recorder.episode_label_node:main",
             "inspect = salus_core.commands.inspect:main",
             "label = salus_core.commands.label:main",
             "verify = salus_core.commands.verify:main",

@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watch a policy on your own robot or simulator: policy, predictor and supervisor, no world.
+"""Watch a policy on your own robot or simulator, and record it: no world.
 
 The robot gives images, joint_states and tool_pose, and executes command; docs/your_robot.md walks
-through it. With policy:=none your own node publishes vla_signals and signal_info.
+through it. With policy:=none your own node publishes vla_signals and signal_info. With record:=true
+a recorder writes episodes, which you begin, end and label: docs/your_robot.md, "Record and label".
 """
 
 from launch import LaunchDescription
 from launch.actions import GroupAction
-from launch.conditions import UnlessCondition
-from launch.substitutions import EqualsSubstitution, LaunchConfiguration
+from launch.conditions import IfCondition, UnlessCondition
+from launch.substitutions import (
+    EqualsSubstitution,
+    IfElseSubstitution,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+)
 from launch_ros.actions import PushRosNamespace
+from launch_ros.substitutions import FindPackageShare
 
 from salus.launch_common import (
     argument,
@@ -18,7 +25,9 @@ from salus.launch_common import (
     common_arguments,
     end_together,
     node,
+    path,
     predictor_checkpoint,
+    switch,
     typed,
 )
 
@@ -43,6 +52,9 @@ ARGUMENTS = [
     argument("command", "command", "Topic of the salus_msgs/ActionCommand to execute."),
     argument("vla_signals", "vla_signals", "Topic of the policy's signals."),
     argument("signal_info", "signal_info", "Topic of the description of the signals."),
+    switch("record", "false", "Whether to record episodes, and let people begin and end them."),
+    argument("output", "runs", "Folder of runs; relative to the current one."),
+    argument("failure_types", "", "YAML file of failure types besides the built-in ones."),
     *common_arguments("monitor.yaml", use_sim_time="false"),
 ]
 
@@ -50,6 +62,13 @@ ARGUMENTS = [
 def generate_launch_description() -> LaunchDescription:
     """Describe the watch over a policy."""
     topics = [(name, LaunchConfiguration(name)) for name in TOPICS]
+    record = IfCondition(LaunchConfiguration("record"))
+    # Recorded, the topic episode begins and ends episodes: it overrides the parameter file.
+    episodes = IfElseSubstitution(
+        LaunchConfiguration("record"),
+        PathJoinSubstitution([FindPackageShare("salus"), "config", "record.yaml"]),
+        LaunchConfiguration("params_file"),
+    )
     predictor = node(
         "salus_predictor_node",
         "predictor_node",
@@ -70,10 +89,36 @@ def generate_launch_description() -> LaunchDescription:
                 "instruction": typed("instruction", str),
             },
             remappings=topics,
+            overrides=[episodes],
             condition=UnlessCondition(EqualsSubstitution(LaunchConfiguration("policy"), "none")),
         ),
         predictor,
-        node("salus_supervisor", "supervisor_node", "supervisor", {}, remappings=topics),
+        node(
+            "salus_supervisor",
+            "supervisor_node",
+            "supervisor",
+            {},
+            remappings=topics,
+            overrides=[episodes],
+        ),
+        node(
+            "salus_recorder",
+            "recorder_node",
+            "recorder",
+            {"output": path("output"), "failure_types": typed("failure_types", str)},
+            remappings=topics,
+            condition=record,
+        ),
+        node(
+            "salus_recorder",
+            "episode_label_node",
+            "episode_label",
+            {
+                "instruction": typed("instruction", str),
+                "failure_types": typed("failure_types", str),
+            },
+            condition=record,
+        ),
     ]
     return LaunchDescription(
         [

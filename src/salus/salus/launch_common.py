@@ -133,9 +133,10 @@ def node(
     name: str,
     parameters: Mapping[str, Any],
     remappings: Iterable[tuple[str, Substitution]] = (),
+    overrides: Iterable[Substitution] = (),
     **kwargs: Any,
 ) -> Node:
-    """One node of SALUS with the parameter file, then `parameters`, then the common settings."""
+    """One node of SALUS with the parameter file, then `parameters`, then files that override."""
     return Node(
         package=package,
         executable=executable,
@@ -143,6 +144,7 @@ def node(
         parameters=[
             LaunchConfiguration("params_file"),
             {"use_sim_time": typed("use_sim_time", bool), **parameters},
+            *overrides,
         ],
         remappings=[("/clock", LaunchConfiguration("clock")), *remappings],
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],

@@ -32,7 +32,12 @@ class RecorderParameters(ManagedParameters):
     )
     cameras: list[str] = parameter(
         ["front", "side", "wrist"],
-        "Cameras to record: the topics camera/<name>/image_raw.",
+        "Cameras to record; ['']: none.",
+        read_only=True,
+    )
+    camera_topics: list[str] = parameter(
+        [""],
+        "Topics of cameras that are not on camera/NAME/image_raw, each as 'NAME=topic'.",
         read_only=True,
     )
     record_images: bool = parameter(

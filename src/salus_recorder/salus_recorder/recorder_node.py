@@ -53,6 +53,7 @@ from salus_recorder.recording import Committed, Recording
 from salus_recorder.rows import IMAGE, make_end, make_schema, make_start, taxonomy_of
 from salus_recorder.verbs import Verbs
 from salus_ros import qos
+from salus_ros.camera_topics import camera_topics
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 
 WATCHDOG = "watchdog"
@@ -86,8 +87,13 @@ class RecorderNode(ManagedNode):
         self._prepare_output()
         self._cameras = [
             Camera(name, p.image_height, p.image_width)
-            for name in (p.cameras if p.record_images else [])
+            for name in (filter(None, p.cameras) if p.record_images else [])
         ]
+        try:
+            names = [camera.name for camera in self._cameras]
+            self._camera_topics = camera_topics(names, p.camera_topics, "the recorder")
+        except ValueError as error:
+            raise ConfigureError(str(error)) from error
         self._required = frozenset(
             {*p.required, *(IMAGE + camera.name for camera in self._cameras), "step"}
         )
@@ -207,9 +213,11 @@ class RecorderNode(ManagedNode):
                 kind, topic, callback, reliable
             )
         for camera in self._cameras:
-            topic = f"camera/{camera.name}/image_raw"
             self._publisher_check.of[IMAGE + camera.name] = self.create_subscription(
-                Image, topic, partial(self._on_image, camera), images
+                Image,
+                self._camera_topics[camera.name],
+                partial(self._on_image, camera),
+                images,
             )
         # Deeper than what is latched: the end of an episode may be followed at once by the next's
         # beginning.
@@ -363,7 +371,7 @@ class RecorderNode(ManagedNode):
                 self._signal_info,
                 setup,
                 self._cameras,
-                self.parameters.joint_names,
+                tuple(filter(None, self.parameters.joint_names)),
                 self._taxonomy,
                 self._forecast_info,
             )

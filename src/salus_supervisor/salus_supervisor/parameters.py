@@ -33,6 +33,12 @@ class SupervisorParameters(ManagedParameters):
         choices=("topic", "signals"),
         read_only=True,
     )
+    commands_expire: bool = parameter(
+        False,
+        "With episode_source 'topic': commands that get lost are not sent again once they are "
+        "old; for a robot, which does not wait in lockstep. With 'signals' it is always so.",
+        read_only=True,
+    )
     control_period: float = parameter(
         0.0,
         "Time between two commands [s]; 0: as signal_info says.",

@@ -106,8 +106,9 @@ class SupervisorNode(ManagedNode):
         self._check = None
         self._period = 0.0
         self._joints = MeasuredJoints(self, self._ignore)
-        # Without a referee there is no lockstep: a command that got lost must not come late.
-        profile = RELIABLE if self.parameters.episode_source == "topic" else qos.EXPIRING
+        # Out of lockstep a command that got lost must not come late.
+        expire = self.parameters.commands_expire or self.parameters.episode_source == "signals"
+        profile = qos.EXPIRING if expire else RELIABLE
         self._commands = self.create_lifecycle_publisher(ActionCommand, "command", profile)
         self._interventions = self.create_lifecycle_publisher(
             Intervention, "intervention", RELIABLE

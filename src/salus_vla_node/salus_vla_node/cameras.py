@@ -9,6 +9,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 
 from salus_core.messages import ImageError, Input, InvalidInputError, nanoseconds, to_array
+from salus_ros.camera_topics import camera_topics
 
 KEPT = 32
 """Images that are kept of one camera: half a second at 60 Hz."""
@@ -92,30 +93,17 @@ class Pictures:
             raise InvalidInputError("; ".join(frozen))
 
 
-def camera_topics(
+def policy_cameras(
     needed: Mapping[str, tuple[int, int]], entries: Sequence[str]
 ) -> dict[str, Camera]:
-    """Give each camera of the policy its topic.
+    """The cameras of a policy with their topics.
 
     Args:
         needed: (height, width) by name, from PolicyInfo.
-        entries: the parameter camera_topics: 'NAME=topic' each; empty strings are skipped.
+        entries: the parameter camera_topics.
 
     Raises:
         ValueError: an entry has another form, or names a camera that the policy does not use.
     """
-    given = {}
-    for entry in filter(None, entries):
-        name, separator, topic = entry.partition("=")
-        if not (name and separator and topic):
-            raise ValueError(f"parameter 'camera_topics': '{entry}' is not of the form NAME=topic")
-        if name not in needed:
-            raise ValueError(
-                f"parameter 'camera_topics': the policy has no camera '{name}', it has "
-                f"{', '.join(needed)}"
-            )
-        given[name] = topic
-    return {
-        name: Camera(given.get(name, f"camera/{name}/image_raw"), shape)
-        for name, shape in needed.items()
-    }
+    topics = camera_topics(needed, entries, "the policy")
+    return {name: Camera(topics[name], shape) for name, shape in needed.items()}

@@ -11,7 +11,7 @@ from salus_policies.policy import MonitoredPolicy
 from salus_policies.robot import RobotDescription, read_urdf
 from salus_ros.managed_node import ConfigureError
 from salus_vla_node.body import Body
-from salus_vla_node.cameras import camera_topics
+from salus_vla_node.cameras import policy_cameras
 from salus_vla_node.parameters import VlaParameters
 
 MOST_FILES = 10_000
@@ -78,7 +78,7 @@ def load_policy(given: VlaParameters, checkpoint: str, body: Body) -> MonitoredP
             list(body.upper),
             robot,
         )
-        camera_topics(policy.info.cameras, given.camera_topics)
+        policy_cameras(policy.info.cameras, given.camera_topics)
     except (BackendError, ValueError) as error:
         raise ConfigureError(str(error)) from error
     if given.step_source == "images":

@@ -22,7 +22,7 @@ from salus_policies.backends.base import Observation, PolicyOutputError
 from salus_ros import qos
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 from salus_vla_node.body import Body
-from salus_vla_node.cameras import camera_topics
+from salus_vla_node.cameras import policy_cameras
 from salus_vla_node.commands import CommandHistory
 from salus_vla_node.loading import load_policy, require_allowed
 from salus_vla_node.messages import info_message, signals_message
@@ -71,7 +71,7 @@ class VlaNode(ManagedNode):
         self._info_publisher = self.create_lifecycle_publisher(
             SignalInfo, "signal_info", qos.LATCHED
         )
-        self._cameras = camera_topics(self._policy.info.cameras, given.camera_topics)
+        self._cameras = policy_cameras(self._policy.info.cameras, given.camera_topics)
         self._observer = Observer(
             given,
             self._body,
@@ -235,7 +235,7 @@ class VlaNode(ManagedNode):
             self.get_logger().error(response.message)
         else:
             self._policy = policy
-            self._cameras = camera_topics(policy.info.cameras, self.parameters.camera_topics)
+            self._cameras = policy_cameras(policy.info.cameras, self.parameters.camera_topics)
             self._observer.use(self._cameras, time.monotonic())
             self._subscribe_cameras()
             if self.is_active:

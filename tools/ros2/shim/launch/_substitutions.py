@@ -159,6 +159,24 @@ class NotEqualsSubstitution(EqualsSubstitution):
         return str(not as_bool(super().perform(context))).lower()
 
 
+class IfElseSubstitution(Substitution):
+    """One text where a boolean text is true, another where it is false."""
+
+    def __init__(
+        self,
+        condition: SomeSubstitutionsType,
+        if_value: SomeSubstitutionsType = "",
+        else_value: SomeSubstitutionsType = "",
+    ):
+        self._condition = normalize(condition)
+        self._values = normalize(if_value), normalize(else_value)
+
+    def perform(self, context: LaunchContext) -> str:
+        """Return the text that the condition chooses."""
+        chosen = self._values[not as_bool(perform(context, self._condition))]
+        return perform(context, chosen)
+
+
 class NotSubstitution(Substitution):
     """The negation of a boolean text."""
 
