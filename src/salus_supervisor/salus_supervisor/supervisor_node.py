@@ -225,6 +225,7 @@ class SupervisorNode(ManagedNode):
             return
         if self.parameters.episode_source == "topic" and not self._announced_pace:
             self._guess_lockstep(signals)
+        self._beat()
         problem = self._stale(signals)
         if problem:
             wrong = self._check.wrong_length(signals.action)
@@ -360,7 +361,7 @@ class SupervisorNode(ManagedNode):
     @when_active
     def _on_tick(self) -> None:
         """Send what waited for its control period; hold the robot where nothing fresh comes."""
-        self._standstill.beat(time.monotonic())
+        self._beat()
         if self._fresh_at is None:
             return
         now = self._time()
@@ -397,6 +398,12 @@ class SupervisorNode(ManagedNode):
             lost = self._forecast_lost()
             if lost:
                 self._hold(lost)
+
+    def _beat(self) -> None:
+        """Hold a robot that was being moved as this process stood still, and say so."""
+        lasted = self._standstill.beat(time.monotonic())
+        if lasted and self._fresh_at is not None and not self._lockstep:
+            self._hold(f"no fresh proposal for {lasted:.3f} s: this process stood still")
 
     def _why(self) -> str:
         if not self.count_publishers("vla_signals"):

@@ -341,6 +341,7 @@ def test_a_supervisor_that_was_stopped_for_seconds_sends_no_old_command(robot_of
     finally:
         process.kill()
         process.wait()
+    assert any("this process stood still" in one.reason for one in robot.interventions)
     oldest = stopped - Duration(seconds=3 * PERIOD + 0.05)
     for sent in robot.moved():
         assert sent.header.stamp.sec + sent.header.stamp.nanosec * 1e-9 > oldest.nanoseconds * 1e-9

@@ -56,13 +56,19 @@ class Standstill:
     """
 
     def __init__(self) -> None:
-        self._beaten = self._resumed = float("-inf")
+        self._beaten = self._resumed = self._told = float("-inf")
         self._lasted = 0.0
 
-    def beat(self, now: float) -> None:
-        """The process is alive; to be called often, at a monotonic time [s]."""
+    def beat(self, now: float) -> float:
+        """The process is alive; to be called often, at a monotonic time [s].
+
+        Returns:
+            How long it has just stood still [s], once for each standstill; 0.0: it has not.
+        """
         self._look(now)
         self._beaten = now
+        told, self._told = self._told, self._resumed
+        return self._lasted if told != self._resumed else 0.0
 
     def reason(self, now: float) -> str:
         """Why nothing that arrives at a monotonic time [s] can be trusted; empty: it can."""

@@ -114,9 +114,10 @@ def test_what_arrives_right_after_a_standstill_is_not_trusted():
     still = Standstill()
     assert still.reason(5.0) == ""  # before the first beat nothing is known
     for i in range(10):
-        still.beat(10.0 + 0.02 * i)
+        assert still.beat(10.0 + 0.02 * i) == 0.0
         assert still.reason(10.0 + 0.02 * i) == ""
     assert "stood still for 3.00 s until 0.000 s ago" in still.reason(13.18)
-    still.beat(13.2)
+    assert still.beat(13.2) == pytest.approx(3.0)
+    assert still.beat(13.21) == 0.0  # each standstill is told once
     assert "until 0.020 s ago" in still.reason(13.2)
     assert still.reason(13.24) == ""
