@@ -14,6 +14,7 @@ setup(
     ],
     install_requires=[
         "numpy",
+        "pillow",
         "zarr>=3.1,<4",
         "numcodecs>=0.16",
         "google-crc32c",

@@ -31,8 +31,9 @@ CELL = {
         "required": ["joint_states", "tool_pose", "vla_signals", "command"],
         "cameras": ["overhead"],
         "camera_topics": ["overhead=/cell/overhead/rgb"],
-        "image_height": 24,
-        "image_width": 32,
+        "image_height": 12,
+        "image_width": 12,
+        "image_fit": "crop",
         "image_reliability": "best_effort",
         "joint_names": [*JOINTS, "jaw"],
         "stamp_tolerance": 0.04,
@@ -180,7 +181,7 @@ def test_no_step_is_lost_and_what_belongs_together_is(recorded):
         assert whole.sum() > 5, log[-3000:]
         state = episode["state"][whole]
         assert np.isfinite(state[:, : len(JOINTS)]).all()
-        assert episode.images("overhead").shape[1:] == (24, 32, 3)
+        assert episode.images("overhead").shape[1:] == (12, 12, 3)
         assert np.isfinite(episode["signals"][episode["signals_valid"].astype(bool)]).all()
 
 

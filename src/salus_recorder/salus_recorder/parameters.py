@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from salus_core.messages import FITS
 from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
 from salus_ros.qos import RELIABILITIES
@@ -48,6 +49,13 @@ class RecorderParameters(ManagedParameters):
     )
     image_width: int = parameter(
         256, "Width that images must have [px].", minimum=1, maximum=8192, read_only=True
+    )
+    image_fit: str = parameter(
+        "exact",
+        "Images of another size: 'exact' refuses them, 'crop' scales their middle of the right "
+        "proportions, 'stretch' scales all of them.",
+        choices=FITS,
+        read_only=True,
     )
     image_reliability: str = parameter(
         "reliable",

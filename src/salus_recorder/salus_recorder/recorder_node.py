@@ -24,7 +24,7 @@ from salus_msgs.msg import (
     VlaSignals,
     WorldState,
 )
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from salus_core.episode_store import (
     Camera,
@@ -42,9 +42,9 @@ from salus_core.messages import (
     InvalidInputError,
     JointInput,
     PoseInput,
+    fitted,
     nanoseconds,
     require_finite,
-    to_array,
 )
 from salus_recorder.assembler import EpisodeAssembler, StepMessages
 from salus_recorder.parameters import RecorderParameters
@@ -53,7 +53,7 @@ from salus_recorder.recording import Committed, Recording
 from salus_recorder.rows import IMAGE, make_end, make_schema, make_start, taxonomy_of
 from salus_recorder.verbs import Verbs
 from salus_ros import qos
-from salus_ros.camera_topics import camera_topics
+from salus_ros.camera_topics import camera_topics, image_type
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 
 WATCHDOG = "watchdog"
@@ -214,7 +214,7 @@ class RecorderNode(ManagedNode):
             )
         for camera in self._cameras:
             self._publisher_check.of[IMAGE + camera.name] = self.create_subscription(
-                Image,
+                image_type(self._camera_topics[camera.name]),
                 self._camera_topics[camera.name],
                 partial(self._on_image, camera),
                 images,
@@ -240,15 +240,16 @@ class RecorderNode(ManagedNode):
         self._assembler.add_step(message, time.monotonic())
 
     @when_active
-    def _on_image(self, camera: Camera, message: Image) -> None:
+    def _on_image(self, camera: Camera, message: Image | CompressedImage) -> None:
+        topic, fit = IMAGE + camera.name, self.parameters.image_fit
         try:
-            to_array(message, IMAGE + camera.name, (camera.height, camera.width))
+            image = fitted(message, topic, (camera.height, camera.width), fit)
         except ImageError as error:
             self._report_once(
-                f"{error}; see the recorder's parameters image_width and image_height"
+                f"{error}; see the recorder's parameters image_width, image_height and image_fit"
             )
             return
-        self._assembler.add_stamped(IMAGE + camera.name, message, time.monotonic())
+        self._assembler.add_stamped(topic, image, time.monotonic())
 
     @when_active
     def _on_body(self, topic: str, message: JointState | PoseStamped) -> None:

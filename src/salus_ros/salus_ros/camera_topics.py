@@ -3,6 +3,8 @@
 
 from collections.abc import Collection, Sequence
 
+from sensor_msgs.msg import CompressedImage, Image
+
 
 def camera_topics(cameras: Collection[str], entries: Sequence[str], whose: str) -> dict[str, str]:
     """Give each camera its topic: camera/NAME/image_raw unless an entry names another.
@@ -27,3 +29,8 @@ def camera_topics(cameras: Collection[str], entries: Sequence[str], whose: str) 
             )
         given[name] = topic
     return {name: given.get(name, f"camera/{name}/image_raw") for name in cameras}
+
+
+def image_type(topic: str) -> type[Image] | type[CompressedImage]:
+    """The type of a topic of images, which image_transport's names tell."""
+    return CompressedImage if topic.endswith("/compressed") else Image

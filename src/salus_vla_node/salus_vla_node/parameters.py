@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from salus_core.messages import JOINT_STATES, TOOL_POSE
+from salus_core.messages import FITS, JOINT_STATES, TOOL_POSE
 from salus_policies.backends.base import DEVICES, PRECISIONS
 from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
@@ -81,6 +81,13 @@ class VlaParameters(ManagedParameters):
     camera_topics: list[str] = parameter(
         [""],
         "Topics of cameras that are not on camera/NAME/image_raw, each as 'NAME=topic'.",
+        read_only=True,
+    )
+    image_fit: str = parameter(
+        "exact",
+        "Images of another size than the policy's: 'exact' refuses them, 'crop' scales their "
+        "middle of the policy's proportions, 'stretch' scales all of them.",
+        choices=FITS,
         read_only=True,
     )
     inputs: list[str] = parameter(

@@ -14,12 +14,13 @@ from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
 from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
 from salus_msgs.srv import LoadCheckpoint
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from salus_core.actions import ActionError
-from salus_core.messages import JOINT_STATES, TOOL_POSE
+from salus_core.messages import JOINT_STATES, TOOL_POSE, ImageError, fitted
 from salus_policies.backends.base import Observation, PolicyOutputError
 from salus_ros import qos
+from salus_ros.camera_topics import image_type
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 from salus_vla_node.body import Body
 from salus_vla_node.cameras import policy_cameras
@@ -130,7 +131,9 @@ class VlaNode(ManagedNode):
             self.destroy_subscription(subscription)
         profile = qos.image(self.parameters.image_reliability)
         self._camera_subscriptions = [
-            self.create_subscription(Image, camera.topic, partial(self._on_image, name), profile)
+            self.create_subscription(
+                image_type(camera.topic), camera.topic, partial(self._on_image, name), profile
+            )
             for name, camera in self._cameras.items()
         ]
 
@@ -161,8 +164,17 @@ class VlaNode(ManagedNode):
         self._observer.step(message, time.monotonic())
 
     @when_active
-    def _on_image(self, camera: str, message: Image) -> None:
-        self._observer.image(camera, message, time.monotonic())
+    def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
+        known, fit = self._cameras[camera], self.parameters.image_fit
+        try:
+            image = fitted(message, known.topic, known.shape, fit)
+        except ImageError as error:
+            if isinstance(message, CompressedImage):
+                self._lose("unreadable images")
+                self._say(str(error))
+                return
+            image = message  # refused with the observation that it belongs to
+        self._observer.image(camera, image, time.monotonic())
 
     @when_active
     def _on_body(self, topic: str, message: JointState | PoseStamped) -> None:

@@ -13,7 +13,7 @@ from salus_core.messages.checks import (
     require_pose,
 )
 from salus_core.messages.episodes import Episode, EpisodeTracker, failure_name, outcome
-from salus_core.messages.images import ImageError, fill_image, to_array
+from salus_core.messages.images import FITS, ImageError, Picture, fill_image, fitted, to_array
 from salus_core.messages.proprioception import (
     JOINT_STATES,
     TOOL_POSE,
@@ -28,6 +28,7 @@ from salus_core.messages.stamps import fill_stamp, nanoseconds
 from salus_core.messages.synchroniser import Input, Matched, Synchroniser
 
 __all__ = [
+    "FITS",
     "JOINT_STATES",
     "TOOL_POSE",
     "BodyNames",
@@ -39,6 +40,7 @@ __all__ = [
     "JointInput",
     "JointReading",
     "Matched",
+    "Picture",
     "PoseInput",
     "Synchroniser",
     "action_spec",
@@ -46,6 +48,7 @@ __all__ = [
     "failure_name",
     "fill_image",
     "fill_stamp",
+    "fitted",
     "nanoseconds",
     "outcome",
     "pose_values",

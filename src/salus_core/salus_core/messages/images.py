@@ -1,13 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/Image from and to numpy, without cv_bridge and without copies where possible."""
+"""sensor_msgs/Image and CompressedImage from and to numpy, without cv_bridge."""
 
+import io
 import reprlib
 from array import array
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-CHANNEL_ORDER = {"rgb8": slice(None), "bgr8": slice(None, None, -1)}
+CHANNELS = {
+    "rgb8": (3, slice(None)),
+    "bgr8": (3, slice(None, None, -1)),
+    "rgba8": (4, slice(None, 3)),
+    "bgra8": (4, slice(2, None, -1)),
+    "mono8": (1, [0, 0, 0]),
+}
+"""Bytes of a pixel, and which of them are red, green and blue, by encoding."""
+EXACT, CROP, STRETCH = "exact", "crop", "stretch"
+FITS = (EXACT, CROP, STRETCH)
+"""What is done with an image of another size: it is refused; its middle of the right proportions is
+scaled; all of it is scaled."""
+MAX_COMPRESSED = 32 * 2**20
+"""Bytes of a compressed image."""
+MAX_PIXELS = 8192 * 8192
 
 
 class ImageError(ValueError):
@@ -20,21 +36,21 @@ def to_array(
     """View an image as RGB.
 
     Args:
-        message: sensor_msgs/Image, encoding rgb8 or bgr8; rows may be padded.
+        message: sensor_msgs/Image, of one of the encodings of CHANNELS; rows may be padded.
         topic: for error messages.
         shape: (height, width) that the image must have; None: any.
 
     Returns:
-        (H, W, 3) uint8, red first, read-only: it shares the message's memory, with strides for bgr8
-        and for padded rows.
+        (H, W, 3) uint8, red first, read-only: it shares the message's memory, with strides where
+        bytes are left out or in another order; a copy for mono8.
 
     Raises:
         ImageError: encoding, size or length is not as expected.
     """
     height, width = message.height, message.width
-    if message.encoding not in CHANNEL_ORDER:
+    if message.encoding not in CHANNELS:
         raise ImageError(
-            f"{topic}: expected encoding {' or '.join(CHANNEL_ORDER)}, "
+            f"{topic}: expected encoding {', '.join(CHANNELS)}, "
             f"got {reprlib.repr(message.encoding)}"
         )
     if shape is not None and (height, width) != tuple(shape):
@@ -43,7 +59,8 @@ def to_array(
         )
     if height == 0 or width == 0:
         raise ImageError(f"{topic}: expected pixels, got an image of {width}x{height}")
-    row = 3 * width
+    size, order = CHANNELS[message.encoding]
+    row = size * width
     if message.step < row:
         raise ImageError(
             f"{topic}: expected rows of at least {row} bytes for {width} pixels of "
@@ -55,9 +72,89 @@ def to_array(
             f"got {len(message.data)}"
         )
     rows = np.frombuffer(message.data, np.uint8).reshape(height, message.step)
-    pixels = rows[:, :row].reshape(height, width, 3)[:, :, CHANNEL_ORDER[message.encoding]]
+    pixels = rows[:, :row].reshape(height, width, size)[:, :, order]
     pixels.flags.writeable = False
     return pixels
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as sensor_msgs/Image has it, made from one of another size or kind.
+
+    Attributes:
+        header: of the message that it was made from.
+        data: bytes, rgb8, without padding.
+    """
+
+    header: Any
+    height: int
+    width: int
+    data: bytes
+    encoding: str = "rgb8"
+
+    @property
+    def step(self) -> int:
+        """Bytes of a row."""
+        return 3 * self.width
+
+    @classmethod
+    def of(cls, header: Any, pixels: np.ndarray) -> "Picture":
+        """Of (H, W, 3) uint8."""
+        return cls(header, *pixels.shape[:2], np.ascontiguousarray(pixels).tobytes())
+
+
+def fitted(message: Any, topic: str, shape: tuple[int, int], fit: str) -> Any:
+    """An image of the right size.
+
+    Args:
+        message: sensor_msgs/Image or CompressedImage (JPEG or PNG).
+        topic: for error messages.
+        shape: (height, width) that is wanted.
+        fit: one of FITS.
+
+    Returns:
+        The message itself if it is one, else a Picture with its header.
+
+    Raises:
+        ImageError: it cannot be read, or `fit` is EXACT and its size is another.
+    """
+    if hasattr(message, "format"):
+        message = Picture.of(message.header, _decompressed(message, topic))
+    pixels = to_array(message, topic, shape if fit == EXACT else None)
+    if pixels.shape[:2] == tuple(shape):
+        return message
+    return Picture.of(message.header, _scaled(pixels, shape, fit))
+
+
+def _scaled(pixels: np.ndarray, shape: tuple[int, int], fit: str) -> np.ndarray:
+    from PIL import Image  # only here: most images fit
+
+    height, width = pixels.shape[:2]
+    if fit == CROP:
+        tall = min(height, max(1, round(width * shape[0] / shape[1])))
+        wide = min(width, max(1, round(height * shape[1] / shape[0])))
+        top, left = (height - tall) // 2, (width - wide) // 2
+        pixels = pixels[top : top + tall, left : left + wide]
+    # BOX is the mean over the area of a pixel: nothing is left out, nothing overshoots.
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BOX))
+
+
+def _decompressed(message: Any, topic: str) -> np.ndarray:
+    from PIL import Image
+
+    if len(message.data) > MAX_COMPRESSED:
+        raise ImageError(
+            f"{topic}: {len(message.data)} bytes are too many: at most {MAX_COMPRESSED} are read"
+        )
+    try:
+        # Depth images and the like have a header of their own before the picture.
+        image = Image.open(io.BytesIO(bytes(message.data)), formats=("JPEG", "PNG"))
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width}x{image.height} pixels are too many")
+        return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{topic}: neither JPEG nor PNG: {str(error)[:200]}") from error
 
 
 def fill_image(message: Any, pixels: np.ndarray, frame_id: str = "") -> None:
