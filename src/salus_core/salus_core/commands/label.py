@@ -217,8 +217,8 @@ def answer(run: Run, episode: Episode, words: list[str], who: str) -> None:
                 raise SchemaError(f"'{place}' is neither a step nor seconds") from error
             give(run, episode, "failed", failure, onset, who=who)
         case ["n", *note]:
-            onset = last.onset_step if last.outcome == "failed" else None
-            give(run, episode, last.outcome, last.failure, onset, " ".join(note), who)
+            began = last.onset_step if last.outcome == "failed" else None
+            give(run, episode, last.outcome, last.failure, began, " ".join(note), who)
         case _:
             raise SchemaError(f"'{' '.join(words)}' is not understood")
 
