@@ -23,6 +23,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "controller_node = salus_supervisor.controller_node:main",
             "supervisor_node = salus_supervisor.supervisor_node:main",
         ],
     },

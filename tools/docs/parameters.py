@@ -17,6 +17,7 @@ NODES = {
     "predictor": ("salus_predictor_node.predictor_node", "PredictorParameters"),
     "supervisor": ("salus_supervisor.supervisor_node", "SupervisorParameters"),
     "recorder": ("salus_recorder.parameters", "RecorderParameters"),
+    "controller": ("salus_supervisor.controller_node", "ControllerParameters"),
     "episode_label": ("salus_recorder.episode_label_node", "EpisodeLabelParameters"),
 }
 

@@ -31,7 +31,10 @@ from salus.launch_common import (
     typed,
 )
 
-TOPICS = ("joint_states", "tool_pose", "command", "vla_signals", "signal_info")
+TOPICS = (
+    *("joint_states", "tool_pose", "command", "vla_signals", "signal_info"),
+    *("controller_command", "gripper_command"),
+)
 
 ARGUMENTS = [
     argument("policy", "embedded", "Policy backend, by name; none: your own node gives signals."),
@@ -50,6 +53,15 @@ ARGUMENTS = [
     argument("joint_states", "joint_states", "Topic of the robot's sensor_msgs/JointState."),
     argument("tool_pose", "tool_pose", "Topic of the tool's geometry_msgs/PoseStamped."),
     argument("command", "command", "Topic of the salus_msgs/ActionCommand to execute."),
+    argument(
+        "controller",
+        "none",
+        "Also send commands as a controller takes them: twist (TwistStamped: MoveIt Servo), "
+        "positions or velocities (Float64MultiArray), trajectory (JointTrajectory).",
+        ("none", "twist", "positions", "velocities", "trajectory"),
+    ),
+    argument("controller_command", "controller_command", "Topic of the controller's commands."),
+    argument("gripper_command", "gripper_command", "Topic of the gripper's Float64MultiArray."),
     argument("vla_signals", "vla_signals", "Topic of the policy's signals."),
     argument("signal_info", "signal_info", "Topic of the description of the signals."),
     switch("record", "false", "Whether to record episodes, and let people begin and end them."),
@@ -76,6 +88,26 @@ def generate_launch_description() -> LaunchDescription:
         {"checkpoint": predictor_checkpoint()},
         remappings=topics,
     )
+    recording = [
+        node(
+            "salus_recorder",
+            "recorder_node",
+            "recorder",
+            {"output": path("output"), "failure_types": typed("failure_types", str)},
+            remappings=topics,
+            condition=record,
+        ),
+        node(
+            "salus_recorder",
+            "episode_label_node",
+            "episode_label",
+            {
+                "instruction": typed("instruction", str),
+                "failure_types": typed("failure_types", str),
+            },
+            condition=record,
+        ),
+    ]
     nodes = [
         node(
             "salus_vla_node",
@@ -102,30 +134,23 @@ def generate_launch_description() -> LaunchDescription:
             overrides=[episodes],
         ),
         node(
-            "salus_recorder",
-            "recorder_node",
-            "recorder",
-            {"output": path("output"), "failure_types": typed("failure_types", str)},
+            "salus_supervisor",
+            "controller_node",
+            "controller",
+            {"output": typed("controller", str)},
             remappings=topics,
-            condition=record,
+            condition=UnlessCondition(
+                EqualsSubstitution(LaunchConfiguration("controller"), "none")
+            ),
         ),
-        node(
-            "salus_recorder",
-            "episode_label_node",
-            "episode_label",
-            {
-                "instruction": typed("instruction", str),
-                "failure_types": typed("failure_types", str),
-            },
-            condition=record,
-        ),
+        *recording,
     ]
     return LaunchDescription(
         [
             *ARGUMENTS,
             check_arguments("monitor.launch.py", ARGUMENTS),
             check_paths("params_file"),
-            end_together("monitor.launch.py", nodes, watching=[predictor]),
+            end_together("monitor.launch.py", nodes, watching=[predictor, *recording]),
             GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), *nodes]),
         ]
     )
