@@ -46,6 +46,7 @@ from salus_core.messages import (
     nanoseconds,
     require_finite,
 )
+from salus_core.supervision import WATCHDOG
 from salus_recorder.assembler import EpisodeAssembler, StepMessages
 from salus_recorder.parameters import RecorderParameters
 from salus_recorder.publisher_check import PublisherCheck
@@ -56,8 +57,6 @@ from salus_ros import qos
 from salus_ros.camera_topics import camera_topics, image_type
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 
-WATCHDOG = "watchdog"
-"""How the reason of a hold begins that nobody's proposal led to."""
 MAX_REASON = 1000
 """Characters of a reason that are kept."""
 

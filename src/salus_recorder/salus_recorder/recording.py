@@ -122,7 +122,7 @@ class Recording:
         self._queue.put(_End(make))
 
     def note(self, text: str) -> None:
-        """Say in the run's log that the robot was held; the episode counts as intervened."""
+        """Say in the run's log that the robot was held as nothing came; a missed command."""
         self._queue.put(_Note(text))
 
     def discard(self, reason: str) -> None:

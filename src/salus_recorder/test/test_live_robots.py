@@ -199,7 +199,7 @@ def test_a_failure_of_a_type_of_ones_own_is_recorded_by_name(graph, start, tmp_p
     assert (run[0].outcome, run[0].failure_name, run[0].onset_step) == (Outcome.FAILED, "spill", 2)
 
 
-def test_a_hold_between_two_steps_is_in_the_log_and_the_episode_counts_as_intervened(
+def test_a_hold_between_two_steps_is_in_the_log_and_counts_as_a_missed_command(
     graph, start, only_run
 ):
     recorder = start()
@@ -215,5 +215,6 @@ def test_a_hold_between_two_steps_is_in_the_log_and_the_episode_counts_as_interv
     assert graph.wait_for_commit(1).last_gaps == 0
     recorder.stop()
     run = only_run()
-    assert run[0].intervened
+    # Nobody decided against an action: labels of the episode hold.
+    assert (run[0].intervened, run[0].commands_missed) == (False, 1)
     assert f"episode 1: after step 1: {reason}" in (run.path / "recorder.log").read_text()

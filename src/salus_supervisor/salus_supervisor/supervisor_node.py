@@ -22,6 +22,7 @@ from salus_core.actions import MAX_ACTIONS, ActionError, ActionKind, ActionSpec
 from salus_core.messages import nanoseconds
 from salus_core.supervision import (
     OTHER_CLOCK,
+    WATCHDOG,
     Decision,
     LimitCheck,
     Moment,
@@ -295,7 +296,7 @@ class SupervisorNode(ManagedNode):
                 return
             reason = "" if lost else self._watch.alarm()
             if lost and self.parameters.holds_without_forecast:
-                reason = f"watchdog: {lost}"
+                reason = f"{WATCHDOG}: {lost}"
         self._check.limits = self.parameters.limits()
         self._check.measured(self._measured())
         decision = self._check.hold(reason) if reason else self._check.check(signals.action)
@@ -347,7 +348,7 @@ class SupervisorNode(ManagedNode):
         if self._check is None or self._last is None:
             return
         self._check.measured(self._measured())
-        decision = self._check.hold(f"watchdog: {reason}")
+        decision = self._check.hold(f"{WATCHDOG}: {reason}")
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._last.header.frame_id)
         if self._held_since is None:
             self._held_since = self._time()

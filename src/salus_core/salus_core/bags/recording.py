@@ -15,6 +15,7 @@ from salus_core.messages.episodes import Episode, EpisodeTracker
 from salus_core.messages.proprioception import JOINT_STATES, TOOL_POSE, BodyNames
 from salus_core.messages.stamps import NS
 from salus_core.messages.synchroniser import Matched, Synchroniser
+from salus_core.supervision import WATCHDOG
 
 WAIT = 1.0
 """Signals wait so long for the body's state, as the node's parameter `input_wait` [s]."""
@@ -131,7 +132,8 @@ class _Reader:
             self._tracker.setup(message)
         elif topic == "intervention":
             steps = self._steps(self._tracker.step(topic, message))
-            steps.intervened |= message.kind != message.KIND_PASS
+            decided = not message.reason.startswith(WATCHDOG)
+            steps.intervened |= decided and message.kind != message.KIND_PASS
         elif topic == "failure_forecast":
             if len(message.probabilities):
                 steps = self._steps(self._tracker.step(topic, message))

@@ -78,7 +78,7 @@ class EpisodeWriter:
         self._start_time = 0.0
         self._complete: list[bool] = []
         self._interventions: list[int] = []
-        self._held = False
+        self._holds = 0
         self.path = folder.make_run_folder(Path(root), env)
         self._log = folder.RunLog(self.path)
         self._note = folder.OpenEpisodeNote(self.path)
@@ -195,12 +195,12 @@ class EpisodeWriter:
         self._note.update(self.length)
 
     def hold(self, reason: str) -> None:
-        """Note that the robot was held between two steps: the episode counts as intervened.
+        """Note that the robot was held between two steps, as no proposal came: a missed command.
 
         Raises:
             StoreWriteError: the disk refused.
         """
-        self._held = True
+        self._holds += 1
         self._log.write(f"episode {self.number}: {reason}", "WARNING")
 
     def commit(self, end: EpisodeEnd) -> int:
@@ -291,7 +291,7 @@ class EpisodeWriter:
         self.length = 0
         self._complete.clear()
         self._interventions.clear()
-        self._held = False
+        self._holds = 0
         self._note.end()
 
     def _check_shapes(self, row: Mapping[str, Any]) -> None:
@@ -324,8 +324,8 @@ class EpisodeWriter:
             "onset_step": end.onset_step,
             "length": end.length,
             "gaps": gaps,
-            "intervened": self._held or any(kind in ACTED for kind in self._interventions),
-            "commands_missed": end.commands_missed,
+            "intervened": any(kind in ACTED for kind in self._interventions),
+            "commands_missed": end.commands_missed + self._holds,
             "predictor": end.predictor,
             "predictor_hash": end.predictor_hash,
             "start_time": self._start_time,

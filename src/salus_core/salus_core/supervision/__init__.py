@@ -3,6 +3,7 @@
 
 from salus_core.supervision.freshness import (
     OTHER_CLOCK,
+    WATCHDOG,
     Moment,
     Order,
     RateLimit,
@@ -13,6 +14,7 @@ from salus_core.supervision.limits import Decision, LimitCheck, Limits
 
 __all__ = [
     "OTHER_CLOCK",
+    "WATCHDOG",
     "Decision",
     "LimitCheck",
     "Limits",

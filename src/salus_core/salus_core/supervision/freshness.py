@@ -22,6 +22,9 @@ STANDSTILL = 0.1
 SETTLING = 0.05
 """After a standstill, what arrives within this time may have waited meanwhile [s]."""
 
+WATCHDOG = "watchdog"
+"""Reasons of holds begin with it where nothing fresh came: nobody decided against an action."""
+
 OTHER_CLOCK = 86400 * 10**9
 """Stamps that differ more from a node's clock were made by another one [ns]."""
 
