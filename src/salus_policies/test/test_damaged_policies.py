@@ -137,6 +137,7 @@ def load(folder):
     ("entry", "value", "message"),
     [
         ("latent_size", 20000, "config.latent_size must lie between 1 and 16384"),
+        ("image_size", 10**400, "config.image_size must lie between 8 and 1024, is 1000"),
         ("latent_size", 8192, "config.json asks for"),
         ("image_size", "64", "config.image_size must be of type int"),
         ("chunk_length", 10**9, "config.chunk_length must lie between"),

@@ -229,7 +229,7 @@ def _check_layout(layout: InputLayout) -> None:
 
 def _check_source(source: Source, layout: InputLayout) -> None:
     if not 1e-5 <= source.control_period <= 3600.0:
-        raise ValueError(f"source.control_period is {source.control_period:g} s")
+        raise ValueError(f"source.control_period is {reprlib.repr(source.control_period)} s")
     for name, value, high in (
         ("embedding_size", source.embedding_size, MAX_EMBEDDING),
         ("members", source.members, MAX_MEMBERS),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -109,8 +110,8 @@ class EmbeddedConfig:
             ("action_temperature", 0.0, 1e3),
         ):
             if not low <= getattr(config, name) <= high:
-                found = getattr(config, name)
-                raise ValueError(f"config.{name} must lie between {low} and {high}, is {found:g}")
+                found = reprlib.repr(getattr(config, name))  # may have thousands of digits
+                raise ValueError(f"config.{name} must lie between {low} and {high}, is {found}")
         for name in ("cameras", "proprioception", "vocabulary", "scene_targets"):
             if not 1 <= len(getattr(config, name)) <= MAX_NAMES:
                 raise ValueError(f"config.{name} must hold 1 to {MAX_NAMES} names")
