@@ -35,6 +35,7 @@ from rclpy.task import Future
 from salus_ros.diagnostics import Diagnostics, DiagnosticsParameters
 from salus_ros.network import reachable_by
 from salus_ros.parameters import ParameterError, declare, parameter
+from salus_ros.sweep import Sweep
 
 try:
     # Takes a message off in a fraction of the time: SingleThreadedExecutor makes a wait set of all
@@ -324,6 +325,7 @@ def _spin(node: Node, interrupt: "_Interrupt") -> None:
     stopped = getattr(node, "stopped", None) or Future()
     executor = Executor()
     executor.add_node(node)
+    Sweep(node)
     try:
         started = not isinstance(node, ManagedNode) or node.start()
         if interrupt.came:
