@@ -166,18 +166,23 @@ def run(minutes: float, seed: int, folder: Path) -> dict:
         begin, processes = time.time(), pids(log)
         due, sampled = begin + rng.uniform(20.0, 60.0), 0.0
         while launched.poll() is None and time.time() < begin + 60.0 * minutes:
-            if time.time() - sampled >= SAMPLE_PERIOD:
-                sampled = time.time()
-                samples.append((sampled - begin, sample(processes)))
-            if time.time() >= due:
+            try:
+                if time.time() - sampled >= SAMPLE_PERIOD:
+                    sampled = time.time()
+                    samples.append((sampled - begin, sample(processes)))
+                if time.time() < due:
+                    time.sleep(0.1)
+                    continue
                 start = time.time()
                 kind = "flood" if rng.random() < 0.15 else "stop"
                 what = disturb(processes, watcher, rng, kind)
+            except (FileNotFoundError, ProcessLookupError):
+                break  # a process has ended: what there is is judged
+            else:
                 disturbances.append((start - begin, time.time() - begin, what))
                 due = time.time() + rng.uniform(20.0, 60.0)
                 print(f"{(time.time() - begin) / 60:5.1f} min  {what}", flush=True)
-            time.sleep(0.1)
-        ended_early = launched.poll() is not None
+        ended_early = time.time() < begin + 60.0 * minutes
     finally:
         launched.send_signal(signal.SIGINT)
         launched.wait(120)
