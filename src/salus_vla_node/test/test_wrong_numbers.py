@@ -46,10 +46,10 @@ def test_wrong_encoding_names_the_topic(running, spin_until, monkeypatch):
 
     node, robot = running
     errors = errors_of(node, monkeypatch)
-    grey = Image(height=32, width=32, step=32, encoding="mono8", data=bytes(32 * 32))
-    robot.observe(0, image=grey)
+    depth = Image(height=32, width=32, step=64, encoding="16UC1", data=bytes(2 * 32 * 32))
+    robot.observe(0, image=depth)
     spin_until(lambda: errors)
-    assert all(word in errors[0] for word in ["camera/front/image_raw", "rgb8", "mono8"])
+    assert all(word in errors[0] for word in ["camera/front/image_raw", "rgb8", "16UC1"])
 
 
 WRONG_OUTPUTS = {

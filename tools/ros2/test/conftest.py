@@ -60,6 +60,8 @@ def pytest_runtest_setup(item):
 def environment(tmp_path):
     return {
         **os.environ,
+        # Nodes of other tests in this process would be listed, too.
+        "ROS_DOMAIN_ID": str(int(os.environ["ROS_DOMAIN_ID"]) + 20),
         "ROS_LOG_DIR": str(tmp_path / "log"),
         "PYTHONUNBUFFERED": "1",
     }
