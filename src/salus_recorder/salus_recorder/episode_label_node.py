@@ -82,6 +82,7 @@ class EpisodeLabelNode(Node):
         for word in SHORT.values():
             self.create_service(Trigger, f"~/{word}", self._service(word))
         if self._given.keys:
+            self._typed = self.create_publisher(String, "episode_command", 10)
             threading.Thread(target=self._read_keys, name="keys", daemon=True).start()
 
     def _load_taxonomy(self) -> Taxonomy:
@@ -131,12 +132,11 @@ class EpisodeLabelNode(Node):
 
     def _read_keys(self) -> None:
         """Publishes what is typed to the node itself: the executor's thread obeys."""
-        publisher = self.create_publisher(String, "episode_command", 10)
         print("b [INSTRUCTION] | s | f [TYPE [SECONDS AGO]] | a | u", flush=True)
         for line in sys.stdin:
             word, _, rest = line.strip().partition(" ")
             if word:
-                publisher.publish(String(data=f"{SHORT.get(word, word)} {rest}".strip()))
+                self._typed.publish(String(data=f"{SHORT.get(word, word)} {rest}".strip()))
 
     # What is done -------------------------------------------------------------------------------
 

@@ -21,11 +21,11 @@ class PublisherCheck:
         required: topics that must have one.
 
     Attributes:
-        of: subscriptions by topic.
+        subscriptions: by topic.
     """
 
     def __init__(self, node: Node, required: Collection[str]):
-        self.of: dict[str, Subscription] = {}
+        self.subscriptions: dict[str, Subscription] = {}
         self._node = node
         self._required = required
         self._complete = False
@@ -35,20 +35,20 @@ class PublisherCheck:
         """Begin to wait at a monotonic time [s]."""
         self._since = self._told = now
 
-    def there(self, topic: str) -> bool:
+    def is_published(self, topic: str) -> bool:
         """Whether somebody publishes a topic."""
-        return self.of[topic].get_publisher_count() > 0
+        return self.subscriptions[topic].get_publisher_count() > 0
 
     def became_complete(self, now: float) -> bool:
         """Whether all are there, for the first time, at a monotonic time [s]."""
         if self._complete:
             return False
-        missing = [t for t in self._required if not self.there(t)]
+        missing = [t for t in self._required if not self.is_published(t)]
         if missing:
             self._since = now
             if now - self._told > WAITING_PERIOD:
                 self._told = now
-                names = ", ".join(sorted(self.of[topic].topic_name for topic in missing))
+                names = ", ".join(sorted(self.subscriptions[topic].topic_name for topic in missing))
                 self._node.get_logger().info(f"waiting for a publisher of {names}")
         elif now - self._since > READY_DELAY:
             self._complete = True

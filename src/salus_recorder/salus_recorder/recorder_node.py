@@ -52,7 +52,7 @@ from salus_recorder.parameters import RecorderParameters
 from salus_recorder.publisher_check import PublisherCheck
 from salus_recorder.recording import Committed, Recording
 from salus_recorder.rows import IMAGE, make_end, make_schema, make_start, taxonomy_of
-from salus_recorder.verbs import Verbs
+from salus_recorder.services import PauseServices
 from salus_ros import qos
 from salus_ros.camera_topics import camera_topics, image_type
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
@@ -123,7 +123,7 @@ class RecorderNode(ManagedNode):
             RecorderStatus, "recorder_status", qos.LATCHED
         )
         self._subscribe()
-        self._services_offered = Verbs(self, self._assembler, self._publish_status)
+        self._pause_services = PauseServices(self, self._assembler, self._publish_status)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(TICK_PERIOD, self._on_tick, clock=steady)
 
@@ -197,7 +197,7 @@ class RecorderNode(ManagedNode):
         images = _with_depth(qos.image(self.parameters.image_reliability), depth)
         body = qos.body(self.parameters.body_reliability, depth)
         for kind, topic in ((JointState, JOINT_STATES), (PoseStamped, TOOL_POSE)):
-            self._publisher_check.of[topic] = self.create_subscription(
+            self._publisher_check.subscriptions[topic] = self.create_subscription(
                 kind, topic, partial(self._on_body, topic), body
             )
         for kind, topic, callback in (
@@ -208,11 +208,11 @@ class RecorderNode(ManagedNode):
             (FailureForecast, "failure_forecast", self._on_forecast),
             (Intervention, "intervention", self._on_intervention),
         ):
-            self._publisher_check.of[topic] = self.create_subscription(
+            self._publisher_check.subscriptions[topic] = self.create_subscription(
                 kind, topic, callback, reliable
             )
         for camera in self._cameras:
-            self._publisher_check.of[IMAGE + camera.name] = self.create_subscription(
+            self._publisher_check.subscriptions[IMAGE + camera.name] = self.create_subscription(
                 image_type(self._camera_topics[camera.name]),
                 self._camera_topics[camera.name],
                 partial(self._on_image, camera),
@@ -325,7 +325,7 @@ class RecorderNode(ManagedNode):
     @when_active
     def _on_tick(self) -> None:
         for topic in (*OPTIONAL, JOINT_STATES, TOOL_POSE):
-            self._assembler.expect(topic, self._publisher_check.there(topic))
+            self._assembler.expect(topic, self._publisher_check.is_published(topic))
         self._assembler.tick(time.monotonic())
         self._tell_missing()
         self.diagnostics.set(

@@ -2,6 +2,7 @@
 """Takes messages that came without the executor having been told."""
 
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 
 PERIOD = 0.5
@@ -32,10 +33,13 @@ class Sweep:
         """Take what lies there."""
         for subscription in list(self._node.subscriptions):
             for _ in range(MOST):
-                with subscription.handle:
-                    taken = subscription.handle.take_message(
-                        subscription.msg_type, subscription.raw
-                    )
+                try:
+                    with subscription.handle:
+                        taken = subscription.handle.take_message(
+                            subscription.msg_type, subscription.raw
+                        )
+                except InvalidHandle:
+                    break  # a callback before has destroyed it
                 if taken is None:
                     break
                 self.found += 1

@@ -58,3 +58,23 @@ def test_beside_the_executor_each_message_comes_once_and_in_order(ros):
     assert heard[-1] == 1999
     assert len(heard) > 1900  # depth 100: a busy machine may lose some
     assert sweep.found > 0
+
+
+def test_a_subscription_that_a_callback_destroys_is_left_out(ros):
+    node, heard = Node("listener"), []
+
+    def hear(message):
+        heard.append(message.data)
+        node.destroy_subscription(second)
+
+    node.create_subscription(Int32, "numbers", hear, qos.RELIABLE)
+    second = node.create_subscription(Int32, "numbers", heard.append, qos.RELIABLE)
+    publisher = node.create_publisher(Int32, "numbers", qos.RELIABLE)
+    sweep = Sweep(node)
+    publisher.publish(Int32(data=7))
+    end = time.monotonic() + 10.0
+    while not heard and time.monotonic() < end:
+        sweep.look()
+        time.sleep(0.01)
+    assert heard == [7]
+    node.destroy_node()

@@ -20,7 +20,7 @@ from salus_core.episode_store import (
 
 DESCRIPTION = """\
 Without more, lists the episodes of a run with their outcomes. With --episode and --outcome, labels
-one. With --interactive, goes through the episodes: draws each (signals and pictures) and asks.
+one. With --interactive, goes through the episodes and asks; with --pictures it draws each first.
 
 Labels go to labels.jsonl in the run's folder; what was recorded stays, and the last label of an
 episode counts. Everything that reads runs (train, evaluate, inspect, ...) follows them."""
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def line(episode: Episode) -> str:
     """An episode and its outcome; a star: somebody labelled it."""
-    labels = episode.run.labels.get(episode.index)
+    labels = episode.run.outcome_labels.get(episode.index)
     what = episode.outcome.name.lower()
     if episode.failure:
         what = f"{episode.failure_name} at step {episode.onset_step}"
@@ -199,7 +199,7 @@ def answer(run: Run, episode: Episode, words: list[str], who: str) -> None:
     Raises:
         SchemaError: it is not understood, or does not fit.
     """
-    last = run.labels.get(episode.index, [EpisodeLabel(episode.index, "")])[-1]
+    last = run.outcome_labels.get(episode.index, [EpisodeLabel(episode.index, "")])[-1]
     match words:
         case ["s"]:
             give(run, episode, "succeeded", who=who)

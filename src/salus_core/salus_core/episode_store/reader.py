@@ -144,7 +144,7 @@ class Run(Sequence[Episode]):
         ends: (E,) int64, first row after each episode.
         step_keys: keys below data/ but those of images.
         cameras: names, in the order of the schema.
-        labels: given afterwards, by index of the episode; the last one of each counts.
+        outcome_labels: given afterwards, by index of the episode; the last one of each counts.
     """
 
     def __init__(self, path: Path | str, check: bool = True):
@@ -172,7 +172,7 @@ class Run(Sequence[Episode]):
             spec.key.removeprefix("meta/episode/"): self._rows(spec.key, 0, len(self.ends))
             for spec in EPISODE_COLUMNS
         }
-        self.labels = read_labels(self.path, self.lengths, self.taxonomy)
+        self.outcome_labels = read_labels(self.path, self.lengths, self.taxonomy)
 
     def _describe(self, attributes: dict[str, Any]) -> None:
         self.attributes = attributes
@@ -203,8 +203,8 @@ class Run(Sequence[Episode]):
         values["goal_pose"] = tuple(values["goal_pose"].tolist())
         values["outcome"] = Outcome(values["outcome"])
         values["failure"] = values.pop("failure_type")
-        if index in self.labels:
-            values.update(labelled(self.labels[index][-1], self.taxonomy))
+        if index in self.outcome_labels:
+            values.update(labelled(self.outcome_labels[index][-1], self.taxonomy))
         start = int(self.ends[index - 1]) if index else 0
         return Episode(run=self, index=index, start=start, stop=int(self.ends[index]), **values)
 

@@ -16,9 +16,9 @@ from salus_core.messages.streams import SOURCES, Entry, Epoch, Epochs, Lane, Str
 __all__ = ["Counts", "Input", "Matched", "Synchroniser"]
 
 _KEYS = 4096
+"""Keys of anchors that are remembered, to tell repetitions."""
 _APART = 1_000_000_000
 """Sources may be in different epochs for so long [ns]: whoever restarts does so within that."""
-"""Keys of anchors that are remembered, to tell repetitions."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Synchroniser:
 
     Stamps that go back begin a new epoch: nothing of one is matched with another. If an input and
     the anchors stay in different epochs for a second, because messages of somebody else came
-    between, all begin anew. Time is handed
-    in: live by a monotonic clock, offline by the bag's time of receipt. Not thread-safe.
+    between, all begin anew. Time is handed in: live by a monotonic clock, offline by the bag's time
+    of receipt. Not thread-safe.
 
     Args:
         inputs: that belong to an anchor.

@@ -41,13 +41,13 @@ def test_a_label_replaces_what_was_recorded_and_can_be_taken_back(run, capsys):
     assert "drop at step 15" in capsys.readouterr().out
     assert main([str(run), "--episode", "1", "--outcome", "aborted"]) == 0
     assert outcomes(run) == [("failed", "drop", 15), ("aborted", "", -1), recorded[2]]
-    (label,) = open_run(run).labels[0]
+    (label,) = open_run(run).outcome_labels[0]
     assert (label.note, label.who) == ("slipped", "ada")
     assert label.when
     assert main([str(run), "--episode", "-3", "--outcome", "recorded"]) == 0
     assert main([str(run), "--episode", "1", "--outcome", "recorded"]) == 0
     assert outcomes(run) == recorded
-    assert len(open_run(run).labels[0]) == 2  # who said what when stays
+    assert len(open_run(run).outcome_labels[0]) == 2  # who said what when stays
     assert {p: p.read_bytes() for p in before} == before
     assert verify([str(run)]) == 0
 
@@ -88,7 +88,7 @@ def test_typed_answers_label_and_wrong_ones_are_asked_again(run, monkeypatch, ca
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
     assert main([str(run), "--interactive", "--who", "bob"]) == 0
     assert outcomes(run) == [("failed", "drop", 24), ("succeeded", "", -1), ("aborted", "", -1)]
-    assert open_run(run).labels[0][-1].note == "it fell"
+    assert open_run(run).outcome_labels[0][-1].note == "it fell"
     said = capsys.readouterr().out
     assert "failure type 'what' is not known" in said
     assert "'hm' is not understood" in said

@@ -9,7 +9,7 @@ from salus_recorder.assembler import EpisodeAssembler
 from salus_ros.managed_node import ManagedNode
 
 
-class Verbs:
+class PauseServices:
     """Offers the services; an inactive node refuses them.
 
     Args:
