@@ -7,16 +7,14 @@ A few faults run with the other tests; many run by hand, with `-m slow -s`.
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 
 import numpy as np
 import pytest
 import rclpy
-import yaml
 from breaking import PERIOD, Processes, RobotSide, left_behind
-from foreign_robot import PARAMETERS, POLICIES, TOPICS, ForeignRobot, policy_for
+from foreign_robot import PARAMETERS, TOPICS, ForeignRobot, policy_for, start_monitor, with_policies
 
 pytestmark = pytest.mark.ros
 
@@ -27,32 +25,16 @@ WATCHED = ("vla_node", "predictor_node", "supervisor_node")
 def cell(ros2, tmp_path_factory):
     """monitor.launch.py beside a robot of 30 Hz; what ends is told and ends nothing else."""
     folder = tmp_path_factory.mktemp("cell")
-    (folder / "cell.yaml").write_text(
-        yaml.safe_dump({node: {"ros__parameters": p} for node, p in PARAMETERS.items()})
-    )
-    path = os.pathsep.join([str(POLICIES), os.environ.get("PYTHONPATH", "")])
-    environment = {**ros2, "PYTHONPATH": path, "SALUS_TEST_MARKER": str(folder)}
-    command = [
-        "ros2",
-        "launch",
-        "--noninteractive",
-        "salus",
-        "monitor.launch.py",
-        "on_exit:=report",
-    ]
+    environment = with_policies({**ros2, "SALUS_TEST_MARKER": str(folder)})
     policy = policy_for(6, folder / "policy")
-    command += ["policy:=numpy_backend:NumpyBackend", f"checkpoint:={policy}"]
-    command += ["instruction:=sort", "on_exit:=report"]
-    log = folder / "launch.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, f"params_file:={folder / 'cell.yaml'}", *TOPICS],
-            env=environment,
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process, log = start_monitor(
+        environment,
+        folder,
+        PARAMETERS,
+        *("policy:=numpy_backend:NumpyBackend", f"checkpoint:={policy}"),
+        *("instruction:=sort", "on_exit:=report"),
+        *TOPICS,
+    )
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
     robot, side = ForeignRobot(context), RobotSide(context)

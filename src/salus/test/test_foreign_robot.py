@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """monitor.launch.py beside a robot with other topics, other joints and standard messages only."""
 
-import os
 import signal
-import subprocess
 import time
 
 import numpy as np
 import pytest
 import rclpy
-import yaml
-from foreign_robot import PARAMETERS, POLICIES, TOPICS, ForeignRobot, policy_for
+from foreign_robot import PARAMETERS, TOPICS, ForeignRobot, policy_for, start_monitor
 from rclpy.executors import SingleThreadedExecutor
 from salus_msgs.msg import ActionCommand, FailureForecast, SignalInfo, VlaSignals
 
@@ -24,24 +21,11 @@ pytestmark = pytest.mark.ros
 def monitor(ros2, tmp_path):
     """Start monitor.launch.py with the cell's parameters; it is stopped at the end."""
     started = []
-    (tmp_path / "cell.yaml").write_text(
-        yaml.safe_dump({node: {"ros__parameters": p} for node, p in PARAMETERS.items()})
-    )
 
     def start(*arguments):
-        path = os.pathsep.join([str(POLICIES), os.environ.get("PYTHONPATH", "")])
-        command = ["ros2", "launch", "--noninteractive", "salus", "monitor.launch.py"]
-        with (tmp_path / "launch.log").open("w") as log:
-            process = subprocess.Popen(
-                [*command, f"params_file:={tmp_path / 'cell.yaml'}", *arguments],
-                env={**ros2, "PYTHONPATH": path},
-                cwd=tmp_path,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process, log = start_monitor(ros2, tmp_path, PARAMETERS, *arguments)
         started.append(process)
-        return process, tmp_path / "launch.log"
+        return process, log
 
     yield start
     for process in started:

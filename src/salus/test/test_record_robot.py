@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Episodes of a robot that knows standard messages only: begun, ended and labelled by hand."""
 
-import os
 import signal
-import subprocess
 import time
 
 import numpy as np
 import pytest
 import rclpy
 import yaml
-from foreign_robot import JOINTS, PARAMETERS, POLICIES, TOPICS, ForeignRobot, policy_for
+from foreign_robot import JOINTS, PARAMETERS, TOPICS, ForeignRobot, policy_for, start_monitor
 from rclpy.executors import SingleThreadedExecutor
 from salus_msgs.msg import RecorderStatus, SignalInfo
 from sensor_msgs.msg import Joy
@@ -105,24 +103,16 @@ def recorded(ros2, tmp_path_factory):
     """Three episodes and one undone, as a person makes them; the run and what was said."""
     folder = tmp_path_factory.mktemp("robot")
     (folder / "types.yaml").write_text(yaml.safe_dump(TYPES))
-    (folder / "cell.yaml").write_text(
-        yaml.safe_dump({node: {"ros__parameters": p} for node, p in CELL.items()})
+    process, log = start_monitor(
+        ros2,
+        folder,
+        CELL,
+        *("policy:=numpy_backend:NumpyBackend", "instruction:=sort", "record:=true"),
+        f"checkpoint:={policy_for(6, folder / 'policy')}",
+        f"output:={folder / 'runs'}",
+        f"failure_types:={folder / 'types.yaml'}",
+        *TOPICS,
     )
-    path = os.pathsep.join([str(POLICIES), os.environ.get("PYTHONPATH", "")])
-    command = ["ros2", "launch", "--noninteractive", "salus", "monitor.launch.py"]
-    command += ["policy:=numpy_backend:NumpyBackend", "instruction:=sort", "record:=true"]
-    command += [f"checkpoint:={policy_for(6, folder / 'policy')}", f"output:={folder / 'runs'}"]
-    command += [f"failure_types:={folder / 'types.yaml'}", f"params_file:={folder / 'cell.yaml'}"]
-    log = folder / "launch.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, *TOPICS],
-            env={**ros2, "PYTHONPATH": path},
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
     robot, operator = ForeignRobot(context), Operator(context)

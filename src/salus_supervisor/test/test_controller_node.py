@@ -18,6 +18,7 @@ from std_msgs.msg import Float64MultiArray
 
 from salus_core.actions import TOOL_MOTION
 from salus_ros import qos
+from salus_supervisor import controller_node
 from salus_supervisor.controller_node import ControllerNode
 
 pytestmark = pytest.mark.ros
@@ -134,6 +135,20 @@ def test_the_robot_stops_when_commands_stop(servo, driver, number):
     count = len(servo.twists)
     servo.rest(0.5)
     assert len(servo.twists) == count  # said once, and nothing moves
+
+
+def test_the_stop_comes_after_two_and_a_half_periods_by_the_clock(servo, monkeypatch):
+    servo.announce()
+    servo.until(lambda: servo.node.count_subscribers("command") == 1)
+    servo.until(lambda: servo.send() or servo.controller._passed_at is not None)
+    servo.executor.remove_node(servo.controller)
+    passed = servo.controller._passed_at
+    for after, stopped in ((0.083, False), (0.084, True)):
+        monkeypatch.setattr(controller_node.time, "monotonic", lambda t=passed + after: t)
+        servo.controller._on_tick()
+        assert (servo.controller._stopped_since is not None) == stopped
+    monkeypatch.undo()
+    servo.until(lambda: servo.twists and servo.twists[-1][1] == 0.0)
 
 
 def test_after_a_pause_there_is_no_burst_of_old_commands(servo, driver):

@@ -171,13 +171,13 @@ def test_a_policy_that_begins_anew_is_answered_at_once(robot):
     assert len(robot.moved()) - moved >= 4
 
 
-def test_a_supervisor_that_is_stopped_while_it_moves_the_robot_holds_it(robot):
+def test_a_supervisor_that_is_stopped_while_it_moves_the_robot_holds_it(robot, monkeypatch):
+    # A busy machine must not give it another reason to hold.
+    monkeypatch.setattr("salus_core.supervision.freshness.STANDSTILL", 1e9)
     robot.drive()
     robot.supervisor.trigger_deactivate()
     robot.until(robot.holds)
-    # On a busy machine it may have stood still just before, and holds for that reason.
-    reason = robot.holds()[0].reason
-    assert reason == "watchdog: the supervisor stops" or "stood still" in reason
+    assert robot.holds()[0].reason == "watchdog: the supervisor stops"
     assert list(robot.commands[-1].action) == HELD
 
 

@@ -2,11 +2,14 @@
 """A robot that has never heard of SALUS, and a policy for it."""
 
 import math
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import rclpy
+import yaml
 from geometry_msgs.msg import PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
@@ -80,3 +83,28 @@ def policy_for(joints, folder):
 
 
 TOPICS = ("joint_states:=/cell/arm/state", "tool_pose:=/cell/arm/tcp", "command:=/cell/arm/motion")
+
+
+def with_policies(environment):
+    """An environment in which the tests' own policy backends are found by their import path."""
+    path = os.pathsep.join([str(POLICIES), os.environ.get("PYTHONPATH", "")])
+    return {**environment, "PYTHONPATH": path}
+
+
+def start_monitor(environment, folder, parameters, *arguments):
+    """Start monitor.launch.py in a folder with the parameters of nodes; returns process and log."""
+    (folder / "cell.yaml").write_text(
+        yaml.safe_dump({node: {"ros__parameters": given} for node, given in parameters.items()})
+    )
+    command = ["ros2", "launch", "--noninteractive", "salus", "monitor.launch.py"]
+    log = folder / "launch.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, f"params_file:={folder / 'cell.yaml'}", *arguments],
+            env=with_policies(environment),
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return process, log
