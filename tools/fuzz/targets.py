@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 from golden_copies import BAG, CHECKPOINT, copy
 from numpy_backend import NumpyBackend, make_checkpoint
+from policy_documents import NATIVE
 from rosbags.rosbag2 import Reader, StoragePlugin
 from rosbags.rosbag2 import Writer as BagWriter
 
@@ -296,24 +297,6 @@ def document(folder: Path, name: str, read: Callable, declared: type, content: o
     return Target(one, seeds, document=True)
 
 
-POLICY = {
-    "schema": 1,
-    "control_period": 0.05,
-    "cameras": {"image": {"camera": "front", "size": [64, 64]}},
-    "action": {
-        "space": "native",
-        "names": ["a", "b"],
-        "kinds": ["joint_position", "gripper"],
-        "units": ["rad", "1"],
-        "scale": [0.1, 1.0],
-    },
-    "state": {
-        "parts": ["joint_positions", "gripper_opening"],
-        "joints": ["a", "b"],
-        "gripper_open_width": 0.08,
-    },
-    "own": {"steps": 3},
-}
 TRAINING = {
     "predictor": "temporal",
     "seed": 3,
@@ -335,7 +318,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "predictor_manifest": lambda folder: checkpoint_part(folder, weights=False),
     "predictor_weights": lambda folder: checkpoint_part(folder, weights=True),
     "policy_config": lambda folder: document(
-        folder, "salus_policy.yaml", lambda f: read_config(f, "own"), BackendError, POLICY
+        folder, "salus_policy.yaml", lambda f: read_config(f, "own"), BackendError, NATIVE
     ),
     "train_config": lambda folder: document(
         folder, "train.yaml", lambda f: read_settings(str(f), []), SettingsError, TRAINING

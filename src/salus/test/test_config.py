@@ -85,8 +85,8 @@ def test_the_page_of_parameters_is_what_the_nodes_declare():
 
 def test_the_policy_of_sros2_is_made_of_the_documented_topics():
     written = (ROOT / "config/sros2_policy.xml").read_text()
-    made = runpy.run_path(str(ROOT / "tools/docs/sros2_policy.py"))["policy"]
-    assert written == made(), "run tools/docs/sros2_policy.py"
+    made = runpy.run_path(str(ROOT / "tools/sros2/policy.py"))["policy"]
+    assert written == made(), "run tools/sros2/policy.py"
     remapped = made("cell", {"joint_states": "/arm/state"})
     assert "<topic>/arm/state</topic>" in remapped
     assert "<topic>joint_states</topic>" not in remapped

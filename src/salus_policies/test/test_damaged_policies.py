@@ -11,6 +11,7 @@ import yaml
 from changed_documents import leaves, replaced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from policy_documents import NATIVE, TOOL
 from safetensors.torch import load_file, save_file
 
 from salus_policies.backends.base import BackendError, LoadOptions
@@ -18,32 +19,6 @@ from salus_policies.backends.embedded.backend import DEFAULT_FOLDER, EmbeddedBac
 from salus_policies.backends.embedded.config import EmbeddedConfig
 from salus_policies.policy_config import read_config
 
-TOOL = {
-    "schema": 1,
-    "control_period": 0.05,
-    "cameras": {"image": {"camera": "front", "size": [64, 64]}},
-    "action": {
-        "space": "tool_delta",
-        "frame": "base",
-        "rotation": "rotation_vector",
-        "padding": 1,
-        "gripper": {"closed": 0, "open": 1, "threshold": 0.5},
-        "scale": {"translation": 0.01, "rotation": 0.1},
-    },
-    "state": {"parts": ["joint_positions", "gripper_opening"], "joints": ["a", "b"]},
-    "own": {"steps": 3},
-}
-TOOL["state"]["gripper_open_width"] = 0.08
-NATIVE = {
-    **TOOL,
-    "action": {
-        "space": "native",
-        "names": ["a", "b"],
-        "kinds": ["joint_position", "gripper"],
-        "units": ["rad", "1"],
-        "scale": [0.1, 1.0],
-    },
-}
 NUMBERS = st.sampled_from([0, -1, 1, 20000, 2**63, 10**400, 0.5, 1e308, float("nan")])
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.floats() | st.text(max_size=5) | st.dates(),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes config/sros2_policy.xml: what each node may say and hear, for SROS 2.
 
-    python tools/docs/sros2_policy.py [--namespace salus] [--remap TOPIC=/other ...] [--output FILE]
+    python tools/sros2/policy.py [--namespace salus] [--remap TOPIC=/other ...] [--output FILE]
 
 The topics are those of docs/architecture.md. Beside a robot, give the names of its topics as in the
 launch: --remap joint_states=/cell/arm/state. See docs/security.md for what to do with the file.
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 from topics import topics
 
 OUTPUT = Path(__file__).resolve().parents[2] / "src/salus/config/sros2_policy.xml"
@@ -73,7 +73,7 @@ def policy(namespace: str = "salus", remaps: Mapping[str, str] | None = None) ->
                     ElementTree.SubElement(listed, kind).text = name
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- tools/docs/sros2_policy.py -->\n{text}\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- tools/sros2/policy.py -->\n{text}\n'
 
 
 def main() -> int:
