@@ -15,19 +15,19 @@ class ExpertPolicy:
 
     Args:
         environments: by lane.
-        hurries: carry oily targets fast; see `salus_sim.experts`.
+        fast_transport: carry oily targets fast; see `salus_sim.experts`.
     """
 
-    def __init__(self, environments: Sequence[EmbeddedEnvironment], hurries: bool = True):
+    def __init__(self, environments: Sequence[EmbeddedEnvironment], fast_transport: bool = True):
         self._environments = tuple(environments)
-        self._hurries = hurries
+        self._fast_transport = fast_transport
         self.experts: dict[int, Expert] = {}
 
     def reset(self, lane: int) -> None:
         """See Policy."""
         environment = self._environments[lane]
         scene, scenario = environment.world.scene, environment.scenario
-        self.experts[lane] = expert_for(scene, scenario, hurries=self._hurries)
+        self.experts[lane] = expert_for(scene, scenario, fast_transport=self._fast_transport)
 
     def act(self, observations: Mapping[int, Observation]) -> dict[int, PolicyOutput]:
         """See Policy."""

@@ -142,7 +142,7 @@ def test_the_wrist_camera_sees_what_is_close_before_it(world):
 def lifted(world, seed, profile="none", tasks=("put_on",)):
     """The observations of an episode while the expert holds the target in the air."""
     truth = world.reset(seed, "standard", profile, tasks=tasks)
-    expert = expert_for(world.scene, world.scenario, hurries=False)
+    expert = expert_for(world.scene, world.scenario, fast_transport=False)
     target = world.scenario.target
     rest, held = truth.object_poses[target][2], []
     for _ in range(100):

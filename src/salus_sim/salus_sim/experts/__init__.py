@@ -30,15 +30,15 @@ class Expert(Protocol):
         ...
 
 
-def expert_for(scene: Scene, scenario: Scenario, hurries: bool = True) -> Expert:
+def expert_for(scene: Scene, scenario: Scenario, fast_transport: bool = True) -> Expert:
     """The expert for a scenario's task.
 
     Args:
         scene: the scene's numbers.
         scenario: the episode's.
-        hurries: holds what is oily deeper and carries it at full pace, sooner. The embedded
+        fast_transport: holds what is oily deeper and carries it at full pace, sooner. The embedded
             policy's teacher does not: what sinks fast is a thing that its pupil was not taught.
     """
     if scenario.task == PUSH:
         return PushExpert(scene, scenario)
-    return PickPlaceExpert(scene, scenario, hurries)
+    return PickPlaceExpert(scene, scenario, fast_transport)

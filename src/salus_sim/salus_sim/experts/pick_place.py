@@ -33,14 +33,14 @@ _PHASES = ("reach", "grasp", "lift", "carry", "lower", "release", "retreat")
 class PickPlaceExpert:
     """Picks the target and sets it down on the goal, over the obstacle; see `experts.Expert`."""
 
-    def __init__(self, scene: Scene, scenario: Scenario, hurries: bool = True) -> None:
+    def __init__(self, scene: Scene, scenario: Scenario, fast_transport: bool = True) -> None:
         self._scale = np.array(scene.control["action_scale"])
         self._scenario = scenario
         self._goal = scenario.goal[:2]
         target = scenario.objects[scenario.target]
         self._half = target.half_size
         manner = (_CAREFUL, _LIFT_BLEND, _DEPTH, _LOWEST)
-        if hurries and target.slippery:
+        if fast_transport and target.slippery:
             manner = _HURRIED
         self._pace, self._blend, depth, lowest = manner
         self._placed_height = scenario.goal[2] + self._half

@@ -65,7 +65,7 @@ def glimpse(
     if truth is None:
         return None
     scenario, scale = world.scenario, np.array(config.action_scale)
-    expert = expert_for(world.scene, scenario, hurries=False)
+    expert = expert_for(world.scene, scenario, fast_transport=False)
     for _ in range(_LOOKS):  # its phase follows from the state within so many looks
         action = expert.act(truth)
     images, vector = policy_inputs(observe(world, truth, config.cameras), None, config)

@@ -217,7 +217,7 @@ def demonstrate(
         The frames, None if the world refuses the seed, and how the episode ended.
     """
     environment = LessonEnvironment(world, difficulty, tasks=tasks, cameras=config.cameras)
-    expert = ExpertPolicy([environment], hurries=False)
+    expert = ExpertPolicy([environment], fast_transport=False)
     policy = NoisyExpert(expert, environment, np.array(config.action_scale))
     sink = FrameSink(environment, config, expert, policy)
     return _play(environment, policy, seed, sink)
@@ -245,7 +245,7 @@ def practise(
         The frames, None if the world refuses the seed, and how the episode ended.
     """
     environment = LessonEnvironment(world, difficulty, tasks=tasks, cameras=config.cameras)
-    expert = ExpertPolicy([environment], hurries=False)
+    expert = ExpertPolicy([environment], fast_transport=False)
     sink = FrameSink(environment, config, expert)
     return _play(environment, policy, seed, sink)
 
