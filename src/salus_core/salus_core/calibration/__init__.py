@@ -8,6 +8,12 @@ from salus_core.calibration.band import (
     fewest_episodes,
     smallest_alpha,
 )
+from salus_core.calibration.cross_conformal import (
+    CrossConformal,
+    Threshold,
+    running_peaks,
+    threshold_from_dict,
+)
 from salus_core.calibration.drift import DriftMonitor, DriftReference
 from salus_core.calibration.probabilities import (
     CALIBRATIONS,
@@ -22,17 +28,21 @@ from salus_core.calibration.split import band_part, calibration_split
 __all__ = [
     "CALIBRATIONS",
     "ConformalBand",
+    "CrossConformal",
     "DriftMonitor",
     "DriftReference",
     "FalseAlarmRate",
     "IsotonicCalibration",
     "ProbabilityCalibration",
     "ScalingCalibration",
+    "Threshold",
     "band_part",
     "calibration_from_dict",
     "calibration_split",
     "false_alarm_rate",
     "fewest_episodes",
     "fit_calibration",
+    "running_peaks",
     "smallest_alpha",
+    "threshold_from_dict",
 ]

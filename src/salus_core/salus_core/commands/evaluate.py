@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from salus_core.baselines import make_baselines
+from salus_core.calibration import ConformalBand
 from salus_core.commands.boundary import command, require_folder, written
 from salus_core.data.describing import describe
 from salus_core.evaluation import all_pairs
@@ -109,7 +110,7 @@ def settings_of(options: argparse.Namespace, predictor: NeuralPredictor | None =
         raise SourceError(f"--alpha must lie between 0 and 1, got {alpha}")
     if options.replicates < 2:
         raise SourceError(f"--replicates must be at least 2, got {options.replicates}")
-    shape = Settings.shape if band is None else band.shape
+    shape = band.shape if isinstance(band, ConformalBand) else Settings.shape
     return Settings(alpha=alpha, replicates=options.replicates, shape=shape)
 
 

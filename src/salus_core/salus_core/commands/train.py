@@ -26,11 +26,13 @@ from salus_core.data import (
 )
 from salus_core.data.describing import describe
 from salus_core.data.fractions import BY_FRACTION
-from salus_core.predictors.registry import KINDS
+from salus_core.predictors.registry import KINDS, kind_of
 from salus_core.predictors.settings import RenamedSetting, SettingsError, load_yaml, override
 from salus_core.predictors.training.configuration import DataSettings, RunSettings
+from salus_core.predictors.training.cross_figures import curve_fractions, verdict
 from salus_core.predictors.training.finish import (
     CHECKPOINT,
+    cross_validate_and_save,
     splits_entry,
     train_and_calibrate,
     undefined_cases,
@@ -91,6 +93,8 @@ def train(settings: RunSettings, workers: Processes, resume: bool = False) -> Pa
     Raises:
         DataError, SplitError, InputError, CheckpointError, SettingsError: see main.
     """
+    if kind_of(settings.predictor).cross_validated:
+        return _train_on_all(settings, workers, resume)
     splits = splits_of(settings.data)
     data = read_data(settings, splits)
     about: dict[str, Any] = {}
@@ -129,6 +133,46 @@ def train(settings: RunSettings, workers: Processes, resume: bool = False) -> Pa
     return folder
 
 
+def _train_on_all(settings: RunSettings, workers: Processes, resume: bool) -> Path:
+    """Train a predictor that learns from every episode, and say what it is worth.
+
+    Raises:
+        SettingsError: --resume or several processes, which it does not know.
+        DataError, SplitError, InputError: see `cross_validate_and_save`.
+    """
+    if resume or workers.world > 1:
+        raise SettingsError(
+            f"'{settings.predictor}' trains within minutes and in one process: leave --resume and "
+            "torchrun out"
+        )
+    role = settings.data.train
+    fractions = settings.data.splits == BY_FRACTION
+    if fractions and not settings.data.runs:
+        raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
+    parts: Mapping[str, Split | Part] = (
+        parts_by_fraction(settings.data.runs, [role])
+        if fractions
+        else load_splits(settings.data.splits)
+    )
+    data = _read_part(settings, parts, "train")
+    print(f"{describe(data)['summary']}")
+    print("All of them are learned from; each is judged by a member that did not see it.")
+    members = settings.network_config().members
+    trainings = 2 + len(curve_fractions(len(data.episodes)))
+    with tqdm(total=members * trainings, unit="member", mininterval=1.0) as bar:
+        predictor, manifest = cross_validate_and_save(
+            settings,
+            data,
+            workers,
+            {"splits": splits_entry(parts)} if fractions else {},
+            progress=lambda: bar.update() and None,
+        )
+    print(verdict(manifest["cross_validation"], settings.calibration.alpha))
+    folder = Path(settings.output) / CHECKPOINT
+    print(f"checkpoint: {folder} ({predictor.parameters} parameters)")
+    return folder
+
+
 def splits_of(given: DataSettings) -> dict[str, Split] | dict[str, Part]:
     """The splits that a run's settings name: of a table, or by fraction.
 
@@ -155,25 +199,25 @@ def read_data(settings: RunSettings, splits: Mapping[str, Split | Part]) -> dict
         DataError, SplitError, NotARunError: there are no such runs, splits or episodes.
         SettingsError: no runs are named.
     """
+    roles = ["train", "validation"] + ["calibration"] * bool(settings.data.calibration)
+    return {role: _read_part(settings, splits, role) for role in roles}
+
+
+def _read_part(settings: RunSettings, splits: Mapping[str, Split | Part], role: str) -> StepData:
     given = settings.data
-    found = {}
-    for role in ("train", "validation", "calibration"):
-        name = getattr(given, role)
-        if not name and role == "calibration":
-            continue
-        if name not in splits:
-            raise SplitError(f"{given.splits} has no split '{name}': use {', '.join(splits)}")
-        split = splits[name]
-        if not (split.runs or given.runs):
-            raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
-        found[role] = read_steps(
-            split.runs or given.runs,
-            split,
-            scene=role != "calibration" and settings.training.reads_scene,
-            limit=given.limit if role == "train" and given.limit else None,
-            horizons=given.horizons,
-        )
-    return found
+    name = getattr(given, role)
+    if name not in splits:
+        raise SplitError(f"{given.splits} has no split '{name}': use {', '.join(splits)}")
+    split = splits[name]
+    if not (split.runs or given.runs):
+        raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
+    return read_steps(
+        split.runs or given.runs,
+        split,
+        scene=role != "calibration" and settings.training.reads_scene,
+        limit=given.limit if role == "train" and given.limit else None,
+        horizons=given.horizons,
+    )
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def scored(detector: Detector | Predictor, data: StepData, name: str = "") -> Sc
         found, score = detector.forecasts(data)
     else:
         found = np.asarray(detector.scores(data))
-        score = alarm_score(found, data.taxonomy) if found.ndim == 3 else found
+        score = alarm_score(found, data.taxonomy.main) if found.ndim == 3 else found
     result = Scored(name or detector.name, score, found if found.ndim == 3 else None)
     wrong = np.flatnonzero(~np.isfinite(result.score))
     if len(wrong):

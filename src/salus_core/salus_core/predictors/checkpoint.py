@@ -176,6 +176,8 @@ def _build(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> NeuralPredictor
         parts.band,
         parts.drift,
     )
+    if parts.alarm_types is not None:
+        predictor.alarm_types = parts.alarm_types
     return predictor
 
 

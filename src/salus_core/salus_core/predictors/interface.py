@@ -7,7 +7,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from salus_core.data.step_data import StepData
-from salus_core.failures import Taxonomy
 
 
 @runtime_checkable
@@ -45,20 +44,20 @@ class Detector(Protocol):
 
 
 def alarm_score(
-    found: np.ndarray, taxonomy: Taxonomy, outlook: np.ndarray | None = None
+    found: np.ndarray, types: Sequence[int], outlook: np.ndarray | None = None
 ) -> np.ndarray:
     """What the alarm looks at.
 
     Args:
         found: (..., H, K) probabilities.
-        taxonomy: the K types.
+        types: codes of the failures that are worth an alarm.
         outlook: (..., K) probabilities of the episode's end.
 
     Returns:
-        (...): the probability that the episode fails by one of the taxonomy's main types, or,
-        without an outlook, that it does so within the longest horizon.
+        (...): the probability that the episode fails by one of the types, or, without an outlook,
+        that it does so within the longest horizon.
     """
-    return risk(found if outlook is None else outlook[..., None, :], taxonomy.main)
+    return risk(found if outlook is None else outlook[..., None, :], types)
 
 
 def risk(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from salus_core.actions import MAX_ACTIONS, TOOL_MOTION, ActionSpec
-from salus_core.calibration.band import ConformalBand
+from salus_core.calibration.cross_conformal import CrossConformal, Threshold, threshold_from_dict
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import ProbabilityCalibration, calibration_from_dict
 from salus_core.calibration.reading import choice, entry, numbers, strings
@@ -72,8 +72,9 @@ class Parts:
     source: Source
     scene: int
     calibration: ProbabilityCalibration | None
-    band: ConformalBand | None
+    band: Threshold | None
     drift: DriftReference | None
+    alarm_types: tuple[int, ...] | None = None
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -147,6 +148,8 @@ def checked_parts(content: Mapping[str, Any]) -> Parts:
     drift = None if given["drift"] is None else _in("drift", DriftReference.from_dict, given)
     if drift is not None and drift.names != SIGNAL_NAMES:
         raise ValueError(f"drift: 'names' must be the {len(SIGNAL_NAMES)} signals")
+    band = None if given["band"] is None else _in("band", threshold_from_dict, given)
+    _check_threshold(band, KINDS[name].cross_validated, config)
     return Parts(
         predictor=name,
         config=config,
@@ -156,9 +159,36 @@ def checked_parts(content: Mapping[str, Any]) -> Parts:
         calibration=None
         if given["calibration"] is None
         else _in("calibration", lambda found: calibration_from_dict(found, shape), given),
-        band=None if given["band"] is None else _in("band", ConformalBand.from_dict, given),
+        band=band,
         drift=drift,
+        alarm_types=_alarm_types(content, Taxonomy(source.failure_names)),
     )
+
+
+def _check_threshold(band: Threshold | None, cross_validated: bool, config: Any) -> None:
+    """Check that a threshold is of the predictor's sort.
+
+    Raises:
+        ValueError: it is of the other, or of another number of members.
+    """
+    if band is None:
+        return
+    if isinstance(band, CrossConformal) != cross_validated:
+        raise ValueError("band: it is not of the kind that this predictor has")
+    if isinstance(band, CrossConformal) and band.members != config.members:
+        raise ValueError(f"band: 'members' is {band.members}, network.members {config.members}")
+
+
+def _alarm_types(content: Mapping[str, Any], taxonomy: Taxonomy) -> tuple[int, ...] | None:
+    """Codes of the failures that the alarm is about; None: older manifests do not say."""
+    if "alarm_types" not in content:
+        return None
+    names = strings(content, "alarm_types")
+    if not names or len(set(names)) < len(names) or any(n not in taxonomy.names for n in names):
+        raise ValueError(
+            f"'alarm_types' must name some of {', '.join(taxonomy.names)}, is {reprlib.repr(names)}"
+        )
+    return tuple(taxonomy.code(name) for name in names)
 
 
 def _in(part: str, read: Any, given: Mapping[str, Any]) -> Any:

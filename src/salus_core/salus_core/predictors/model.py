@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from salus_core.calibration.band import ConformalBand
+from salus_core.calibration.cross_conformal import CrossConformal, Threshold, running_peaks
 from salus_core.calibration.drift import DriftReference
 from salus_core.calibration.probabilities import ProbabilityCalibration
 from salus_core.data.step_data import StepData
@@ -32,6 +32,7 @@ from salus_core.predictors.stepping import (
     TemporalStepper,
     TorchStepper,
     finish,
+    member_risks_of,
     outlook_of,
 )
 from salus_core.predictors.temporal import TemporalConfig
@@ -57,6 +58,7 @@ class NeuralPredictor:
         taxonomy: the K failure types.
         calibration: of its probabilities; None: they are the network's own.
         band: of its alarm; None: it gives no alarm.
+        alarm_types: codes of the failures that its alarm is about.
         drift: what signals are like where it was calibrated; None: not known.
         hash: SHA-256 over its manifest, which holds that of its weights; empty: not saved yet.
         weights_hash: SHA-256 over its weights alone, the identity in older recordings.
@@ -78,7 +80,9 @@ class NeuralPredictor:
         self.normaliser = normaliser
         self.source = source
         self.calibration: ProbabilityCalibration | None = None
-        self.band: ConformalBand | None = None
+        self.band: Threshold | None = None
+        main = self.taxonomy.main
+        self.alarm_types = self.taxonomy.codes if kind_of(name).cross_validated else main
         self.drift: DriftReference | None = None
         self.hash = self.weights_hash = ""
         self.shape = NetworkShape(
@@ -108,6 +112,11 @@ class NeuralPredictor:
         return getattr(self.network.head, "has_outcome_head", False)
 
     @property
+    def members(self) -> int:
+        """M of `outcome`; 0 of the others."""
+        return getattr(self.config, "members", 0)
+
+    @property
     def calibrates_score(self) -> bool:
         """What its alarm looks at goes through the calibration of its probabilities."""
         return self.gives_forecasts and not self.has_outcome_head
@@ -131,10 +140,22 @@ class NeuralPredictor:
         Raises:
             MismatchError: the data are not what it was trained on.
         """
-        found, outlook = self._run(data)
+        found, outlook, risks = self._run(data)
         if self.calibration is not None:
             found = self.calibration.apply(found)
-        return found, alarm_score(found, self.taxonomy, outlook) if self.gives_forecasts else found
+        if isinstance(self.band, CrossConformal):
+            table = data.episodes
+            return found, self.band.score(running_peaks(risks, table.start, table.length))
+        score = alarm_score(found, self.alarm_types, outlook) if self.gives_forecasts else found
+        return found, score
+
+    def member_risks(self, data: StepData) -> np.ndarray:
+        """Probability of each member of `outcome` that the episode fails, (N, M).
+
+        Raises:
+            MismatchError: the data are not what it was trained on.
+        """
+        return self._run(data)[2]
 
     def raw_scores(self, data: StepData) -> np.ndarray:
         """As `scores`, but not calibrated.
@@ -144,12 +165,14 @@ class NeuralPredictor:
         """
         return self._run(data)[0]
 
-    def _run(self, data: StepData) -> tuple[np.ndarray, np.ndarray | None]:
+    def _run(self, data: StepData) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Probabilities or risk, the episode's end, and the members' risks (N, M)."""
         self.require_match(Source.of(data))
         columns = self.normaliser.columns(raw_columns(self.layout, data))
         shape = (len(self.horizons), self.taxonomy.size) if self.gives_forecasts else ()
         found = np.empty((len(data), *shape), np.float32)
         outlook = np.empty((len(data), self.taxonomy.size), np.float32)
+        risks = np.empty((len(data), self.members), np.float32)
         weight = next(self.network.parameters())
         with torch.inference_mode():
             for rows, present in _batches(data, self.network.by_episode):
@@ -164,7 +187,10 @@ class NeuralPredictor:
                 ends = outlook_of(self.network, outputs)
                 if ends is not None:
                     outlook[rows[present]] = ends.float().cpu().numpy()[present]
-        return found, outlook if self.has_outcome_head else None
+                each = member_risks_of(self.network, outputs, self.alarm_types)
+                if each is not None:
+                    risks[rows[present]] = each.float().cpu().numpy()[present]
+        return found, outlook if self.has_outcome_head else None, risks
 
     def stream(self) -> PredictorStream:
         """The same predictor for one step after the other."""
@@ -192,6 +218,7 @@ class NeuralPredictor:
             "scene": self.shape.scene,
             "parameters": self.parameters,
             "context_steps": self.network.context,
+            "alarm_types": [self.taxonomy.name(code) for code in self.alarm_types],
         }
 
 
@@ -220,6 +247,7 @@ class PredictorStream:
         self.steps = 0
         self.score = float("nan")
         self.outlook: np.ndarray | None = None
+        self._peaks = np.full(self._predictor.members, -np.inf, np.float32)
 
     @property
     def warming_up(self) -> bool:
@@ -228,12 +256,17 @@ class PredictorStream:
 
     def update(self, step: StepInputs) -> np.ndarray:
         """Probabilities (H, K), or a risk (), of the next step."""
-        found, self.outlook = self._stepper.advance(*self._features.update(step))
+        predictor = self._predictor
+        found, self.outlook, risks = self._stepper.advance(*self._features.update(step))
         self.steps += 1
-        if self._predictor.calibration is not None:
-            found = self._predictor.calibration.apply(found)
-        taxonomy = self._predictor.taxonomy
-        self.score = float(alarm_score(found, taxonomy, self.outlook) if found.ndim else found)
+        if predictor.calibration is not None:
+            found = predictor.calibration.apply(found)
+        if isinstance(predictor.band, CrossConformal):
+            self._peaks = np.maximum(self._peaks, risks)
+            self.score = float(predictor.band.score(self._peaks))
+        else:
+            types = predictor.alarm_types
+            self.score = float(alarm_score(found, types, self.outlook) if found.ndim else found)
         return found
 
     def skip(self) -> None:
@@ -260,7 +293,7 @@ class PredictorStream:
                 predictor.shape.horizon_steps,
                 predictor.shape.types,
             )
-        return TorchStepper(predictor.network)
+        return TorchStepper(predictor.network, predictor.alarm_types)
 
 
 def _batches(data: StepData, by_episode: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:

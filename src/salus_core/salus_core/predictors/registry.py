@@ -10,6 +10,7 @@ from typing import Any
 from salus_core.predictors.mlp import Mlp, MlpConfig, MlpLargeConfig
 from salus_core.predictors.mvp import Mvp, MvpConfig
 from salus_core.predictors.network import Network, NetworkShape
+from salus_core.predictors.outcome import Outcome, OutcomeConfig
 from salus_core.predictors.safe import SafeConfig, SafeLstm, SafeMlp
 from salus_core.predictors.temporal import Temporal, TemporalConfig
 
@@ -25,6 +26,8 @@ class Kind:
         loss: that it is trained with unless told otherwise.
         training: other defaults of TrainingSettings.
         hazards: it puts out hazards, which the loss "survival" is made for.
+        cross_validated: it learns from all episodes, each fold for the members that do not learn
+            from it; no splits are made.
     """
 
     network: Callable[[NetworkShape, Any], Network]
@@ -33,6 +36,7 @@ class Kind:
     loss: str
     training: dict[str, Any]
     hazards: bool = False
+    cross_validated: bool = False
 
 
 _STEPS = {"batch_size": 256, "positive_weight": 3.0}
@@ -48,6 +52,14 @@ KINDS: dict[str, Kind] = {
         "survival",
         {"batch_size": 16, "positive_weight": 1.0, "auxiliary_weight": 0.1},
         hazards=True,
+    ),
+    "outcome": Kind(
+        Outcome,
+        OutcomeConfig,
+        ("signals", "valid", "proprioception", "action", "action_std", "embedding"),
+        "episode_bce",
+        {"batch_size": 512, "learning_rate": 3e-3, "weight_decay": 1e-2, "positive_weight": 1.0},
+        cross_validated=True,
     ),
     "safe_mlp": Kind(SafeMlp, SafeConfig, ("embedding",), "safe_mlp", {"batch_size": 32}),
     "safe_lstm": Kind(SafeLstm, SafeConfig, ("embedding",), "safe_lstm", {"batch_size": 32}),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from salus_core.predictors.network import Network
+from salus_core.predictors.outcome import OutcomeHead
 
 _Layer = tuple[np.ndarray, np.ndarray]  # weights and biases
 
@@ -20,10 +22,12 @@ class Step(NamedTuple):
     Attributes:
         found: probabilities (H, K), or a risk ().
         outlook: (K,) probabilities that the episode fails by each type; None: it does not say.
+        risks: (M,) of each member of `outcome`, see `member_risks_of`; None: it has none.
     """
 
     found: np.ndarray
     outlook: np.ndarray | None = None
+    risks: np.ndarray | None = None
 
 
 class Stepper(Protocol):
@@ -39,10 +43,16 @@ class Stepper(Protocol):
 
 
 class TorchStepper:
-    """Steps of any network, with its own `advance`."""
+    """Steps of any network, with its own `advance`.
 
-    def __init__(self, network: Network):
+    Args:
+        network: on the CPU.
+        alarm_types: codes of the failures that members' risks are of.
+    """
+
+    def __init__(self, network: Network, alarm_types: Sequence[int]):
         self._network = network
+        self._types = alarm_types
         self._dtype = next(network.parameters()).dtype
         self.reset()
 
@@ -58,10 +68,27 @@ class TorchStepper:
                 torch.from_numpy(embedding).to(self._dtype),
                 self._state,
             )
-            found, outlook = finish(self._network, outputs), outlook_of(self._network, outputs)
-        return Step(
-            found.float().numpy()[0], None if outlook is None else outlook.float().numpy()[0]
-        )
+            parts = (
+                finish(self._network, outputs),
+                outlook_of(self._network, outputs),
+                member_risks_of(self._network, outputs, self._types),
+            )
+        return Step(*(None if part is None else part.float().numpy()[0] for part in parts))
+
+
+def member_risks_of(network: Network, outputs: Tensor, types: Sequence[int]) -> Tensor | None:
+    """Outputs (..., O) to the probability of each member that the episode fails, (..., M).
+
+    Args:
+        network: of the outputs.
+        outputs: of its steps.
+        types: codes of the failures that count.
+
+    Returns:
+        None: the network has no members of its own.
+    """
+    head = network.head
+    return head.member_risks(outputs, types) if isinstance(head, OutcomeHead) else None
 
 
 def outlook_of(network: Network, outputs: Tensor) -> Tensor | None:

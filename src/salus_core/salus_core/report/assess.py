@@ -10,7 +10,13 @@ import numpy as np
 
 from salus_core import evaluation
 from salus_core.baselines import Baseline, BaselineError
-from salus_core.calibration import ConformalBand, band_part, calibration_split
+from salus_core.calibration import (
+    ConformalBand,
+    CrossConformal,
+    Threshold,
+    band_part,
+    calibration_split,
+)
 from salus_core.data import StepData
 from salus_core.evaluation import (
     ANY_TARGET,
@@ -80,7 +86,7 @@ class Assessed:
 
     name: str
     scores: Scored
-    band: ConformalBand | None
+    band: Threshold | None
     alarm: np.ndarray | None
     thresholds: Thresholds | None
     figures: MethodFigures
@@ -98,7 +104,7 @@ def assess(
     parts: Parts,
     settings: Settings,
     pairs: Sequence[Pair] | None = None,
-    band: ConformalBand | None = None,
+    band: Threshold | None = None,
     name: str = "",
 ) -> Assessed:
     """Score all parts and compute every figure.
@@ -115,14 +121,17 @@ def assess(
         SourceError: its band is for another false-alarm rate, and there is nothing to make one of.
     """
     pairs = pairs or main_pairs(parts.test)
-    shape = settings.shape if band is None else band.shape
+    shape = band.shape if isinstance(band, ConformalBand) else settings.shape
     test = evaluation.scored(detector, parts.test, name)
     thresholds, calibrated = None, None
     if parts.validation is not None:
         validation = evaluation.scored(detector, parts.validation)
         thresholds = evaluation.validation_thresholds(validation, parts.validation, pairs)
     banded: StepData | None = None
-    if parts.calibration is not None:
+    if isinstance(band, CrossConformal):
+        # Its score is a rank, which knows no false-alarm rate.
+        band = replace(band, alpha=settings.alpha)
+    elif parts.calibration is not None:
         banded = band_part(detector, parts.calibration)
         calibrated = evaluation.scored(detector, banded)
         if band is None or band.alpha != settings.alpha:

@@ -235,7 +235,8 @@ class _Source:
         if options.runs:
             # Episodes that no part knows are new to the predictor.
             others = frozenset().union(*(p.groups for n, p in parts.items() if n != "test"))
-            parts["test"] = Part("test", parts["test"].groups, others)
+            held_out = parts["test"].groups if "test" in parts else frozenset()
+            parts["test"] = Part("test", held_out, others)
         # What thresholds and baselines are made from is where the predictor's data are, unless
         # the given runs are those, elsewhere.
         moved = any(map(parts["train"].holds, open_dataset(self._runs, same_schema=False)))
@@ -246,6 +247,12 @@ class _Source:
         }
 
     def read(self, name: str, limit: int | None = None) -> StepData:
+        if name not in self.splits and name == "test" and self.by_fraction:
+            raise SourceError(
+                "every episode was learned from, so there is none to test on: the cross-validated "
+                "figures are in the checkpoint's manifest.json; name runs with new episodes with "
+                "--runs"
+            )
         if name not in self.splits:
             raise SplitError(f"{self._file} has no split '{name}': use {', '.join(self.splits)}")
         paths = self.splits[name].runs or self._runs
@@ -262,5 +269,8 @@ class _Source:
 
     def read_roles(self) -> dict[str, StepData]:
         names = {role: self._trained.get(role, role) for role in ROLES}
+        if self.by_fraction:
+            # A predictor that is cross-validated has no part but that which it learned from.
+            names = {role: name for role, name in names.items() if name in self.by_fraction}
         limits = {"train": self._trained.get("limit") or None}
         return {role: self.read(name, limits.get(role)) for role, name in names.items() if name}

@@ -63,6 +63,8 @@ def calibrate(
     Raises:
         ValueError: too few successful episodes for so small a false-alarm rate.
     """
+    if settings.failures:
+        predictor.alarm_types = tuple(predictor.taxonomy.code(name) for name in settings.failures)
     first, _ = calibration_split(data)
     predictor.calibration = fit_calibration(
         settings.method, predictor.raw_scores(first), first.labels, first.label_valid
@@ -84,7 +86,7 @@ def calibrate(
         "calibration_episodes": len(first.episodes),
         "band_episodes": predictor.band.episodes,
         "alpha": settings.alpha,
-        "score": [predictor.taxonomy.name(code) for code in predictor.taxonomy.main],
+        "score": [predictor.taxonomy.name(code) for code in predictor.alarm_types],
         "score_within": "episode" if predictor.has_outcome_head else "longest horizon",
     }
 

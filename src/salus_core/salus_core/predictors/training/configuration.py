@@ -54,6 +54,7 @@ class TrainingSettings:
         loss: one of LOSSES.
         batch_size: episodes per update for networks with a memory, else steps.
         epochs: passes over the training episodes at most.
+        updates: of each member of `outcome`, which knows no epochs.
         learning_rate: learning rate of Adam.
         weight_decay: decoupled, of Adam.
         positive_weight: how much more a step (an episode) with a failure counts.
@@ -88,6 +89,7 @@ class TrainingSettings:
     loss: str = "bce"
     batch_size: int = 256
     epochs: int = 50
+    updates: int = 300
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     positive_weight: float = 3.0
@@ -116,7 +118,7 @@ class TrainingSettings:
         for name, known in (("loss", LOSSES), ("monitor", MONITORS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}")
-        for name in ("batch_size", "epochs", "threads", "learning_rate"):
+        for name in ("batch_size", "epochs", "updates", "threads", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in (
@@ -143,11 +145,14 @@ class CalibrationSettings:
         method: one of CALIBRATIONS.
         alpha: false-alarm rate per successful episode that the band guarantees.
         shape: of the band, see ConformalBand.
+        failures: names of the failure types that are worth an alarm; empty: of `outcome` all, of
+            the others all but timeout.
     """
 
     method: str = "platt"
     alpha: float = 0.05
     shape: str = "functional"
+    failures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.method not in CALIBRATIONS:

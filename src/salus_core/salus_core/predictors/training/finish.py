@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from salus_core.calibration.drift import DriftReference
 from salus_core.data import DataError, Part, StepData
 from salus_core.data.describing import describe
 from salus_core.data.fractions import BY_FRACTION
@@ -18,9 +19,12 @@ from salus_core.predictors.checkpoint import load_checkpoint, save_checkpoint
 from salus_core.predictors.model import NeuralPredictor
 from salus_core.predictors.training.calibrating import calibrate, require_calibratable
 from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.cross_figures import cross_figures
+from salus_core.predictors.training.cross_validation import cross_validate
 from salus_core.predictors.training.processes import Processes
 from salus_core.predictors.training.trainer import BEST, Trainer
 from salus_core.predictors.training.validation import validation_figures
+from salus_core.signals import SIGNAL_NAMES
 
 CHECKPOINT = "checkpoint"
 """Folder below the output that a node loads."""
@@ -101,6 +105,44 @@ def train_and_calibrate(
                 f"{output / BEST}: mend what this says and go on with --resume, which trains "
                 "nothing again"
             ) from error
+    save_checkpoint(predictor, output / CHECKPOINT, manifest)
+    return predictor, manifest
+
+
+def cross_validate_and_save(
+    settings: RunSettings,
+    data: StepData,
+    workers: Processes,
+    about: Mapping[str, Any],
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[NeuralPredictor, dict[str, Any]]:
+    """Train a predictor that learns from all episodes, and save it below the settings' output.
+
+    Args:
+        settings: of the run.
+        data: every episode that there is to learn from.
+        workers: whose device is used; one process.
+        about: further entries of the manifest.
+        progress: called after each member, also of the trainings that only figures need.
+
+    Returns:
+        The predictor and its manifest.
+
+    Raises:
+        DataError, InputError: too few episodes, or they lack an input.
+    """
+    found = cross_validate(settings, data, workers.device, progress)
+    predictor = found.predictor
+    predictor.drift = DriftReference.fit(data.signals, data.episode, SIGNAL_NAMES)
+    manifest = {
+        "data": {"train": describe(data)},
+        "cross_validation": cross_figures(settings, data, found, workers.device, progress),
+        "training": {"settings": dataclasses.asdict(settings)},
+        **about,
+    }
+    output = Path(settings.output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "config.yaml").write_text(settings_text(settings), encoding="utf-8")
     save_checkpoint(predictor, output / CHECKPOINT, manifest)
     return predictor, manifest
 
