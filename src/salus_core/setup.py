@@ -44,6 +44,7 @@ setup(
         ],
         "salus.commands": [
             "ablate = salus_core.commands.ablate:main",
+            "calibrate = salus_core.commands.calibrate:main",
             "compare = salus_core.commands.compare:main",
             "evaluate = salus_core.commands.evaluate:main",
             "inspect = salus_core.commands.inspect:main",

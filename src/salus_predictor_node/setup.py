@@ -28,6 +28,7 @@ setup(
         "console_scripts": [
             "predictor_node = salus_predictor_node.predictor_node:main",
             "ablate = salus_core.commands.ablate:main",
+            "calibrate = salus_core.commands.calibrate:main",
             "compare = salus_core.commands.compare:main",
             "evaluate = salus_core.commands.evaluate:main",
             "replay = salus_core.commands.replay:main",

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from salus_predictor_node.adaptation import MODES
 from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
 from salus_ros.qos import RELIABILITIES
@@ -67,6 +68,19 @@ class PredictorParameters(ManagedParameters):
         "Reliability asked for by the subscriptions of joint_states and tool_pose: best_effort "
         "takes any publisher, reliable is for lockstep.",
         choices=RELIABILITIES,
+        read_only=True,
+    )
+    adapt: str = parameter(
+        "off",
+        "Labelled outcomes on `episode` move the alarm's threshold so that its false-alarm rate "
+        "is kept when the environment changes: on, frozen (as it is now), or off (the "
+        "checkpoint's own).",
+        choices=MODES,
+    )
+    adapt_folder: str = parameter(
+        "",
+        "Folder in which the adapted threshold is kept over restarts, a file for each checkpoint; "
+        "empty: salus below ROS_HOME, else ~/.ros/salus.",
         read_only=True,
     )
     threads: int = parameter(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forecast node: answers each VlaSignals with a FailureForecast."""
 
+import os
 import sys
 import time
 from functools import partial
@@ -15,6 +16,7 @@ from salus_msgs.msg import (
     EpisodeStatus,
     FailureForecast,
     ForecastInfo,
+    Intervention,
     SignalInfo,
     VlaSignals,
 )
@@ -34,7 +36,8 @@ from salus_core.messages import (
     nanoseconds,
 )
 from salus_core.predictors.model import NeuralPredictor
-from salus_core.supervision import OTHER_CLOCK, Standstill, stale
+from salus_core.supervision import OTHER_CLOCK, WATCHDOG, Standstill, stale
+from salus_predictor_node.adaptation import Adaptation, AdaptationError
 from salus_predictor_node.checkpoints import (
     CheckpointError,
     fill_forecast,
@@ -80,6 +83,7 @@ class PredictorNode(ManagedNode):
         self._forecaster: Forecaster | None = None
         self._names = BodyNames(())
         self._sync = self._synchroniser()
+        self._adaptation: Adaptation | None = None
         self._mismatch = ""
         self._lockstep = False
         self._standstill = Standstill()
@@ -104,6 +108,7 @@ class PredictorNode(ManagedNode):
         subscribe(VlaSignals, "vla_signals", self._on_signals, RELIABLE)
         subscribe(SignalInfo, "signal_info", self._on_info, LATCHED)
         subscribe(EpisodeStatus, "episode", self._on_episode, LATCHED)
+        subscribe(Intervention, "intervention", self._on_intervention, RELIABLE)
         subscribe(EpisodeSetup, "episode_setup", self._on_setup, LATCHED)
         profile = body(self.parameters.body_reliability)
         for topic, kind in ((JOINT_STATES, JointState), (TOOL_POSE, PoseStamped)):
@@ -130,13 +135,26 @@ class PredictorNode(ManagedNode):
             names = BodyNames(predictor.layout.proprioception_names)
         except ValueError as error:
             raise ConfigureError(f"predictor checkpoint '{name}': {error}") from error
+        adaptation = self._adapted(predictor)
         self._sync.finish()
         self._forecaster = Forecaster(predictor)
         self._names = names
         self._sync = self._synchroniser()
         self._name = name
+        self._adaptation = adaptation
         self.diagnostics.set("checkpoint", name)
         self.diagnostics.set("model hash", predictor.hash)
+
+    def _adapted(self, predictor: NeuralPredictor) -> Adaptation | None:
+        """What follows the outcomes; None: the predictor gives no alarm."""
+        if predictor.band is None:
+            return None
+        home = Path(os.environ.get("ROS_HOME") or Path.home() / ".ros")
+        folder = Path(self.parameters.adapt_folder or home / "salus")
+        try:
+            return Adaptation(predictor, self.parameters.adapt, folder)
+        except AdaptationError as error:
+            raise ConfigureError(str(error)) from error
 
     def _synchroniser(self) -> Synchroniser:
         self._inputs = {one.name for one in self._names.inputs()}
@@ -216,7 +234,36 @@ class PredictorNode(ManagedNode):
         return doubt or stale(stamp, now, limit, period)
 
     def _on_episode(self, status: EpisodeStatus) -> None:
-        self._tracker.status(status)
+        episode = self._tracker.status(status)
+        adaptation = self._adaptation
+        if adaptation is None or not episode.ended:
+            return
+        try:
+            adaptation.mode(self.parameters.adapt)
+            said = adaptation.ended(episode.position, status.state)
+        except (AdaptationError, OSError) as error:
+            self._judge(f"the adapted alarm rate is not kept: {error}")
+            return
+        self._judge("")
+        if said:
+            self.get_logger().warning(said)
+        if self.parameters.adapt != "off":
+            self.diagnostics.problem(adaptation.warning(), "alarm", WARN)
+            for key, value in adaptation.told().items():
+                self.diagnostics.set(key, value)
+
+    def _judge(self, problem: str) -> None:
+        self.diagnostics.problem(problem, "adapted alarm rate")
+        if problem:
+            self.get_logger().error(problem, throttle_duration_sec=THROTTLE)
+
+    def _on_intervention(self, intervention: Intervention) -> None:
+        running = self._episode
+        decided = intervention.kind != Intervention.KIND_PASS
+        if self._adaptation is None or running is None or running.number != intervention.episode:
+            return
+        if decided and not intervention.reason.startswith(WATCHDOG):
+            self._adaptation.intervened(running.position)
 
     @when_active
     def _on_body(self, topic: str, message: JointState | PoseStamped) -> None:
@@ -280,6 +327,8 @@ class PredictorNode(ManagedNode):
             forecast.status = FailureForecast.STATUS_STALE_INPUT
             self._refuse(signals, problem)
             return
+        if self._adaptation is not None:
+            self._adaptation.forecast(position, signals.step, found)
         fill_forecast(forecast, found, forecaster.predictor)
         forecast.status = FORECAST_STATUS_NAMES.index(found.status)
         self.diagnostics.set("missed steps", forecaster.missed)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibrated probabilities, alarms with a guaranteed false-alarm rate, drift warnings."""
 
+from salus_core.calibration.adaptive import AdaptiveThreshold
 from salus_core.calibration.band import (
     ConformalBand,
     FalseAlarmRate,
@@ -27,6 +28,7 @@ from salus_core.calibration.split import band_part, calibration_split
 
 __all__ = [
     "CALIBRATIONS",
+    "AdaptiveThreshold",
     "ConformalBand",
     "CrossConformal",
     "DriftMonitor",
