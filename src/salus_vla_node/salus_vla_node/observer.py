@@ -14,8 +14,11 @@ from salus_vla_node.cameras import Camera, CameraInput, Pictures
 from salus_vla_node.parameters import FROZEN_AFTER, VlaParameters
 from salus_vla_node.steps import ImageSteps, Key, TopicSteps, key_of
 
+NEWEST_STEP_WAIT = 5.0
+"""The newest Step waits so long [s]: an environment in lockstep may be stopped between messages, a
+lost one is sent again after 3 s, and after 6 s the environment goes on without an answer."""
 STEP_WAIT = 1.0
-"""A Step waits so long for messages of its stamp; a world in lockstep loses none [s]."""
+"""A Step that a newer one has followed waits so long for messages of its stamp [s]."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Observer:
             [*inputs.values(), *self._body.inputs],
             self._on_matched,
             wait=STEP_WAIT,
+            newest_wait=None if self._by_images else NEWEST_STEP_WAIT,
             on_restart=self._told.restarted,
         )
         self.clear(now)

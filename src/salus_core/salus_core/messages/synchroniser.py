@@ -113,6 +113,8 @@ class Synchroniser:
             policy's latency, where VlaSignals are the anchors.
         reordering: stamps of one source may go back by so much without beginning an epoch [s].
         capacity: anchors that wait at most; then the first one is given as it is.
+        newest_wait: an anchor that no newer one has followed waits so long [s]: whoever sends them
+            may stand still, or wait for the answer as an environment in lockstep; None: as `wait`.
         on_restart: called with a sentence when stamps have gone back.
     """
 
@@ -125,6 +127,7 @@ class Synchroniser:
         window: float = 10.0,
         reordering: float = 0.05,
         capacity: int = 256,
+        newest_wait: float | None = None,
         on_restart: Callable[[str], None] | None = None,
     ):
         self._topics = {one.name: _Topic(one) for one in inputs}
@@ -134,6 +137,7 @@ class Synchroniser:
         self._window = round(NS * window)
         self._reordering = reordering
         self._capacity = capacity
+        self._newest_wait = newest_wait
         self._on_restart = on_restart
         self.repeated_anchors = 0
         """Anchors ignored because one with the same key had come."""
@@ -281,7 +285,9 @@ class Synchroniser:
     def _release(self, now: int) -> None:
         while self._pending:
             first = self._pending[0]
-            if not self._give(first, final=now - first.arrival >= round(NS * self.wait)):
+            alone = self._newest_wait is not None and len(self._pending) == 1
+            wait = max(self.wait, self._newest_wait) if alone else self.wait
+            if not self._give(first, final=now - first.arrival >= round(NS * wait)):
                 break
             self._pending.popleft()
         if self._apart:

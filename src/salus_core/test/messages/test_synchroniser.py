@@ -118,6 +118,21 @@ def test_a_late_message_is_waited_for_so_long_and_no_longer():
     assert match.found[0].missing == {"front": "nothing came"}
 
 
+def test_the_newest_anchor_waits_for_an_environment_that_stood_still_as_it_sent():
+    """In lockstep nobody sends another step before this one is answered."""
+    match = Match("front", "side", wait=1.0, newest_wait=5.0)
+    match.play([(0, "step", step(5, 1, 0)), (1, "front", step(5, 1, 0))])
+    match.sync.tick(4.9)
+    assert not match.found
+    match.play([(4_950 * MS, "side", step(5, 1, 0))])
+    assert match.found[0].complete
+    # One that is followed by another waits no longer than others.
+    match.play([(6_000 * MS, "step", step(6, 1, 1)), (8_000 * MS, "step", step(7, 1, 2))])
+    assert [(one.key[1], one.complete) for one in match.found] == [(0, True), (1, False)]
+    match.sync.tick(13.0)
+    assert [one.key[1] for one in match.found] == [0, 1, 2]
+
+
 def test_what_its_source_has_passed_is_not_waited_for():
     match = Match("front")
     match.play([(0, "step", step(5, 1, 0)), (1, "front", stamped(6))])
