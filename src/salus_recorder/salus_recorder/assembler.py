@@ -170,8 +170,21 @@ class EpisodeAssembler:
         """Nothing is recorded."""
         return self._paused
 
+    def end_known(self) -> bool:
+        """End the episodes whose outcome is known, with what has come of their last steps.
+
+        Returns:
+            Nothing is left of them; else the sink has no room now.
+        """
+        self.matching.finish()
+        for episode in self._episodes.values():
+            episode.expired |= episode.status is not None
+        self._release()
+        return all(episode.status is None for episode in self._episodes.values())
+
     def pause(self) -> None:
         """Stop at once and discard the episode in progress: with a hole it is no episode."""
+        self.end_known()
         self._paused = True
         self.matching.clear()
         for number in list(self._episodes):
@@ -189,7 +202,11 @@ class EpisodeAssembler:
                 self._skip(number, reason)
 
     def clear(self, reason: str) -> None:
-        """Forget everything, and that episodes with these numbers have been."""
+        """Forget everything, and that episodes with these numbers have been.
+
+        Those whose end is known are handed over first, with what has come of their last steps.
+        """
+        self.end_known()
         for number, episode in self._episodes.items():
             if episode.begun:
                 self._sink.discard(number, reason)

@@ -63,6 +63,8 @@ MAX_REASON = 1000
 OPTIONAL = ("failure_forecast", "intervention")
 KEPT_EPISODES = 16
 """Episodes whose setup and status are kept."""
+FLUSH_TIME = 5.0
+"""An episode that has ended waits so long for room as the recorder stops [s]."""
 TICK_PERIOD = 0.05
 
 
@@ -170,7 +172,10 @@ class RecorderNode(ManagedNode):
         self.diagnostics.set("output", self._root)
 
     def deactivate(self) -> None:
-        """Discard the episode in progress and close the run."""
+        """Discard the episode in progress, keep one that has ended, and close the run."""
+        until = time.monotonic() + FLUSH_TIME
+        while not self._assembler.end_known() and time.monotonic() < until:
+            time.sleep(0.01)  # the thread that writes makes room
         self._assembler.clear("the recorder was deactivated")
         if self._recording is not None:
             self._recording.stop()

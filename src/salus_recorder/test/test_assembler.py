@@ -245,6 +245,30 @@ def test_pause_discards_and_resume_waits_for_the_next_beginning(assembler, sink)
     assert sink.others()[2:] == [("begin", 2)]
 
 
+@pytest.mark.parametrize("stop", ["pause", "clear"])
+def test_an_episode_that_has_ended_is_kept_by_whoever_stops(assembler, sink, stop):
+    """Its last step waits for an image when a person ends the recorder."""
+    observe(assembler, 0, 0)
+    observe(assembler, 0, 1, ("step", "command"))
+    assembler.add_end(0, Status(2), now=0.0)
+    observe(assembler, 1, 0)
+    assembler.pause() if stop == "pause" else assembler.clear("the recorder was deactivated")
+    assert sink.rows(0) == [(0, *FULL), (1, "command", "step")]
+    assert sink.others()[:2] == [("begin", 0), ("end", 0, 2, "known")]
+    assert not any(said[0] == "discard" and said[1] == 0 for said in sink.others())
+
+
+def test_what_has_ended_waits_for_room(assembler, sink):
+    observe(assembler, 0, 0)
+    observe(assembler, 0, 1, ("step", "command"))
+    assembler.add_end(0, Status(2), now=0.0)
+    sink.room = 0
+    assert not assembler.end_known()
+    sink.room = 5
+    assert assembler.end_known()
+    assert sink.others()[-1] == ("end", 0, 2, "known")
+
+
 def test_given_up_are_episodes_in_progress_of_which_the_topic_has_come(assembler, sink):
     observe(assembler, 0, 0)
     observe(assembler, 0, 1, ("step", "image"))
