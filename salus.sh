@@ -59,6 +59,7 @@ source_workspace() {
   set +u
   # shellcheck disable=SC1091
   source "$work/install/local_setup.bash"
+  export PATH="$work/install/salus_core/lib/salus_core:$PATH" # the command salus
   set -u
 }
 

@@ -98,7 +98,9 @@ def find_runs(pattern: str) -> list[Path]:
     Raises:
         NotARunError: there is none.
     """
-    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
+    found = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
+    # In folders of data sets, so that no build looks into them; nobody means it by a pattern.
+    matches = [match for match in found if match.name != "COLCON_IGNORE"]
     if not matches:
         raise NotARunError(f"{pattern} does not exist or matches nothing")
     runs = []

@@ -73,6 +73,7 @@ def test_dataset_of_runs_folders_and_patterns(run, tmp_path, schema):
     write_episode(writer, 5, 4)  # still open
     dataset = open_dataset([run.path, str(tmp_path / "mo*")])
     assert [episode.number for episode in dataset] == [0, 1, 5]
+    (tmp_path / "COLCON_IGNORE").touch()  # as `dataset` leaves it
     assert len(open_dataset(tmp_path / "*")) == 3
     assert len(open_dataset([run.path, run.path])) == 2  # named twice, counted once
     assert dataset[-1].run.path == writer.path
