@@ -25,8 +25,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 STALE = 0.1
 """The controller stands still if no command has come for so long [s]."""
-PAUSE = 0.8
-"""Between episodes [s]."""
+PAUSE = 1.0
+"""Between episodes [s]; the scene is set in the middle of it."""
 
 
 class FakeRobot(Node):
@@ -43,7 +43,7 @@ class FakeRobot(Node):
         self._robot, self._task = robot, Task(robot, seed)
         self._wanted, self._done = episodes, 0
         self._begun: float | None = None
-        self._pause_until = time.monotonic() + PAUSE
+        self._paused_at, self._is_set = time.monotonic(), True
         self._goal: np.ndarray | None = None
         self._commanded = self._moved = time.monotonic()
         self._late: deque[tuple[float, str, Image]] = deque()
@@ -134,20 +134,21 @@ class FakeRobot(Node):
 
     def _on_person(self) -> None:
         now = time.monotonic()
-        if not self._wanted or self.is_done or now < self._pause_until:
+        if not self._wanted or self.is_done:
             return
         if self._begun is None:
-            if not self._says.get_subscription_count():
-                return
-            self._task.begin()
-            self._begun = now
-            self._say("begin reach the bars")
+            if not self._is_set and now - self._paused_at > PAUSE / 2:
+                self._task.begin()
+                self._is_set = True
+            if now - self._paused_at > PAUSE and self._says.get_subscription_count():
+                self._begun = now
+                self._say("begin reach the bars")
             return
         said = self._task.outcome(now - self._begun)
         if said:
             self._say(said)
             self._done, self._begun = self._done + 1, None
-            self._pause_until = now + PAUSE
+            self._paused_at, self._is_set = now, False
             self.get_logger().info(f"episode {self._done}/{self._wanted}: {said}")
 
     def _say(self, text: str) -> None:

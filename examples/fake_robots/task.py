@@ -57,7 +57,7 @@ class Task:
         now = (self.state - self._robot.low) / self._span
         self._past = [(t, s) for t, s in self._past if t >= elapsed - SETTLED] + [(elapsed, now)]
         first, before = self._past[0]
-        watched = elapsed > 1.0 and elapsed - first > 0.9 * SETTLED
+        watched = elapsed > 2.0 and elapsed - first > 0.9 * SETTLED
         if watched and np.abs(now - before).max() < _STILL:
             near = np.abs(now - self.target).max() < NEAR
             return "success" if near else "fail missed_grasp"
