@@ -165,6 +165,25 @@ class StepData:
         """(N,) bool, the label of some horizon is not known."""
         return ~self.label_valid.all(axis=1)
 
+    @property
+    def known_proprioception(self) -> tuple[str, ...]:
+        """Names of the columns of proprioception that some step has a value of."""
+        known = np.isfinite(self.proprioception).any(axis=0)
+        pairs = zip(self.proprioception_names, known, strict=True)
+        return tuple(name for name, there in pairs if there)
+
+    def with_proprioception(self, names: tuple[str, ...]) -> StepData:
+        """The same steps with these columns of proprioception alone, in this order.
+
+        Raises:
+            ValueError: the data lack one of them.
+        """
+        if names == self.proprioception_names:
+            return self
+        columns = [self.proprioception_names.index(name) for name in names]
+        chosen = self.proprioception[:, columns]
+        return dataclasses.replace(self, proprioception=chosen, proprioception_names=names)
+
     def rows(self, episode: int) -> slice:
         """Rows of one episode."""
         start = int(self.episodes.start[episode])

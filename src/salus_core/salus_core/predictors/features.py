@@ -92,10 +92,11 @@ class InputLayout:
 
     @classmethod
     def of(cls, data: StepData, inputs: Sequence[str], signals: Sequence[str]) -> InputLayout:
-        """The layout that fits some data.
+        """The layout that fits some data; of the proprioception, what some step has.
 
         Raises:
-            InputError: an unknown name, or the data have no embedding and one is asked for.
+            InputError: an unknown name, or the data have no embedding or proprioception and one is
+                asked for.
         """
         for kind, names, known in (
             ("input", inputs, GROUPS),
@@ -107,10 +108,15 @@ class InputLayout:
         size = data.embedding.shape[1] if "embedding" in inputs else 0
         if "embedding" in inputs and size == 0:
             raise InputError("the data have no embedding: leave 'embedding' out of the inputs")
+        body = data.known_proprioception if "proprioception" in inputs else ()
+        if "proprioception" in inputs and not body:
+            raise InputError(
+                "the data have no proprioception: leave 'proprioception' out of the inputs"
+            )
         return cls(
             tuple(group for group in GROUPS if group in inputs),
             tuple(name for name in SIGNAL_NAMES if name in signals),
-            data.proprioception_names if "proprioception" in inputs else (),
+            body,
             size,
             tuple(float(scale) for scale in data.action_scale),
         )
@@ -232,6 +238,8 @@ def uncertainty_trend(windows: np.ndarray) -> np.ndarray:
 
 def raw_columns(layout: InputLayout, data: StepData) -> np.ndarray:
     """Columns of all steps before normalisation, (N, F) float32."""
+    if layout.proprioception_names:
+        data = data.with_proprioception(layout.proprioception_names)
     trend = np.full(len(data), np.nan, np.float32)
     if "small_set" in layout.inputs:
         uncertainty = np.where(layout.hidden, np.nan, data.signals)

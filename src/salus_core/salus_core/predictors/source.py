@@ -71,7 +71,9 @@ class Source:
         if "embedding" in layout.inputs:
             names += ["embedding_size", "members"]
         if "proprioception" in layout.inputs:
-            names.append("proprioception_names")
+            lacks = [n for n in self.proprioception_names if n not in other.proprioception_names]
+            if lacks:
+                found.append(f"proprioception lacks {', '.join(lacks[:4])}")
         for name in names:
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:

@@ -12,7 +12,8 @@ from salus_core.data import DataError
 from salus_core.data.testing import make_steps
 from salus_core.failures import Outcome
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from salus_core.predictors.features import StepInputs
+from salus_core.predictors.features import InputError, StepInputs
+from salus_core.predictors.model import MismatchError
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.cross_figures import cross_figures, verdict
 from salus_core.predictors.training.cross_validation import assign_folds, cross_validate
@@ -141,3 +142,27 @@ def test_a_checkpoint_with_another_kind_of_threshold_is_refused(found, tmp_path)
     (tmp_path / "manifest.json").write_text(text.replace('"members": 5', '"members": 6', 1))
     with pytest.raises(CheckpointError):
         load_checkpoint(tmp_path)
+
+
+def test_what_a_robot_never_has_is_not_asked_for(data, tmp_path):
+    """No tool pose, and a joint whose velocity is never known."""
+    names = data.proprioception_names
+    gone = [n for n in names if n.startswith("tool.")] + ["velocity." + names[0].split(".")[1]]
+    body = np.array(data.proprioception)
+    body[:, [names.index(name) for name in gone]] = np.nan
+    without = replace(data, proprioception=body)
+    predictor = cross_validate(settings(), without, CPU).predictor
+    assert set(predictor.layout.proprioception_names) == set(names) - set(gone)
+    save_checkpoint(predictor, tmp_path)
+    again, _ = load_checkpoint(tmp_path)
+    # What it reads is found by name, whatever else is there.
+    kept = again.layout.proprioception_names
+    _, score = again.forecasts(data)
+    assert (score == again.forecasts(without)[1]).all()
+    _, other = again.forecasts(data.with_proprioception(kept[::-1]))
+    assert (score == other).all()
+    with pytest.raises(MismatchError, match=f"proprioception lacks {kept[0]}"):
+        again.forecasts(data.with_proprioception(kept[1:]))
+    nothing = replace(data, proprioception=np.full_like(body, np.nan))
+    with pytest.raises(InputError, match="leave 'proprioception' out of the inputs"):
+        cross_validate(settings(), nothing, CPU)

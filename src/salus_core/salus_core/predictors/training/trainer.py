@@ -54,6 +54,9 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
         InputError: the data lack an input that is asked for.
     """
     layout = InputLayout.of(data, settings.input_groups, settings.signal_names)
+    source = Source.of(data)
+    if layout.proprioception_names:
+        source = dataclasses.replace(source, proprioception_names=layout.proprioception_names)
     torch.manual_seed(settings.seed)
     wants_scene = settings.training.auxiliary_weight > 0 and data.scene is not None
     config = settings.network_config()
@@ -68,7 +71,7 @@ def make_predictor(settings: RunSettings, data: StepData) -> NeuralPredictor:
             raw_columns(layout, data),
             data.embedding[:, : layout.embedding_size],
         ),
-        Source.of(data),
+        source,
         data.scene.shape[1] if wants_scene else 0,
     )
 
