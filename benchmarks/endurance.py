@@ -40,6 +40,7 @@ import matplotlib.pyplot as plt
 NODES = ("world", "referee", "vla", "predictor", "supervisor", "recorder", "episode_runner")
 STOPPED = ("world", "referee", "vla", "predictor", "supervisor", "recorder")
 FLOODED = {"step": Step, "vla_signals": VlaSignals, "command": ActionCommand}
+FLOODED_EPISODE = 4_000_000_000
 FLOOD = 2000
 """Messages of a flood."""
 SAMPLE_PERIOD = 5.0
@@ -87,9 +88,14 @@ class Watcher:
         self.seen.steps.setdefault((message.episode, message.step), info["source_timestamp"] * 1e-9)
 
     def _on_answer(self, found):
+        answered = set()
+
         def on_message(message, info):
-            observed = self.seen.steps.get((message.episode, message.step))
-            if observed is not None:
+            # A hold repeats the command of its step, and floods have steps of their own.
+            key = (message.episode, message.step)
+            observed = None if key in answered else self.seen.steps.get(key)
+            answered.add(key)
+            if observed is not None and message.episode != FLOODED_EPISODE:
                 sent = info["source_timestamp"] * 1e-9
                 found.append((sent, sent - observed))
 
@@ -99,7 +105,7 @@ class Watcher:
         """Many messages with nonsense in them, from a publisher that should not be there."""
         publisher = self._node.create_publisher(FLOODED[topic], topic, qos.RELIABLE)
         message = FLOODED[topic]()
-        message.episode = 4_000_000_000
+        message.episode = FLOODED_EPISODE
         for _ in range(FLOOD):
             publisher.publish(message)
         time.sleep(1.0)
