@@ -82,14 +82,16 @@ def test_a_robot_is_recorded_learned_from_and_warned_of(robot, ros2, tmp_path):
             arguments = [one for one in arguments if not one.startswith("output:=")]
             arguments += ["output:=runs_with_alarm", "predictor:=predictor/checkpoint"]
         process = launch(arguments, environment, tmp_path)
-        wait_for("[salus.supervisor]", log, part)
-        time.sleep(10.0)
-        fake = command("python fake_robot.py", robot)[1:]
-        fake[fake.index("--episodes") + 1] = str(episodes)
-        run([*python, *fake, "--seed", str(part)], environment, tmp_path)
-        time.sleep(3.0)
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+        try:
+            wait_for("[salus.vla]", log, part)
+            time.sleep(10.0)
+            fake = command("python fake_robot.py", robot)[1:]
+            fake[fake.index("--episodes") + 1] = str(episodes)
+            run([*python, *fake, "--seed", str(part)], environment, tmp_path)
+            time.sleep(3.0)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
         if part == 1:
             train = command("salus train outcome", robot)
             said = run(

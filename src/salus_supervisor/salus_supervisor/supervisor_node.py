@@ -40,6 +40,8 @@ from salus_supervisor.forecast_watch import LEAST_SAID, ForecastWatch
 from salus_supervisor.joints import MeasuredJoints
 from salus_supervisor.parameters import SupervisorParameters
 
+LOCKSTEP_TICK = 0.05
+"""The same in lockstep, where nothing is due."""
 TICK = 0.005
 """Time between two looks at what is missing, out of lockstep [s]."""
 
@@ -122,7 +124,8 @@ class SupervisorNode(ManagedNode):
             subscribe(EpisodeSetup, "episode_setup", self._on_setup, LATCHED)
         subscribe(FailureForecast, "failure_forecast", self._on_forecast, RELIABLE)
         # By the machine's clock: that of a simulation may stand still.
-        self.create_timer(TICK, self._on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._ticker = self.create_timer(TICK, self._on_tick, clock=steady)
 
     def deactivate(self) -> None:
         """Hold the robot if it was being moved, and forget the episode."""
@@ -158,6 +161,8 @@ class SupervisorNode(ManagedNode):
         if lockstep != self._lockstep:
             self._stand_down()
             self._lockstep = lockstep
+            # Nothing is due in lockstep but a word on what stays away.
+            self._ticker.timer_period_ns = round(1e9 * (LOCKSTEP_TICK if lockstep else TICK))
 
     def _guess_lockstep(self, signals: VlaSignals) -> None:
         """A world that judges its episodes, but neither says its pace nor shares its clock."""
