@@ -115,7 +115,7 @@ def _new_episodes(
         require_checked_policy(data, "calibration")
     groups = manifest.get("splits", {}).get("parts", {})
     learned = {name for role in ("train", "validation") for name in groups.get(role, ())}
-    new = ~np.isin(data.episodes.group.astype(str), sorted(learned))
+    new = ~np.isin(data.episodes.groups.astype(str), sorted(learned))
     if not new.any():
         raise DataError(
             f"all {len(new)} episodes are, or repeat, those that {options.checkpoint} learned "
@@ -170,7 +170,7 @@ def _about(manifest: Mapping[str, Any], data: StepData, alpha: float) -> dict[st
     about["calibrated"] = {**about.get("calibrated", {}), "alpha": alpha, "again": True}
     parts = about.get("splits", {}).get("parts")
     if parts:
-        groups = sorted(set(data.episodes.group.tolist()))
+        groups = sorted(set(data.episodes.groups.tolist()))
         about["splits"] = {**about["splits"], "parts": {**parts, "calibration": groups}}
         test = set(parts.get("test", ())) - set(groups)
         about["splits"]["parts"] |= {"test": sorted(test)} if "test" in parts else {}

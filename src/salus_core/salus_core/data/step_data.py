@@ -67,6 +67,12 @@ class EpisodeTable:
         return len(self.start)
 
     @property
+    def groups(self) -> np.ndarray:
+        """(E,) object, `group` as it is after construction."""
+        assert self.group is not None
+        return self.group
+
+    @property
     def succeeded(self) -> np.ndarray:
         """(E,) bool."""
         return self.outcome == Outcome.SUCCEEDED

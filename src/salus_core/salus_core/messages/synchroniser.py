@@ -285,8 +285,9 @@ class Synchroniser:
     def _release(self, now: int) -> None:
         while self._pending:
             first = self._pending[0]
-            alone = self._newest_wait is not None and len(self._pending) == 1
-            wait = max(self.wait, self._newest_wait) if alone else self.wait
+            wait = self.wait
+            if self._newest_wait is not None and len(self._pending) == 1:
+                wait = max(wait, self._newest_wait)
             if not self._give(first, final=now - first.arrival >= round(NS * wait)):
                 break
             self._pending.popleft()

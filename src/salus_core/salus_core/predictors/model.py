@@ -262,6 +262,7 @@ class PredictorStream:
         if predictor.calibration is not None:
             found = predictor.calibration.apply(found)
         if isinstance(predictor.band, CrossConformal):
+            assert risks is not None  # a checkpoint's threshold and network belong together
             self._peaks = np.maximum(self._peaks, risks)
             self.score = float(predictor.band.score(self._peaks))
         else:

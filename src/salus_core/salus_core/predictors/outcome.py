@@ -57,6 +57,7 @@ class OutcomeHead(nn.Module):
         super().__init__()
         self._members, self._horizons, self._types = members, horizons, types
         self.outputs = members * (1 + types)
+        self.scaling: Tensor
         self.register_buffer("scaling", torch.tensor([1.0, 0.0]))
 
     def split(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,6 +121,7 @@ class Outcome(Network):
     """
 
     head: OutcomeHead
+    projection: nn.Linear | None
 
     def __init__(self, shape: NetworkShape, config: OutcomeConfig):
         super().__init__()

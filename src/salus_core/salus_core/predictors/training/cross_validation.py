@@ -51,7 +51,7 @@ def assign_folds(data: StepData, members: int, seed: int) -> np.ndarray:
     """
     table = data.episodes
     usable = (table.failed | table.succeeded) & ~table.intervened
-    names = np.where(table.group == "", [f"#{i}" for i in range(len(table))], table.group)
+    names = np.where(table.groups == "", [f"#{i}" for i in range(len(table))], table.groups)
     failed: dict[str, bool] = {}
     for name, fails in zip(names[usable], table.failed[usable], strict=True):
         failed[name] = failed.get(name, False) or bool(fails)
@@ -94,14 +94,14 @@ def cross_validate(
         FloatingPointError: a loss is not finite.
     """
     predictor = make_predictor(settings, data)
-    network = predictor.network
-    assert isinstance(network, Outcome)
+    network = _network(predictor)
     if settings.calibration.failures:
         names = settings.calibration.failures
         predictor.alarm_types = tuple(predictor.taxonomy.code(name) for name in names)
     folds = assign_folds(data, len(network.members), settings.seed)
     inputs = _inputs(predictor, data).to(device)
     for index, member in enumerate(network.members):
+        assert isinstance(member, Member)
         torch.manual_seed(settings.seed * len(network.members) + index)
         learned = np.flatnonzero((folds >= 0) & (folds != index))
         _train(member.to(device), inputs, data, learned, settings)
@@ -123,9 +123,15 @@ def largest(risk: np.ndarray, data: StepData) -> np.ndarray:
     return np.maximum.reduceat(risk, table.start) if len(table) else np.empty(0)
 
 
+def _network(predictor: NeuralPredictor) -> Outcome:
+    network = predictor.network
+    assert isinstance(network, Outcome)
+    return network
+
+
 def _inputs(predictor: NeuralPredictor, data: StepData) -> torch.Tensor:
     """What the members read of all steps, (N, F); sets the projection of the latent first."""
-    network, layout, normaliser = predictor.network, predictor.layout, predictor.normaliser
+    network, layout, normaliser = _network(predictor), predictor.layout, predictor.normaliser
     columns = torch.from_numpy(normaliser.columns(raw_columns(layout, data)))
     if network.projection is None:
         return columns
@@ -194,7 +200,7 @@ def _scale(predictor: NeuralPredictor, risk: np.ndarray, data: StepData) -> None
         logit[:, None], data.episodes.failed[data.episode[known]], weight
     )
     slope = max(float(fitted.coef_[0, 0]), _LEAST_SLOPE)
-    predictor.network.head.scaling.copy_(torch.tensor([slope, float(fitted.intercept_[0])]))
+    _network(predictor).head.scaling.copy_(torch.tensor([slope, float(fitted.intercept_[0])]))
 
 
 def _threshold(
