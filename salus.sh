@@ -26,7 +26,7 @@ usage: ./salus.sh VERB ...
                              those of collect.launch.py, which './salus.sh collect --show-args' lists
   dataset --episodes N ...   collect a data set of episodes without a ROS graph, in processes of their
                              own, resumable; 'dataset --help' lists the options
-  train, evaluate, compare, ablate, replay, inspect, label, verify, ...
+  train, evaluate, calibrate, compare, ablate, replay, inspect, label, ...
                              any other command of 'salus', './salus.sh salus --help' lists them
   test [pytest arguments]    check the style and run the tests, without those marked as slow
   ros2 ...                   any ros2 command inside the environment
@@ -126,7 +126,7 @@ source "$root/tools/env/workspace.sh"
 verb="${1:-}"
 case "$verb" in
   collect | dataset | test | ros2 | salus | shell | setup) shift ;;
-  ablate | compare | evaluate | inspect | label | replay | study_policy | train | train_policy | verify) ;;
+  ablate | calibrate | compare | evaluate | inspect | label | replay | study_policy | train | train_policy | verify) ;;
   -h | --help | help) usage && exit 0 ;;
   *)
     [[ -z "$verb" ]] || say "salus: unknown verb '$verb'"
