@@ -14,7 +14,7 @@ from salus_core.predictors.checkpoint import write_json
 from salus_core.predictors.model import NeuralPredictor
 from salus_core.runtime.types import Forecast
 
-MODES = ("off", "on", "frozen")
+MODES = ("never", "outcomes", "frozen")
 _EPISODES = 16
 _LARGEST_FILE = 2**20
 
@@ -36,7 +36,7 @@ class Adaptation:
 
     Args:
         predictor: with a threshold; gets the adapted one.
-        mode: one of MODES; "off": outcomes change nothing and nothing is kept.
+        mode: one of MODES; "never": outcomes change nothing and nothing is kept.
         folder: where a file of the checkpoint's own keeps what a restart must know.
 
     Raises:
@@ -58,7 +58,7 @@ class Adaptation:
         except (PathError, ValueError, RecursionError) as error:
             raise AdaptationError(
                 f"{self.path}, which keeps the adapted alarm rate, cannot be used: {error}; move "
-                "it away to begin anew, or set the parameter adapt to 'off'"
+                "it away to begin anew, or set the parameter adapt to never"
             ) from error
 
     def mode(self, mode: str) -> None:
@@ -67,7 +67,7 @@ class Adaptation:
         Raises:
             AdaptationError: the kept file is read for the first time, and cannot be used.
         """
-        self._on = mode != "off"
+        self._on = mode != "never"
         if self._on and not self._restored:
             if self.path.exists():
                 self._restore()

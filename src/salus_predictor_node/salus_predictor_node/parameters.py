@@ -71,10 +71,10 @@ class PredictorParameters(ManagedParameters):
         read_only=True,
     )
     adapt: str = parameter(
-        "off",
-        "Labelled outcomes on `episode` move the alarm's threshold so that its false-alarm rate "
-        "is kept when the environment changes: on, frozen (as it is now), or off (the "
-        "checkpoint's own).",
+        "never",
+        "What moves the alarm's threshold so that its false-alarm rate is kept when the "
+        "environment changes: outcomes (labelled ones, on `episode`), never (it is the "
+        "checkpoint's own), or frozen (it stays where outcomes have moved it).",
         choices=MODES,
     )
     adapt_folder: str = parameter(

@@ -247,7 +247,7 @@ class PredictorNode(ManagedNode):
         self._judge("")
         if said:
             self.get_logger().warning(said)
-        if self.parameters.adapt != "off":
+        if self.parameters.adapt != "never":
             self.diagnostics.problem(adaptation.warning(), "alarm", WARN)
             for key, value in adaptation.told().items():
                 self.diagnostics.set(key, value)

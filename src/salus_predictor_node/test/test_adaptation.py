@@ -39,7 +39,7 @@ def follow(adaptation, outcomes, first=0):
 
 
 def test_only_labelled_successes_without_intervention_count_and_each_once(predictor, tmp_path):
-    adaptation = Adaptation(predictor, "on", tmp_path)
+    adaptation = Adaptation(predictor, "outcomes", tmp_path)
     follow(adaptation, [(Outcome.FAILED, True), (Outcome.ABORTED, True), (Outcome.RUNNING, True)])
     adaptation.intervened(3)
     follow(adaptation, [(Outcome.SUCCEEDED, True)], first=3)
@@ -53,11 +53,11 @@ def test_only_labelled_successes_without_intervention_count_and_each_once(predic
 def test_a_restart_goes_on_and_off_is_the_checkpoints_own(folder, tmp_path):
     first, _ = load_checkpoint(folder)
     own = first.band.alpha
-    follow(Adaptation(first, "on", tmp_path), [(Outcome.SUCCEEDED, True)])
+    follow(Adaptation(first, "outcomes", tmp_path), [(Outcome.SUCCEEDED, True)])
     again, _ = load_checkpoint(folder)
-    adaptation = Adaptation(again, "on", tmp_path)
+    adaptation = Adaptation(again, "outcomes", tmp_path)
     assert again.band.alpha == first.band.alpha < own
-    adaptation.mode("off")
+    adaptation.mode("never")
     assert again.band.alpha == own
     adaptation.mode("frozen")
     follow(adaptation, [(Outcome.SUCCEEDED, False)])
@@ -68,13 +68,13 @@ def test_a_damaged_file_is_named_and_left_alone(predictor, tmp_path):
     path = tmp_path / f"{predictor.hash[:16]}.json"
     path.write_text("{")
     with pytest.raises(AdaptationError, match=str(path)):
-        Adaptation(predictor, "on", tmp_path)
+        Adaptation(predictor, "outcomes", tmp_path)
     assert path.read_text() == "{"
-    Adaptation(predictor, "off", tmp_path)
+    Adaptation(predictor, "never", tmp_path)
 
 
 def test_a_broken_promise_is_said_once(predictor, tmp_path):
-    adaptation = Adaptation(predictor, "on", tmp_path)
+    adaptation = Adaptation(predictor, "outcomes", tmp_path)
     said = []
     for position in range(30):
         adaptation.forecast(position, 0, alarming(True))
@@ -85,7 +85,7 @@ def test_a_broken_promise_is_said_once(predictor, tmp_path):
 
 @pytest.mark.ros
 def test_live_outcomes_change_the_threshold_and_are_kept(ros, folder, data, tmp_path):
-    rig = Rig(checkpoint=str(folder), adapt="on", adapt_folder=str(tmp_path))
+    rig = Rig(checkpoint=str(folder), adapt="outcomes", adapt_folder=str(tmp_path))
     intervention = rig.node.create_publisher(Intervention, "intervention", RELIABLE)
     try:
         rig.until(intervention.get_subscription_count, 10.0)
