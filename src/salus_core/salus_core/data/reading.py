@@ -204,10 +204,13 @@ def _blank_gaps(arrays: dict[str, np.ndarray], state_names: Sequence[str]) -> No
     """Blank what goes with a missing message: the live node has nothing of it either.
 
     Without the policy's message there is no step at all; without the body's, no proprioception.
-    Velocities may be missing throughout: not every robot measures them.
+    Velocities may be missing, and what no step has is not waited for: not every robot measures its
+    velocities or the pose of its tool.
     """
-    needed = [not name.startswith("velocity.") for name in state_names]
-    arrays["proprioception"][np.isnan(arrays["proprioception"][:, needed]).any(axis=1)] = np.nan
+    body = arrays["proprioception"]
+    measured = np.array([not name.startswith("velocity.") for name in state_names], bool)
+    needed = measured & ~np.isnan(body).all(axis=0)
+    body[np.isnan(body[:, needed]).any(axis=1)] = np.nan
     gap = np.isnan(arrays["action"]).any(axis=1)
     for name in ("signals", "proprioception", "action", "action_std", "embedding"):
         arrays[name][gap] = np.nan

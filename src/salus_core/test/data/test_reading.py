@@ -129,6 +129,23 @@ def test_a_missing_message_blanks_what_the_live_node_lacks_too(root):
     assert np.isfinite(data.action[4]).all()
 
 
+def test_a_robot_without_a_tool_pose_keeps_its_joints(tmp_path):
+    writer = EpisodeWriter(tmp_path, make_schema())
+    writer.begin_episode(EpisodeStart(0, seed=0))
+    for step in range(5):
+        row = make_row(step)
+        row["state"][-7:] = np.nan
+        if step == 2:
+            row["state"][:] = np.nan
+        writer.append(row)
+    writer.commit(EpisodeEnd(5, Outcome.SUCCEEDED))
+    writer.close()
+    data = read_steps(tmp_path)
+    assert np.isfinite(data.proprioception[:, 0]).tolist() == [True, True, False, True, True]
+    assert not any(name.startswith("tool.") for name in data.known_proprioception)
+    assert data.missing["proprioception"] == 1
+
+
 def test_splits_pick_episodes_by_seed_and_say_when_none_is_left(root):
     assert read_steps(root, Split("train", 11, 12)).episodes.seed.tolist() == [11, 12]
     with pytest.raises(DataError, match=r"no episode with seeds 90 to 99 \(split 'test'\)"):
