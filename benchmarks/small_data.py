@@ -29,8 +29,9 @@ from tqdm import tqdm
 from salus_core.baselines import make_baselines
 from salus_core.curves import first_alarm
 from salus_core.data import StepData, read_steps
-from salus_core.metrics import EpisodeBootstrap, auroc, estimate, peak, shortest
+from salus_core.metrics import EpisodeBootstrap, estimate, peak
 from salus_core.predictors.training.configuration import RunSettings
+from salus_core.predictors.training.cross_figures import ranking, t_min
 from salus_core.predictors.training.cross_validation import cross_validate
 from salus_core.predictors.training.processes import processes
 from salus_core.predictors.training.trainer import Trainer
@@ -113,9 +114,7 @@ def draw(pool: StepData, size: int, number: int) -> StepData:
 
 def peaks_of(score: np.ndarray, test: StepData) -> np.ndarray:
     """Largest score of each episode up to T_min of its task, and not after its onset."""
-    table = test.episodes
-    end = np.where(table.failed, np.maximum(table.onset_step, 1), table.length)
-    limit = np.minimum(shortest(np.minimum(end, table.length), table.task, table.succeeded), end)
+    limit = t_min(test, np.ones(len(test.episodes), bool))
     return peak(score, test.episode, test.step, limit, floor=float(score.min()))
 
 
@@ -140,30 +139,16 @@ def _kept(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def ranking(peaks: list[list[float]], test: StepData, within: bool) -> Any:
-    """Mean over draws of the ROC-AUC, and its interval over the test's episodes."""
+def mean_ranking(peaks: list[list[float]], test: StepData, within: bool) -> Any:
+    """Mean over draws of the ROC-AUC, over all or within tasks; interval over the test episodes."""
     table, bootstrap = test.episodes, EpisodeBootstrap(len(test.episodes))
-    everyone = np.arange(len(table))
-    found = []
-    for one in peaks:
-        score = np.asarray(one)
-        groups = sorted(set(table.task.tolist())) if within else [None]
-        parts = []
-        for task in groups:
-            rows = everyone if task is None else everyone[table.task == task]
-            weight = float(table.failed[rows].sum() * (~table.failed[rows]).sum())
-            if weight:
-                parts.append((weight, auroc(score[rows], table.failed[rows], rows, bootstrap)))
-        total = sum(weight for weight, _ in parts)
-        found.append(
-            (
-                sum(w * e.value for w, e in parts) / total,
-                sum(w * np.nan_to_num(e.replicates, nan=e.value) for w, e in parts) / total,
-            )
-        )
+    everyone = np.ones(len(table), bool)
+    found = [
+        ranking(np.asarray(one), table.failed, table.task, everyone, bootstrap)[within]
+        for one in peaks
+    ]
     return estimate(
-        float(np.mean([value for value, _ in found])),
-        np.mean([replicates for _, replicates in found], axis=0),
+        float(np.mean([e.value for e in found])), np.mean([e.replicates for e in found], axis=0)
     )
 
 
@@ -197,16 +182,16 @@ def curve_table(done: dict[str, Any], test: StepData) -> str:
         "|---:|---|---:|---:|---:|---:|---:|",
     ]
     for size in _sizes(done):
-        reference = ranking(_of(done, size, "outcome"), test, False)
+        reference = mean_ranking(_of(done, size, "outcome"), test, False)
         for method in METHODS:
             peaks = _of(done, size, method)
             if not peaks:
                 continue
-            pooled = ranking(peaks, test, False)
+            pooled = mean_ranking(peaks, test, False)
             more = estimate(
                 reference.value - pooled.value, reference.replicates - pooled.replicates
             )
-            cells = [pooled, ranking(peaks, test, True), more, recall(peaks, test)]
+            cells = [pooled, mean_ranking(peaks, test, True), more, recall(peaks, test)]
             told = [f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]" for e in cells]
             if method == "outcome":
                 told[2] = ""
@@ -224,7 +209,7 @@ def picture(done: dict[str, Any], test: StepData, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 4.2), constrained_layout=True)
     for method in METHODS:
         sizes = [size for size in _sizes(done) if _of(done, size, method)]
-        found = [ranking(_of(done, size, method), test, False) for size in sizes]
+        found = [mean_ranking(_of(done, size, method), test, False) for size in sizes]
         values = [e.value for e in found]
         thick = 2.4 if method == "outcome" else 1.2
         (line,) = axes.plot(sizes, values, marker="o", ms=4, lw=thick, label=method)

@@ -86,9 +86,13 @@ class Adaptation:
         self._seen(episode).intervened = True
 
     def ended(self, episode: int, outcome: int) -> str:
-        """Count an episode's outcome once; returns what a person should be told, or nothing."""
-        seen = self._seen(episode)
-        if seen.told or outcome == Outcome.RUNNING:
+        """Count the outcome of an episode that was forecast, once.
+
+        Returns:
+            What a person should be told; empty: nothing.
+        """
+        seen = self._episodes.get(episode)
+        if seen is None or seen.told or outcome == Outcome.RUNNING:
             return ""
         seen.told = True
         if not self._on or seen.intervened or outcome != Outcome.SUCCEEDED:

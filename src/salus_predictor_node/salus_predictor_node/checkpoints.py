@@ -79,12 +79,16 @@ def _code(code: int) -> int:
     return code if code <= len(FAILURE_NAMES) else OTHER_FAILURE
 
 
-def info_message(predictor: NeuralPredictor | None, name: str, stamp: Time) -> ForecastInfo:
+def info_message(
+    predictor: NeuralPredictor | None, name: str, promised: float, stamp: Time
+) -> ForecastInfo:
     """What forecasts will mean.
 
     Args:
         predictor: None: there are none.
         name: of its checkpoint.
+        promised: false-alarm rate per successful episode of the checkpoint; an adapted threshold
+            is for another one.
         stamp: of the message.
     """
     info = ForecastInfo()
@@ -98,7 +102,7 @@ def info_message(predictor: NeuralPredictor | None, name: str, stamp: Time) -> F
     info.failure_types = bytes(_code(code) for code in predictor.taxonomy.codes)
     info.schema_hash = predictor.source.schema_hash
     if predictor.band is not None:
-        info.alarm_rate = predictor.band.alpha
+        info.alarm_rate = promised
         info.calibration_episodes = predictor.band.episodes
     return info
 

@@ -172,13 +172,15 @@ class PredictorNode(ManagedNode):
     def _announce(self) -> None:
         predictor = None if self._forecaster is None else self._forecaster.predictor
         name = "" if predictor is None else self._name
-        self._infos.publish(info_message(predictor, name, self.get_clock().now().to_msg()))
+        promised = 0.0 if self._adaptation is None else self._adaptation.adaptive.promised
+        stamp = self.get_clock().now().to_msg()
+        self._infos.publish(info_message(predictor, name, promised, stamp))
         if predictor is None:
             self.get_logger().info("no checkpoint: forecasts will carry no numbers")
             return
         alarm = "no alarm"
         if predictor.band is not None:
-            alarm = f"false-alarm rate {predictor.band.alpha:g}"
+            alarm = f"false-alarm rate {promised:g}"
         self.get_logger().info(
             f"predictor '{predictor.name}' from {name} ({predictor.parameters} parameters, "
             f"{alarm}, hash {predictor.hash[:12]})"

@@ -40,6 +40,7 @@ def follow(adaptation, outcomes, first=0):
 
 def test_only_labelled_successes_without_intervention_count_and_each_once(predictor, tmp_path):
     adaptation = Adaptation(predictor, "outcomes", tmp_path)
+    adaptation.ended(7, Outcome.SUCCEEDED)  # latched, of before this node began: nothing was seen
     follow(adaptation, [(Outcome.FAILED, True), (Outcome.ABORTED, True), (Outcome.RUNNING, True)])
     adaptation.intervened(3)
     follow(adaptation, [(Outcome.SUCCEEDED, True)], first=3)
@@ -89,6 +90,7 @@ def test_live_outcomes_change_the_threshold_and_are_kept(ros, folder, data, tmp_
     intervention = rig.node.create_publisher(Intervention, "intervention", RELIABLE)
     try:
         rig.until(intervention.get_subscription_count, 10.0)
+        promised = rig.info[-1].alarm_rate
         bands = []
         for number, hold in ((1, False), (2, True), (3, False)):
             row = data.rows(0).start
@@ -114,5 +116,9 @@ def test_live_outcomes_change_the_threshold_and_are_kept(ros, folder, data, tmp_
         assert json.loads(path.read_text())["successes"] == 2
         assert bands[1] <= bands[0]  # a success without an alarm allows a little more
         assert bands[2] == bands[1]
+        # What is promised stays, whatever the threshold is made for.
+        assert rig.load(str(folder)).success
+        rig.until(lambda: len(rig.info) == 2)
+        assert rig.info[-1].alarm_rate == promised == pytest.approx(0.1)
     finally:
         rig.close()

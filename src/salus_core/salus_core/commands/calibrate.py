@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from salus_core.calibration import ConformalBand, CrossConformal, DriftReference, Threshold
+from salus_core.calibration import (
+    ConformalBand,
+    CrossConformal,
+    DriftReference,
+    Threshold,
+    fewest_episodes,
+)
 from salus_core.commands.boundary import command, require_folder
 from salus_core.curves import first_alarm
 from salus_core.data import DataError, StepData, read_steps
@@ -18,6 +24,7 @@ from salus_core.data.describing import describe
 from salus_core.metrics import EpisodeBootstrap
 from salus_core.predictors.checkpoint import load_checkpoint, save_checkpoint
 from salus_core.predictors.model import NeuralPredictor, Source
+from salus_core.predictors.training.configuration import CalibrationSettings
 from salus_core.report.inputs import add_input_options, require_checked_policy, require_inputs
 from salus_core.report.sources import ROLES, Parts, overlaps
 from salus_core.signals import SIGNAL_NAMES
@@ -41,7 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         raise DataError(f"'{predictor.name}' is a baseline without an alarm of its own")
     data = _new_episodes(options, predictor, manifest)
     before = predictor.band
-    alpha = options.alpha or (0.05 if before is None else before.alpha)
+    alpha = options.alpha
+    if alpha is None:
+        alpha = CalibrationSettings().alpha if before is None else before.alpha
     if not 0.0 < alpha < 1.0:
         raise DataError(f"--alpha must lie between 0 and 1, got {alpha}")
     if before is not None:
@@ -82,7 +91,7 @@ def recalibrated(predictor: NeuralPredictor, data: StepData, alpha: float) -> Th
         if len(peaks) and np.isfinite(crossed.edge(0)):
             return crossed
         raise DataError(
-            f"a false-alarm rate of {alpha:g} needs {int(np.ceil(1.0 / alpha - 1e-9)) - 1} "
+            f"a false-alarm rate of {alpha:g} needs {fewest_episodes(alpha, 'constant')} "
             f"successful episodes, there are {len(peaks)}: record more, or allow a larger --alpha"
         )
     shape = known.shape if isinstance(known, ConformalBand) else "constant"
@@ -167,7 +176,7 @@ def _alarmed(predictor: NeuralPredictor, data: StepData) -> np.ndarray:
 def _about(manifest: Mapping[str, Any], data: StepData, alpha: float) -> dict[str, Any]:
     about = {name: manifest[name] for name in KEPT if name in manifest}
     about["data"] = {**about.get("data", {}), "calibration": describe(data)}
-    about["calibrated"] = {**about.get("calibrated", {}), "alpha": alpha, "again": True}
+    about["calibrated"] = {**about.get("calibrated", {}), "alpha": alpha}
     parts = about.get("splits", {}).get("parts")
     if parts:
         groups = sorted(set(data.episodes.groups.tolist()))

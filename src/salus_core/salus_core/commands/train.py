@@ -39,6 +39,8 @@ from salus_core.predictors.training.finish import (
 )
 from salus_core.predictors.training.processes import Processes, processes
 
+NO_RUNS = "data.runs is empty: name the runs, as in data.runs='[data/*]'"
+
 
 @command("train", "--resume goes on from the last epoch")
 def main(argv: list[str] | None = None) -> int:
@@ -145,15 +147,7 @@ def _train_on_all(settings: RunSettings, workers: Processes, resume: bool) -> Pa
             f"'{settings.predictor}' trains within minutes and in one process: leave --resume and "
             "torchrun out"
         )
-    role = settings.data.train
-    fractions = settings.data.splits == BY_FRACTION
-    if fractions and not settings.data.runs:
-        raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
-    parts: Mapping[str, Split | Part] = (
-        parts_by_fraction(settings.data.runs, [role])
-        if fractions
-        else load_splits(settings.data.splits)
-    )
+    parts = _splits(settings.data, [settings.data.train])
     data = _read_part(settings, parts, "train")
     print(f"{describe(data)['summary']}")
     print("All of them are learned from; each is judged by a member that did not see it.")
@@ -164,8 +158,8 @@ def _train_on_all(settings: RunSettings, workers: Processes, resume: bool) -> Pa
             settings,
             data,
             workers,
-            {"splits": splits_entry(parts)} if fractions else {},
-            progress=lambda: bar.update() and None,
+            {"splits": splits_entry(parts)} if settings.data.splits == BY_FRACTION else {},
+            progress=lambda: _advance(bar),
         )
     print(verdict(manifest["cross_validation"], settings.calibration.alpha))
     folder = Path(settings.output) / CHECKPOINT
@@ -185,11 +179,19 @@ def splits_of(given: DataSettings) -> dict[str, Split] | dict[str, Part]:
             "data.train, data.validation and data.calibration must be different splits, got "
             f"{', '.join(names)}: what is calibrated on seen episodes promises nothing"
         )
+    return _splits(given, [*names, "test"])
+
+
+def _splits(given: DataSettings, names: list[str]) -> dict[str, Split] | dict[str, Part]:
     if given.splits != BY_FRACTION:
         return load_splits(given.splits)
     if not given.runs:
-        raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
-    return parts_by_fraction(given.runs, [*names, "test"])
+        raise SettingsError(NO_RUNS)
+    return parts_by_fraction(given.runs, names)
+
+
+def _advance(bar: tqdm) -> None:
+    bar.update()
 
 
 def read_data(settings: RunSettings, splits: Mapping[str, Split | Part]) -> dict[str, StepData]:
@@ -210,7 +212,7 @@ def _read_part(settings: RunSettings, splits: Mapping[str, Split | Part], role: 
         raise SplitError(f"{given.splits} has no split '{name}': use {', '.join(splits)}")
     split = splits[name]
     if not (split.runs or given.runs):
-        raise SettingsError("data.runs is empty: name the runs, as in data.runs='[data/*]'")
+        raise SettingsError(NO_RUNS)
     return read_steps(
         split.runs or given.runs,
         split,

@@ -102,23 +102,28 @@ def parts_by_fraction(
         )
     shares = {name: FRACTIONS[name] for name in FRACTIONS if name in names}
     shares["train"] = shares.get("train", 0.0) + 1.0 - sum(shares.values())
-    dealt = _dealt(list(failed), failed)
-    ends = _ends(len(dealt), list(shares.values()))
+    groups = list(failed)
+    order = [groups[index] for index in dealt(np.array(list(failed.values())), _SEED)]
+    ends = _ends(len(order), list(shares.values()))
     return {
-        name: Part(name, frozenset(dealt[begin:end]))
+        name: Part(name, frozenset(order[begin:end]))
         for name, begin, end in zip(shares, [0, *ends], ends, strict=False)
     }
 
 
-def _dealt(groups: Sequence[str], failed: dict[str, bool]) -> list[str]:
-    """All groups in a random order in which every stretch holds its share of failures."""
-    rng = np.random.default_rng(_SEED)
-    at = {}
+def dealt(failed: np.ndarray, seed: int) -> np.ndarray:
+    """Indices in a random order in which every stretch holds its share of failures.
+
+    Args:
+        failed: (E,) bool.
+        seed: of the order.
+    """
+    rng = np.random.default_rng(seed)
+    place = np.empty(len(failed))
     for kind in (False, True):
-        ours = [group for group in groups if failed[group] == kind]
-        for place, index in enumerate(rng.permutation(len(ours))):
-            at[ours[index]] = (place + 0.5) / len(ours)
-    return sorted(groups, key=lambda group: at[group])
+        ours = np.flatnonzero(failed == kind)
+        place[ours[rng.permutation(len(ours))]] = (np.arange(len(ours)) + 0.5) / max(1, len(ours))
+    return np.argsort(place, kind="stable")
 
 
 def _ends(number: int, shares: Sequence[float]) -> list[int]:

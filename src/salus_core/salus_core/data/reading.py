@@ -11,7 +11,13 @@ import numpy as np
 from salus_core.data.fractions import Part, group_of
 from salus_core.data.scene import SCENE_KEYS, SCENE_NAMES, scene_of
 from salus_core.data.splits import Split
-from salus_core.data.step_data import EMBEDDING_DTYPE, EpisodeTable, StepData
+from salus_core.data.step_data import (
+    EMBEDDING_DTYPE,
+    EpisodeTable,
+    StepData,
+    blank_incomplete,
+    measured,
+)
 from salus_core.episode_store import Episode, NotARunError, Run, open_dataset
 from salus_core.episode_store.episodes import POSE_NAMES
 from salus_core.failures import HORIZONS_S, Outcome, checked_horizons
@@ -208,9 +214,7 @@ def _blank_gaps(arrays: dict[str, np.ndarray], state_names: Sequence[str]) -> No
     velocities or the pose of its tool.
     """
     body = arrays["proprioception"]
-    measured = np.array([not name.startswith("velocity.") for name in state_names], bool)
-    needed = measured & ~np.isnan(body).all(axis=0)
-    body[np.isnan(body[:, needed]).any(axis=1)] = np.nan
+    blank_incomplete(body, measured(state_names) & ~np.isnan(body).all(axis=0))
     gap = np.isnan(arrays["action"]).any(axis=1)
     for name in ("signals", "proprioception", "action", "action_std", "embedding"):
         arrays[name][gap] = np.nan

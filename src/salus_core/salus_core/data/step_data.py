@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -181,13 +181,13 @@ class StepData:
     def with_proprioception(self, names: tuple[str, ...]) -> StepData:
         """The same steps with these columns of proprioception alone, in this order.
 
+        A step that lacks one of them, but for a velocity, has none: so a live node has it.
+
         Raises:
-            ValueError: the data lack one of them.
+            ValueError: the data have no such column.
         """
-        if names == self.proprioception_names:
-            return self
-        columns = [self.proprioception_names.index(name) for name in names]
-        chosen = self.proprioception[:, columns]
+        chosen = self.proprioception[:, [self.proprioception_names.index(name) for name in names]]
+        blank_incomplete(chosen, measured(names))
         return dataclasses.replace(self, proprioception=chosen, proprioception_names=names)
 
     def rows(self, episode: int) -> slice:
@@ -225,6 +225,16 @@ class StepData:
         steps = {name: array[rows] for name, array in arrays.items() if array is not None}
         steps["episode"] = np.repeat(np.arange(len(chosen)), lengths)
         return dataclasses.replace(self, **steps, episodes=EpisodeTable(**table))
+
+
+def measured(names: Sequence[str]) -> np.ndarray:
+    """(P,) bool, columns of proprioception that a body's message must have: not velocities."""
+    return np.array([not name.startswith("velocity.") for name in names], bool)
+
+
+def blank_incomplete(body: np.ndarray, needed: np.ndarray) -> None:
+    """Blank the rows of a body (N, P) that lack a needed column, in place."""
+    body[np.isnan(body[:, needed]).any(axis=1)] = np.nan
 
 
 STEP_ARRAYS = (

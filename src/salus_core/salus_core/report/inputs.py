@@ -66,6 +66,8 @@ def require_inputs(
     Raises:
         MissingInputError: naming the first such input, and the option that allows it.
     """
+    if predictor.layout.proprioception_names:
+        data = data.with_proprioception(predictor.layout.proprioception_names)
     missing = data.missing
     seen = data.valid[:, ~predictor.layout.hidden]
     for name in inputs_read(predictor.layout):

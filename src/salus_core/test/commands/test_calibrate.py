@@ -70,8 +70,9 @@ def test_too_small_a_rate_is_refused_with_what_it_needs(root, tmp_path, capsys):
         arguments = [str(root / kind / "checkpoint"), "--runs", str(root / "new")]
         assert main([*arguments, "--alpha", "0.001", "--output", str(tmp_path / "out")]) == 1
         assert "successful" in capsys.readouterr().err
-    assert main([*arguments, "--alpha", "2", "--output", str(tmp_path / "out")]) == 1
-    assert "--alpha must lie between 0 and 1" in capsys.readouterr().err
+    for outside in ("2", "0"):
+        assert main([*arguments, "--alpha", outside, "--output", str(tmp_path / "out")]) == 1
+        assert "--alpha must lie between 0 and 1" in capsys.readouterr().err
 
 
 def test_the_cross_conformal_score_is_of_members_that_are_new_to_the_episode(root, tmp_path):

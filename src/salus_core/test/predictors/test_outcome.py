@@ -17,6 +17,7 @@ from salus_core.predictors.model import MismatchError
 from salus_core.predictors.training.configuration import RunSettings
 from salus_core.predictors.training.cross_figures import cross_figures, verdict
 from salus_core.predictors.training.cross_validation import assign_folds, cross_validate
+from salus_core.report.inputs import MissingInputError, require_inputs
 
 CPU = torch.device("cpu")
 
@@ -166,3 +167,15 @@ def test_what_a_robot_never_has_is_not_asked_for(data, tmp_path):
     nothing = replace(data, proprioception=np.full_like(body, np.nan))
     with pytest.raises(InputError, match="leave 'proprioception' out of the inputs"):
         cross_validate(settings(), nothing, CPU)
+
+
+def test_what_was_not_recorded_but_is_read_is_missing_as_it_is_live(data, found):
+    """Joints alone are no body for a predictor that reads the tool's pose, too."""
+    body = np.array(data.proprioception)
+    body[:, [name.startswith("tool.") for name in data.proprioception_names]] = np.nan
+    without = replace(data, proprioception=body)
+    nothing = replace(data, proprioception=np.full_like(body, np.nan))
+    scores = [found.predictor.forecasts(one)[1] for one in (without, nothing)]
+    assert (scores[0] == scores[1]).all()
+    with pytest.raises(MissingInputError, match="no step of the test part has 'proprioception'"):
+        require_inputs(found.predictor, without, "test")

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from salus_core.calibration.cross_conformal import CrossConformal
-from salus_core.data import StepData
+from salus_core.calibration import CrossConformal, fewest_episodes
+from salus_core.data import DataError, StepData
+from salus_core.data.fractions import dealt
 from salus_core.metrics import EpisodeBootstrap, Estimate, auroc, estimate, peak, shortest
 from salus_core.predictors.features import InputError
 from salus_core.predictors.training.configuration import RunSettings
@@ -50,14 +51,14 @@ def cross_figures(
     table = data.episodes
     counts = found.folds >= 0
     bootstrap = EpisodeBootstrap(len(table), REPLICATES)
-    limit = _limit(data, counts)
+    limit = t_min(data, counts)
 
     def ranked(risk: np.ndarray) -> tuple[Estimate, Estimate]:
         highest = peak(np.nan_to_num(risk), data.episode, data.step, limit, floor=0.0)
-        return _ranking(highest, table.failed, table.task, counts, bootstrap)
+        return ranking(highest, table.failed, table.task, counts, bootstrap)
 
     rows = {"outcome": ranked(found.risk)}
-    rows["task prior"] = _ranking(
+    rows["task prior"] = ranking(
         _prior(data, found.folds), table.failed, table.task, counts, bootstrap
     )
     try:
@@ -72,7 +73,7 @@ def cross_figures(
         "roc_auc": {name: both[0].to_dict() for name, both in rows.items()},
         "roc_auc_within_task": {name: both[1].to_dict() for name, both in rows.items()},
         "alarm": _alarm(found, data, bootstrap),
-        "learning_curve": _curve(settings, data, found, device, progress),
+        "learning_curve": _curve(settings, data, found, rows["outcome"][0], device, progress),
     }
 
 
@@ -91,7 +92,7 @@ def verdict(figures: dict[str, Any], alpha: float) -> str:
     said += f" ({'; '.join(others)}). "
     alarm = figures["alarm"]
     if alarm is None:
-        needed = math.ceil(1.0 / alpha) - 1
+        needed = fewest_episodes(alpha, "constant")
         said += (
             f"No alarm: a false-alarm rate of {alpha:g} needs {needed} successful episodes; "
             "record more or allow a larger calibration.alpha. "
@@ -102,10 +103,10 @@ def verdict(figures: dict[str, Any], alpha: float) -> str:
             f"false-alarm rate of {alpha:g} per successful episode (guaranteed: at most "
             f"{alarm['bound']:.2f}). "
         )
-    return said + _outlook(figures["learning_curve"])
+    return said + _more_episodes(figures["learning_curve"])
 
 
-def _limit(data: StepData, counts: np.ndarray) -> np.ndarray:
+def t_min(data: StepData, counts: np.ndarray) -> np.ndarray:
     """T_min of each episode's task, not after its onset: (E,)."""
     table = data.episodes
     onset = np.where(table.failed, np.maximum(table.onset_step, 1), table.length)
@@ -113,7 +114,7 @@ def _limit(data: StepData, counts: np.ndarray) -> np.ndarray:
     return np.minimum(shortest(end, table.task, counts & table.succeeded), onset)
 
 
-def _ranking(
+def ranking(
     score: np.ndarray,
     failed: np.ndarray,
     task: np.ndarray,
@@ -174,23 +175,24 @@ def _curve(
     settings: RunSettings,
     data: StepData,
     found: CrossValidated,
+    whole: Estimate,
     device: torch.device,
     progress: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """ROC-AUC after fewer episodes: mean of the members over the episodes that none has seen."""
     usable = np.flatnonzero(found.folds >= 0)
     points = []
-    order = _dealt(data.episodes.failed[usable], settings.seed)
+    order = dealt(data.episodes.failed[usable], settings.seed)
     for fraction in curve_fractions(len(usable)):
         learned = usable[order[: round(fraction * len(usable))]]
         part = data.select(np.sort(learned))
         try:
             fewer = cross_validate(settings, part, device, progress)
-        except ValueError:
+        except DataError:
             continue  # so few that a fold would lack an outcome
         rest = data.select(np.setdiff1d(usable, learned))
         risks = fewer.predictor.member_risks(rest)
-        limit = _limit(rest, np.ones(len(rest.episodes), bool))
+        limit = t_min(rest, np.ones(len(rest.episodes), bool))
         bootstrap = EpisodeBootstrap(len(rest.episodes), REPLICATES)
         everyone = np.arange(len(rest.episodes))
         each = [
@@ -207,12 +209,6 @@ def _curve(
             np.mean([one.replicates for one in each], axis=0),
         )
         points.append({"episodes": len(learned), "roc_auc": mean.to_dict()})
-    counts = found.folds >= 0
-    highest = peak(
-        np.nan_to_num(found.risk), data.episode, data.step, _limit(data, counts), floor=0.0
-    )
-    bootstrap = EpisodeBootstrap(len(data.episodes), REPLICATES)
-    whole = auroc(highest[usable], data.episodes.failed[usable], usable, bootstrap)
     return [*points, {"episodes": len(usable), "roc_auc": whole.to_dict()}]
 
 
@@ -221,17 +217,7 @@ def curve_fractions(episodes: int) -> tuple[float, ...]:
     return tuple(one for one in FRACTIONS if one * episodes >= LEAST_EPISODES)
 
 
-def _dealt(failed: np.ndarray, seed: int) -> np.ndarray:
-    """Indices in a random order in which every stretch holds its share of failures."""
-    rng = np.random.default_rng(seed)
-    place = np.empty(len(failed))
-    for kind in (True, False):
-        ours = np.flatnonzero(failed == kind)
-        place[ours] = (rng.permutation(len(ours)) + 0.5) / max(1, len(ours))
-    return np.argsort(place, kind="stable")
-
-
-def _outlook(curve: Sequence[dict[str, Any]]) -> str:
+def _more_episodes(curve: Sequence[dict[str, Any]]) -> str:
     """What more episodes promise: 1 - AUC falls as a power of their number (fitted, not tested)."""
     points = [(p["episodes"], p["roc_auc"]["value"]) for p in curve]
     points = [(n, value) for n, value in points if value is not None and value < 1.0]
