@@ -7,7 +7,7 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
-    package_data={package_name: ["report/schema.json"]},
+    package_data={package_name: ["report/schema.json", "prevention/tables/*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -51,6 +51,7 @@ setup(
             "label = salus_core.commands.label:main",
             "replay = salus_core.commands.replay:main",
             "train = salus_core.commands.train:main",
+            "train_scene_head = salus_core.commands.train_scene_head:main",
             "verify = salus_core.commands.verify:main",
         ],
     },

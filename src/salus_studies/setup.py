@@ -31,6 +31,7 @@ setup(
         "salus.commands": [
             "dataset = salus_studies.collection.dataset:main",
             "train_policy = salus_studies.policy_training.train_policy:main",
+            "study_prevention = salus_studies.prevention_study.study_prevention:main",
             "study_policy = salus_studies.policy_evaluation.study_policy:main",
         ],
     },

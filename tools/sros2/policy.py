@@ -22,7 +22,9 @@ SERVICES = {
     "reset_episode": ("world", {"episode_runner"}),
     "~/load_checkpoint": ("vla predictor", set()),
     "~/pause": ("recorder", set()),
-    "~/resume": ("recorder", set()),
+    "~/resume": ("recorder supervisor", set()),
+    "~/take_over": ("supervisor", set()),
+    "~/abort": ("supervisor", set()),
     "~/is_paused": ("recorder", set()),
     **{f"{node}/get_state": ("", {"episode_runner"}) for node in MANAGED},
 }
@@ -35,6 +37,8 @@ OF_MANAGED = (
     *("change_state", "get_available_states", "get_available_transitions", "get_state"),
     "get_transition_graph",
 )
+WITH_TABLE = {"supervisor": ("forecast_info", "joint_states", "scene_estimate", "tool_pose")}
+"""What a node hears besides, where its parameter `interventions` names a table."""
 UNMANAGED = {"episode_runner", "world", "referee"}
 
 
@@ -58,6 +62,7 @@ def policy(namespace: str = "salus", remaps: Mapping[str, str] | None = None) ->
         published += [row.name for row in rows if node in row.publishers]
         subscribed = ["/clock", "/parameter_events"]
         subscribed += [row.name for row in rows if node in row.subscribers]
+        subscribed += WITH_TABLE.get(node, ())
         offered = [f"~/{name}" for name in (*OF_ALL, *(() if node in UNMANAGED else OF_MANAGED))]
         offered += [name for name, (servers, _) in SERVICES.items() if node in servers.split()]
         called = [name for name, (_, clients) in SERVICES.items() if node in clients]

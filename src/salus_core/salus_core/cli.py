@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_usage(known))
         return 0 if given else 2
     name, arguments = given[0].replace("-", "_"), given[1:]
+    if arguments and (joined := f"{name}_{arguments[0]}".replace("-", "_")) in known:
+        name, arguments = joined, arguments[1:]  # `salus study prevention`
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f": did you mean '{close[0]}'?" if close else ""

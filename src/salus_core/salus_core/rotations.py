@@ -27,3 +27,9 @@ def one_sign(quaternion: np.ndarray) -> np.ndarray:
     norm = np.linalg.norm(positive, axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(np.abs(norm - 1) > NORM_TOLERANCE, positive / norm, positive)
+
+
+def yaw_of(quaternion: np.ndarray) -> float:
+    """Yaw of a quaternion (4,) xyzw [rad]."""
+    x, y, z, w = quaternion
+    return float(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))

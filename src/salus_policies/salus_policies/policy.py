@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from salus_core.episode_store.schema import Camera, RunSchema
+from salus_core.runtime import SceneEstimate
 from salus_core.runtime.monitor import step_input, tool_translation
 from salus_core.signals import (
     SIGNAL_DEFINITIONS,
@@ -52,6 +53,10 @@ class MonitoredPolicy:
         self.info: PolicyInfo = backend.info
         self._signals = signal_computer(self.info, window, joint_lower, joint_upper)
         self._translation = tool_translation(self.info.action)
+        head = backend.scene_head
+        self._scene = None if head is None else head.stream()
+        self.scene: SceneEstimate | None = None
+        """What the last step's scene is estimated to be; None: nobody estimates it."""
         self._episode: int | None = None
         self._step = -1
 
@@ -109,10 +114,14 @@ class MonitoredPolicy:
         if episode != self._episode or observation.step <= self._step:
             self._backend.reset()
             self._signals.reset()
+            if self._scene is not None:
+                self._scene.reset()
             self._episode = episode
         self._step = observation.step
         output = self._backend.act(observation)
         self.info.check(output)
+        if self._scene is not None:
+            self.scene = self._scene.update(observation, output.latent)
         command = None
         if observation.step > 0 and self._translation is not None:
             command = get_command(episode, observation.step - 1)

@@ -117,6 +117,8 @@ def fill_forecast(message: FailureForecast, forecast: Forecast, predictor: Neura
     """
     assert forecast.probabilities is not None
     message.probabilities = array("f", forecast.probabilities.ravel().tolist())
+    if forecast.outcome_probabilities is not None:
+        message.outcome_probabilities = array("f", forecast.outcome_probabilities.tolist())
     message.risk, message.score = forecast.risk, forecast.score
     message.band, message.alarm = forecast.threshold, forecast.alarm
     message.likeliest_failure = _code(forecast.likeliest_failure)

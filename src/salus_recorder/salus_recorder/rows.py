@@ -22,13 +22,14 @@ from salus_msgs.msg import (
 from salus_core.actions import ActionError, ActionSpec
 from salus_core.episode_store import Camera, EpisodeEnd, EpisodeStart, Fault, RunSchema
 from salus_core.episode_store.records import require_known_objects
-from salus_core.episode_store.schema import FORECAST_STATUS_NAMES, INTERVENTION_NAMES
+from salus_core.episode_store.schema import INTERVENTION_NAMES
 from salus_core.failures import BUILT_IN, HORIZONS_S, Outcome, Taxonomy
 from salus_core.messages import (
     InvalidInputError,
     JointReading,
     failure_name,
     outcome,
+    read_forecast,
     require_finite,
     to_array,
 )
@@ -352,23 +353,7 @@ def _truth(message: WorldState, schema: RunSchema) -> GroundTruth:
 
 
 def _forecast(message: FailureForecast, schema: RunSchema) -> Forecast:
-    status = _named("failure_forecast: status", message.status, FORECAST_STATUS_NAMES)
-    numbers = len(message.probabilities)
-    if numbers == 0:
-        return Forecast(status)
-    shape = (len(schema.horizons), schema.taxonomy.size)
-    if numbers != np.prod(shape):
-        raise InvalidInputError(
-            f"failure_forecast: expected {np.prod(shape)} numbers, got {numbers}"
-        )
-    return Forecast(
-        status=status,
-        probabilities=np.asarray(message.probabilities, np.float32).reshape(shape),
-        risk=message.risk,
-        score=message.score,
-        threshold=message.band,
-        alarm=message.alarm,
-    )
+    return read_forecast(message, len(schema.horizons), schema.taxonomy.size)
 
 
 def _intervention(message: Intervention, schema: RunSchema) -> str:

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from salus_core.supervision import Limits
+from salus_ros import qos
 from salus_ros.managed_node import ManagedParameters
 from salus_ros.parameters import parameter
 
@@ -15,8 +16,42 @@ class SupervisorParameters(ManagedParameters):
     mode: str = parameter(
         "observe",
         "What forecasts lead to; 'observe': nothing, every sane action is passed on; 'intervene': "
-        "the robot is held while there is an alarm; 'pass' is an old name of 'observe'.",
+        "what the parameter interventions says; 'pass' is an old name of 'observe'.",
         choices=("observe", "intervene", "pass"),
+        read_only=True,
+    )
+    interventions: str = parameter(
+        "",
+        "Table of interventions: a YAML file, or the name of one that ships ('tabletop'); see "
+        "docs/prevention.md. Empty: with mode 'intervene' the robot is held while there is an "
+        "alarm. With mode 'observe' the table is followed, told, and changes nothing.",
+        read_only=True,
+    )
+    gripper_joints: list[str] = parameter(
+        [""],
+        "With interventions: joints whose positions add up to the distance of the finger pads.",
+        read_only=True,
+    )
+    input_wait: float = parameter(
+        0.02,
+        "With interventions, out of lockstep: wait so long at most for the forecast, the scene "
+        "estimate and the state of the body of a step [s].",
+        minimum=0.0,
+        maximum=1.0,
+        read_only=True,
+    )
+    stamp_tolerance: float = parameter(
+        0.0,
+        "With interventions: largest difference between the stamp of a step and those of "
+        "tool_pose, joint_states and scene_estimate [s]; 0: equal.",
+        minimum=0.0,
+        maximum=1.0,
+        read_only=True,
+    )
+    body_reliability: str = parameter(
+        "best_effort",
+        "Of the subscriptions to joint_states and tool_pose.",
+        choices=qos.RELIABILITIES,
         read_only=True,
     )
     without_forecast: str = parameter(
@@ -123,7 +158,7 @@ class SupervisorParameters(ManagedParameters):
 
     @property
     def intervenes(self) -> bool:
-        """An alarm holds the robot."""
+        """Forecasts change what is executed."""
         return self.mode == "intervene"
 
     @property

@@ -12,6 +12,7 @@ from salus_msgs.msg import (
     EpisodeSetup,
     EpisodeStatus,
     FailureForecast,
+    ForecastInfo,
     Intervention,
     SignalInfo,
     VlaSignals,
@@ -19,7 +20,9 @@ from salus_msgs.msg import (
 from std_msgs.msg import Header
 
 from salus_core.actions import MAX_ACTIONS, ActionError, ActionKind, ActionSpec
+from salus_core.episode_store import INTERVENTION_NAMES
 from salus_core.messages import nanoseconds
+from salus_core.prevention.table import Table, TableError
 from salus_core.supervision import (
     OTHER_CLOCK,
     WATCHDOG,
@@ -35,15 +38,21 @@ from salus_ros import qos
 from salus_ros.diagnostics import ERROR, WARN
 from salus_ros.managed_node import ConfigureError, ManagedNode, run, when_active
 from salus_ros.qos import LATCHED, RELIABLE
+from salus_supervisor.acting import Acting
 from salus_supervisor.episodes import PAST, RUNS, WAITS, Episodes
 from salus_supervisor.forecast_watch import LEAST_SAID, ForecastWatch
+from salus_supervisor.help import Help
 from salus_supervisor.joints import MeasuredJoints
 from salus_supervisor.parameters import SupervisorParameters
+from salus_supervisor.step_inputs import StepInputs
 
 LOCKSTEP_TICK = 0.05
 """The same in lockstep, where nothing is due."""
 TICK = 0.005
 """Time between two looks at what is missing, out of lockstep [s]."""
+
+LOCKSTEP_WAIT = 5.0
+"""In lockstep the rest of a step is waited for so long [s]."""
 
 LOCKSTEP_PATIENCE = 2.0
 """In lockstep the world waits, so a missing proposal is told, not acted on, after this time [s]."""
@@ -108,6 +117,8 @@ class SupervisorNode(ManagedNode):
             )
         self._check = None
         self._period = 0.0
+        self._acting = self._open_table()
+        self._help = Help(self, self._resume)
         self._joints = MeasuredJoints(self, self._ignore)
         # Out of lockstep a command that got lost must not come late.
         expire = self.parameters.commands_expire or self.parameters.episode_source == "signals"
@@ -123,9 +134,30 @@ class SupervisorNode(ManagedNode):
             subscribe(EpisodeStatus, "episode", self._on_episode, LATCHED)
             subscribe(EpisodeSetup, "episode_setup", self._on_setup, LATCHED)
         subscribe(FailureForecast, "failure_forecast", self._on_forecast, RELIABLE)
+        self._inputs: StepInputs | None = None
+        if self._acting is not None:
+            given = self.parameters
+            subscribe(ForecastInfo, "forecast_info", self._acting.predictor, LATCHED)
+            joints = [joint for joint in given.gripper_joints if joint]
+            self._inputs = StepInputs(
+                self, joints, given.stamp_tolerance, given.body_reliability, self._say
+            )
         # By the machine's clock: that of a simulation may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticker = self.create_timer(TICK, self._on_tick, clock=steady)
+
+    def _open_table(self) -> Acting | None:
+        given = self.parameters
+        if not given.interventions:
+            return None
+        try:
+            return Acting(Table.load(given.interventions), given.intervenes)
+        except TableError as error:
+            raise ConfigureError(f"parameter 'interventions': {error}") from error
+
+    def _resume(self) -> None:
+        if self._acting is not None and self._acting.supervisor is not None:
+            self._acting.supervisor.answer_help()
 
     def deactivate(self) -> None:
         """Hold the robot if it was being moved, and forget the episode."""
@@ -150,6 +182,9 @@ class SupervisorNode(ManagedNode):
         self._period = period if 0.0 < period <= 10.0 else 0.0
         self._announced = True
         self.diagnostics.problem("")
+        if self._acting is not None:
+            self._acting.robot(info, spec, self._period, self._check)
+            self.diagnostics.problem(self._acting.problem, "interventions")
         self._go_on()
 
     @when_active
@@ -194,6 +229,9 @@ class SupervisorNode(ManagedNode):
             self._watch.begin(time.monotonic())
         if self._check is not None:
             self._check.reset()
+        if self._acting is not None:
+            self._acting.reset()
+        self._help.reset()
 
     def _stand_down(self) -> None:
         """No proposals are due."""
@@ -217,7 +255,9 @@ class SupervisorNode(ManagedNode):
         if problem:
             self._ignore(f"a forecast of step {forecast.step}: {problem}")
             self.diagnostics.set("late forecasts", self._watch.late)
-        elif self._lockstep and self._next is not None:
+        elif self._next is not None and (
+            self._lockstep or (self._acting and self._rate.ready(self._time(), self._period))
+        ):
             self._answer(self._next)
 
     @when_active
@@ -283,7 +323,10 @@ class SupervisorNode(ManagedNode):
         self._fresh_at, self._heard_at = self._time(), time.monotonic()
         anew = before is not None and moment.episode != before.episode
         if self.parameters.episode_source == "signals" and anew:
-            self._check.forget_joints()
+            self._begin_anew()
+        if self._inputs is not None:
+            wait = LOCKSTEP_WAIT if self._lockstep else self.parameters.input_wait
+            self._inputs.follow(signals, wait)
         if self._lockstep or self._rate.ready(self._fresh_at, self._period):
             self._answer(signals)
         else:
@@ -294,17 +337,25 @@ class SupervisorNode(ManagedNode):
         started = time.monotonic()
         self._next = None
         reason = lost = ""
+        acting = self._acting if self._acting and self._acting.supervisor else None
         if self.parameters.intervenes:
             lost = self._forecast_lost()
-            if self._lockstep and not lost and not self._watch.of(signals.episode, signals.step):
-                self._next = signals  # answered when its forecast comes
-                return
-            reason = "" if lost else self._watch.alarm()
             if lost and self.parameters.holds_without_forecast:
                 reason = f"{WATCHDOG}: {lost}"
+        if (self.parameters.intervenes or acting) and not lost and self._must_wait(signals, acting):
+            self._next = signals  # answered when the rest of its step has come
+            return
+        if self.parameters.intervenes and not self._acting and not lost:
+            reason = self._watch.alarm()
         self._check.limits = self.parameters.limits()
         self._check.measured(self._measured())
-        decision = self._check.hold(reason) if reason else self._check.check(signals.action)
+        reason = reason or self._help.given_up
+        if reason:
+            decision = self._check.hold(reason)
+        elif acting is not None:
+            decision = self._act(acting, signals, lost)
+        else:
+            decision = self._check.check(signals.action)
         wrong = self._check.wrong_length(signals.action)
         since, self._last = self._held_since, signals
         self._held_since = (since or self._time()) if lost and reason else None
@@ -317,10 +368,51 @@ class SupervisorNode(ManagedNode):
         reason = self._send(signals.header, decision, said, signals)
         self.diagnostics.problem(reason if wrong or not decision.action else "")
         if reason:
+            does = decision.manoeuvre or "holding"
             self.get_logger().warning(
-                f"holding at step {signals.step}: {reason}", throttle_duration_sec=1.0
+                f"{does} at step {signals.step}: {reason}", throttle_duration_sec=1.0
             )
         self.diagnostics.count(time.monotonic() - started)
+
+    def _must_wait(self, signals: VlaSignals, acting: Acting | None) -> bool:
+        """Whether more of a step is to come before it is decided on."""
+        if self._lockstep:
+            expected = self.parameters.intervenes or self._watch.expected
+            if expected and not self._watch.of(signals.episode, signals.step):
+                return True
+        if acting is None:
+            return False
+        if self._inputs.of(signals) is None:
+            return True
+        waited = time.monotonic() - self._heard_at
+        late = waited >= self.parameters.input_wait
+        return not (
+            self._lockstep
+            or late
+            or not self._watch.expected
+            or self._watch.of(signals.episode, signals.step)
+        )
+
+    def _act(self, acting: Acting, signals: VlaSignals, lost: str) -> Decision:
+        """The decision by the table of interventions."""
+        observation, scene, problem = self._inputs.of(signals)
+        forecast = None if lost else self._watch.newest
+        decision = acting.decide(signals, observation, scene, forecast)
+        self.diagnostics.problem(problem, "inputs of interventions", WARN)
+        warned = acting.supervisor.warned
+        if problem and warned and not decision.reason and self.parameters.intervenes:
+            # What should act has nothing to go by: better still than on.
+            return self._check.hold(f"{', '.join(sorted(warned))} is forecast, but {problem}")
+        if decision.intervention == "ask_for_help":
+            self._help.ask(signals.header, signals.episode, signals.step, decision.reason)
+        return decision
+
+    def _begin_anew(self) -> None:
+        """A robot whose episodes nobody judges begins another one."""
+        self._check.forget_joints()
+        if self._acting is not None:
+            self._acting.reset()
+        self._help.reset()
 
     def _send(
         self, header: Header, decision: Decision, said: str, proposal: VlaSignals | None = None
@@ -329,7 +421,9 @@ class SupervisorNode(ManagedNode):
         of = proposal or self._last
         moment = {"header": header, "episode": of.episode, "step": of.step}
         reason, executed = decision.reason, array("d", decision.action)
-        if decision.action:
+        if self._help.taken_over:
+            executed = array("d")  # an operator moves the robot
+        elif decision.action:
             self._commands.publish(ActionCommand(**moment, action=executed))
             self._rate.sent(self._time())
         else:
@@ -340,7 +434,8 @@ class SupervisorNode(ManagedNode):
         self._interventions.publish(
             Intervention(
                 **moment,
-                kind=Intervention.KIND_HOLD if decision.reason else Intervention.KIND_PASS,
+                kind=INTERVENTION_NAMES.index(decision.intervention),
+                manoeuvre=decision.manoeuvre,
                 reason=reason or said,
                 proposed=proposal.action if fits else array("d"),
                 executed=executed,

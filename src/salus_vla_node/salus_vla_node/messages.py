@@ -5,8 +5,10 @@ from array import array
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from salus_msgs.msg import SceneEstimate as SceneEstimateMessage
 from salus_msgs.msg import SignalInfo, Step, VlaSignals
 
+from salus_core.runtime import SceneEstimate
 from salus_core.signals import (
     SIGNAL_DEFINITIONS,
     SIGNAL_NAMES,
@@ -60,6 +62,19 @@ def signals_message(step: Step, output: PolicyOutput, signals: SignalValues) -> 
     message.embedding = _float32_sequence("latent", output.latent)
     message.chunk = _float32_sequence("chunks", output.chunks)
     return message
+
+
+def scene_message(step: Step, scene: SceneEstimate) -> SceneEstimateMessage:
+    """Makes the message of what is estimated of a step's scene."""
+    return SceneEstimateMessage(
+        header=step.header,
+        episode=step.episode,
+        step=step.step,
+        source=scene.source,
+        names=list(scene.names),
+        values=array("f", np.asarray(scene.values, np.float32).tobytes()),
+        std=array("f", b"" if scene.std is None else np.asarray(scene.std, np.float32).tobytes()),
+    )
 
 
 def info_message(

@@ -12,7 +12,14 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
-from salus_msgs.msg import ActionCommand, EpisodeStatus, SignalInfo, Step, VlaSignals
+from salus_msgs.msg import (
+    ActionCommand,
+    EpisodeStatus,
+    SceneEstimate,
+    SignalInfo,
+    Step,
+    VlaSignals,
+)
 from salus_msgs.srv import LoadCheckpoint
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
@@ -26,7 +33,7 @@ from salus_vla_node.body import Body
 from salus_vla_node.cameras import policy_cameras
 from salus_vla_node.commands import CommandHistory
 from salus_vla_node.loading import load_policy, require_allowed
-from salus_vla_node.messages import info_message, signals_message
+from salus_vla_node.messages import info_message, scene_message, signals_message
 from salus_vla_node.observer import Observer, Told
 from salus_vla_node.parameters import VlaParameters
 from salus_vla_node.worker import Job, Worker
@@ -68,6 +75,9 @@ class VlaNode(ManagedNode):
 
         self._signals_publisher = self.create_lifecycle_publisher(
             VlaSignals, "vla_signals", qos.RELIABLE
+        )
+        self._scene_publisher = self.create_lifecycle_publisher(
+            SceneEstimate, "scene_estimate", qos.RELIABLE
         )
         self._info_publisher = self.create_lifecycle_publisher(
             SignalInfo, "signal_info", qos.LATCHED
@@ -276,6 +286,9 @@ class VlaNode(ManagedNode):
         self.diagnostics.problem("")
         message.latency = time.perf_counter() - job.received
         if self.is_active:
+            if job.policy.scene is not None:
+                # Before the signals: who acts on both need not wait.
+                self._scene_publisher.publish(scene_message(job.step, job.policy.scene))
             self._signals_publisher.publish(message)
             self._published = (episode, step)
             self.diagnostics.count(message.latency)

@@ -13,6 +13,7 @@ from salus_core.messages.checks import (
     require_pose,
 )
 from salus_core.messages.episodes import Episode, EpisodeTracker, failure_name, outcome
+from salus_core.messages.forecasts import read_forecast
 from salus_core.messages.images import FITS, ImageError, Picture, fill_image, fitted, to_array
 from salus_core.messages.proprioception import (
     JOINT_STATES,
@@ -23,6 +24,7 @@ from salus_core.messages.proprioception import (
     PoseInput,
     pose_values,
 )
+from salus_core.messages.scenes import SCENE_ESTIMATE, SceneInput, read_scene
 from salus_core.messages.signals import action_spec, check_lengths, step_values
 from salus_core.messages.stamps import fill_stamp, nanoseconds
 from salus_core.messages.synchroniser import Input, Matched, Synchroniser
@@ -30,6 +32,7 @@ from salus_core.messages.synchroniser import Input, Matched, Synchroniser
 __all__ = [
     "FITS",
     "JOINT_STATES",
+    "SCENE_ESTIMATE",
     "TOOL_POSE",
     "BodyNames",
     "Episode",
@@ -42,6 +45,7 @@ __all__ = [
     "Matched",
     "Picture",
     "PoseInput",
+    "SceneInput",
     "Synchroniser",
     "action_spec",
     "check_lengths",
@@ -52,6 +56,8 @@ __all__ = [
     "nanoseconds",
     "outcome",
     "pose_values",
+    "read_forecast",
+    "read_scene",
     "require_finite",
     "require_joint_state",
     "require_pose",

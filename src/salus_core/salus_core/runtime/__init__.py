@@ -17,6 +17,7 @@ from salus_core.runtime.types import (
     Observation,
     PolicyOutput,
     Proposal,
+    SceneEstimate,
     StepRecord,
 )
 from salus_core.supervision import Decision
@@ -35,6 +36,7 @@ __all__ = [
     "Policy",
     "PolicyOutput",
     "Proposal",
+    "SceneEstimate",
     "SeedRefusedError",
     "Sink",
     "StepRecord",

@@ -19,14 +19,12 @@ from salus_core.runtime.types import (
     Monitored,
     Observation,
     PolicyOutput,
-    Proposal,
     StepRecord,
 )
 from salus_core.supervision import Decision
 
 if TYPE_CHECKING:
     from salus_core.episode_store.episodes import EpisodeStart
-    from salus_core.runtime.types import Forecast
 
 
 class Environment(Protocol):
@@ -105,7 +103,7 @@ class Supervisor(Protocol):
         """Begin an episode."""
         ...
 
-    def decide(self, proposal: Proposal, forecast: Forecast | None) -> Decision:
+    def decide(self, observation: Observation, monitored: Monitored) -> Decision:
         """What is executed instead of, or as, the proposed action."""
         ...
 

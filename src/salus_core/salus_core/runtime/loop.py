@@ -170,7 +170,7 @@ def _record(
     if lane.supervisor is None:
         decision = Decision(tuple(proposal.action))
     else:
-        decision = lane.supervisor.decide(proposal, monitored.forecast)
+        decision = lane.supervisor.decide(observation, monitored)
     if not decision.action:
         raise HeldWithoutCommandError(
             f"step {observation.step}: no command holds this robot ({decision.reason})"
@@ -180,8 +180,10 @@ def _record(
         observation=observation,
         proposal=proposal,
         forecast=monitored.forecast,
+        scene=monitored.scene,
         command=command,
-        intervention="hold" if decision.held else "pass",
+        intervention=decision.intervention,
+        manoeuvre=decision.manoeuvre,
         reason=decision.reason,
         truth=lane.environment.truth,
         output=output,

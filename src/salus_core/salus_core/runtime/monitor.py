@@ -15,6 +15,7 @@ from salus_core.signals import SignalComputer, SignalValues, StepInput, member_v
 if TYPE_CHECKING:
     from salus_core.predictors.features import StepInputs
     from salus_core.predictors.model import NeuralPredictor, PredictorStream
+    from salus_core.prevention.scene_head import SceneHead, SceneStream
 
 _LIKELY = 0.5
 
@@ -94,6 +95,7 @@ class SignalMonitor:
             None: all.
         predictor: that forecasts; None: no forecasts.
         joint_names: of the observation's joints, for a predictor that reads proprioception.
+        scene_head: that estimates where things are; None: nobody does.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class SignalMonitor:
         signal_joints: Sequence[int] | None = None,
         predictor: NeuralPredictor | None = None,
         joint_names: Sequence[str] = (),
+        scene_head: SceneHead | None = None,
     ):
         self._make_signals = make_signals
         self._translation = tool_translation(action)
@@ -111,6 +114,8 @@ class SignalMonitor:
         self._predictor = predictor
         self._joint_names = tuple(joint_names)
         self._streams: dict[int, PredictorStream] = {}
+        self._scene_head = scene_head
+        self._scenes: dict[int, SceneStream] = {}
 
     def reset(self, lane: int) -> None:
         """See Monitor."""
@@ -118,7 +123,11 @@ class SignalMonitor:
             self._signals[lane] = self._make_signals()
             if self._predictor is not None:
                 self._streams[lane] = self._predictor.stream()
+            if self._scene_head is not None:
+                self._scenes[lane] = self._scene_head.stream()
         self._signals[lane].reset()
+        if self._scene_head is not None:
+            self._scenes[lane].reset()
         if self._predictor is not None:
             self._streams[lane].reset()
 
@@ -139,7 +148,10 @@ class SignalMonitor:
                 observation, outputs[lane], commands[lane], self._translation, self._joints
             )
             proposal = make_proposal(outputs[lane], self._signals[lane].update(inputs))
-            found[lane] = Monitored(proposal, self._forecast(lane, observation, proposal))
+            scene = None
+            if self._scene_head is not None:
+                scene = self._scenes[lane].update(observation, proposal.embedding)
+            found[lane] = Monitored(proposal, self._forecast(lane, observation, proposal), scene)
         return found
 
     def _forecast(self, lane: int, observation: Observation, proposal: Proposal) -> Forecast | None:
@@ -249,4 +261,5 @@ def make_forecast(
         alarm=predictor.band is not None and score > edge,
         likeliest_failure=kind + 1,
         likeliest_horizon=predictor.horizons[likely[0] if named else -1],
+        outcome_probabilities=outlook,
     )

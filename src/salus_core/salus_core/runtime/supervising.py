@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from salus_core.actions import ActionSpec
-from salus_core.runtime.types import Forecast, Proposal
+from salus_core.runtime.types import Monitored, Observation
 from salus_core.supervision import Decision, LimitCheck, Limits
 
 
@@ -23,6 +23,6 @@ class LimitSupervisor:
         """See Supervisor."""
         self._check.reset()
 
-    def decide(self, proposal: Proposal, forecast: Forecast | None) -> Decision:
+    def decide(self, observation: Observation, monitored: Monitored) -> Decision:
         """See Supervisor."""
-        return self._check.check(proposal.action)
+        return self._check.check(monitored.proposal.action)

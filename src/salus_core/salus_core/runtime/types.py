@@ -102,6 +102,8 @@ class Forecast:
         alarm: the score exceeds the threshold.
         likeliest_failure: code of a type, from 1; 0: no numbers.
         likeliest_horizon: the first one within which it is likely, or the longest [s].
+        outcome_probabilities: (K,) float32, that the episode ends by each type; None: the predictor
+            does not say.
     """
 
     status: str
@@ -112,14 +114,39 @@ class Forecast:
     alarm: bool = False
     likeliest_failure: int = 0
     likeliest_horizon: float = 0.0
+    outcome_probabilities: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class SceneEstimate:
+    """Places relative to the tool point at one step, as somebody estimates them; no ground truth.
+
+    Attributes:
+        names: of the S numbers; those of `salus_core.data.scene` mean the same here.
+        values: (S,) [m], or shares from 0 to 1; NaN: not known.
+        source: who estimates: a policy's head, or a perception node.
+        std: (S,) the source's own standard deviation; None: it gives none.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    source: str
+    std: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Monitored:
-    """What the monitor makes of one step: the proposal with its signals, and the forecast."""
+    """What the monitor makes of one step: the proposal with its signals, forecast and scene.
+
+    Attributes:
+        proposal: of the policy.
+        forecast: None: nobody forecasts.
+        scene: None: nobody estimates it.
+    """
 
     proposal: Proposal
     forecast: Forecast | None = None
+    scene: SceneEstimate | None = None
 
 
 @dataclass
@@ -156,8 +183,10 @@ class StepRecord:
         observation: of the step.
         proposal: of the policy, with its signals.
         forecast: of the predictor.
+        scene: as somebody estimates it.
         command: (A,) that was executed.
         intervention: one of INTERVENTION_NAMES.
+        manoeuvre: name of what was done instead of the proposed action; empty: nothing.
         reason: why the supervisor changed the action; empty: it did not.
         truth: privileged; kept apart from what policies and predictors read.
         output: the policy's whole output; None: only the proposal is known.
@@ -167,8 +196,10 @@ class StepRecord:
     observation: Observation
     proposal: Proposal | None = None
     forecast: Forecast | None = None
+    scene: SceneEstimate | None = None
     command: np.ndarray | None = None
     intervention: str | None = None
+    manoeuvre: str = ""
     reason: str = ""
     truth: GroundTruth | None = None
     output: PolicyOutput | None = None

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from salus_core.actions import ActionKind, ActionSpec
 
 GRIPPER_OPEN = 1.0
@@ -39,15 +41,24 @@ class Decision:
     Attributes:
         action: (A,) finite; empty: nothing is known that holds the robot, so nothing is sent.
         reason: why it is not the proposed one; empty if it is.
+        kind: one of INTERVENTION_NAMES; empty: a hold if there is a reason, else none.
+        manoeuvre: name of what is done instead; in mode 'observe' of what would be done.
     """
 
     action: tuple[float, ...]
     reason: str = ""
+    kind: str = ""
+    manoeuvre: str = ""
 
     @property
     def held(self) -> bool:
         """The proposed action is not executed."""
         return bool(self.reason)
+
+    @property
+    def intervention(self) -> str:
+        """One of INTERVENTION_NAMES."""
+        return self.kind or ("hold" if self.held else "pass")
 
 
 class LimitCheck:
@@ -98,7 +109,7 @@ class LimitCheck:
             if target is None
         ]
 
-    def check(self, action: Sequence[float]) -> Decision:
+    def check(self, action: Sequence[float] | np.ndarray) -> Decision:
         """Decide on one proposal.
 
         Args:
@@ -129,13 +140,13 @@ class LimitCheck:
             return Decision((), reason)
         return Decision(tuple(target for target in self._targets if target is not None), reason)
 
-    def wrong_length(self, action: Sequence[float]) -> str:
+    def wrong_length(self, action: Sequence[float] | np.ndarray) -> str:
         """What is wrong with the length of an action; empty: nothing."""
         if len(action) == self.spec.size:
             return ""
         return f"the proposed action has {len(action)} numbers, {self.spec.size} are declared"
 
-    def _objection(self, action: Sequence[float]) -> str:
+    def _objection(self, action: Sequence[float] | np.ndarray) -> str:
         spec, limits = self.spec, self.limits
         wrong = self.wrong_length(action)
         if wrong:

@@ -190,7 +190,7 @@ def test_the_supervisor_decides_what_is_executed():
         def reset(self):
             pass
 
-        def decide(self, proposal, forecast):
+        def decide(self, observation, monitored):
             return Decision((0.0,) * SIZE, "too risky")
 
     kept = Kept()
@@ -205,7 +205,7 @@ def test_a_robot_that_nothing_holds_ends_the_loop_and_says_so():
         def reset(self):
             pass
 
-        def decide(self, proposal, forecast):
+        def decide(self, observation, monitored):
             return Decision((), "no target is known")
 
     with pytest.raises(HeldWithoutCommandError, match=r"step 0: .*no target is known"):

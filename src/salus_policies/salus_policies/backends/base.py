@@ -20,6 +20,7 @@ from salus_core.signals import MEMBER_KINDS, LatentStatistics
 if TYPE_CHECKING:
     import torch
 
+    from salus_core.prevention.scene_head import SceneHead
     from salus_policies.robot import RobotDescription
 
 MAX_EMBEDDING = 16384
@@ -239,6 +240,11 @@ class PolicyBackend(abc.ABC):
         Raises:
             PolicyOutputError: There is none for this observation; nothing is executed then.
         """
+
+    @property
+    def scene_head(self) -> "SceneHead | None":
+        """What reads the scene off its latent; None: nobody has fitted one to this policy."""
+        return None
 
     def another(self) -> "PolicyBackend":
         """The same weights for another environment, with a state of its own.

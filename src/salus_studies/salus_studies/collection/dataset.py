@@ -130,6 +130,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="record the forecasts of this predictor's checkpoint, too",
     )
     parser.add_argument(
+        "--interventions",
+        default="",
+        metavar="TABLE",
+        help="act on the forecasts by this table (a file, or 'tabletop'): episodes in which an "
+        "action was changed count as intervened",
+    )
+    parser.add_argument(
         "--environments",
         type=int,
         default=1,
@@ -191,8 +198,28 @@ def settings_of(options: argparse.Namespace) -> tuple[Settings, range]:
         scene_hash=scene_hash(),
         predictor=options.predictor,
         predictor_hash=_predictor_hash(options.predictor),
+        interventions=options.interventions,
+        interventions_hash=_table_hash(options.interventions, options.predictor),
     )
     return settings, range(first, first + options.episodes)
+
+
+def _table_hash(table: str, predictor: str) -> str:
+    """The identity of a table of interventions.
+
+    Raises:
+        DatasetError: it cannot be read, or there are no forecasts to act on.
+    """
+    if not table:
+        return ""
+    if not predictor:
+        raise DatasetError("--interventions acts on forecasts: give --predictor, too")
+    from salus_core.prevention.table import Table, TableError
+
+    try:
+        return Table.load(table).hash
+    except TableError as error:
+        raise DatasetError(f"--interventions: {error}") from error
 
 
 def _predictor_hash(folder: str) -> str:
@@ -265,8 +292,8 @@ def _check_belongs(run: Run, settings: Settings) -> None:
     if found is None:
         raise DatasetError(f"{run.path} was not collected by this command: choose another --output")
     for name, wanted in settings.comparable.items():
-        # Runs of before dataset had a predictor do not say that they have none.
-        held = found.get(name, "" if name == "predictor_hash" else None)
+        # Runs of before dataset had them do not say that they have none.
+        held = found.get(name, "" if name.endswith("_hash") else None)
         if held != wanted:
             raise DatasetError(
                 f"{run.path} was collected with {name} {held!r}, not {wanted!r}: "

@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from salus_core.actions import TOOL_MOTION
+from salus_core.actions import TOOL_MOTION, ActionSpec
 from salus_core.episode_store import Camera, EpisodeWriter
 from salus_core.episode_store.records import StoreSink
 from salus_core.episode_store.schema import RunSchema
 from salus_core.predictors.checkpoint import CheckpointError, load_checkpoint
 from salus_core.predictors.model import MismatchError, NeuralPredictor, Source
-from salus_core.runtime import EpisodeResult, Lane, run_episodes
+from salus_core.prevention.supervisor import ActingSupervisor
+from salus_core.prevention.table import Table, TableError
+from salus_core.runtime import EpisodeResult, Lane, Supervisor, run_episodes
 from salus_core.runtime.monitor import SignalMonitor
 from salus_core.runtime.supervising import LimitSupervisor
 from salus_core.signals import DEFAULT_WINDOW
@@ -107,9 +109,8 @@ class EpisodeCollector:
                 )
                 digest = "" if predictor is None else predictor.hash
                 self._sinks.append(StoreSink(open_writer, settings.predictor, digest))
-                self._lanes.append(
-                    Lane(environment, LimitSupervisor(info.action), [self._sinks[-1]])
-                )
+                supervisor = _supervisor(settings, info.action, predictor, environment)
+                self._lanes.append(Lane(environment, supervisor, [self._sinks[-1]]))
         except WorldError as error:
             raise DatasetError(str(error)) from error
         if predictor is not None:
@@ -120,6 +121,7 @@ class EpisodeCollector:
             joints,
             predictor,
             environment.joint_names,
+            backend.scene_head if settings.interventions else None,
         )
         self.hashes = {name: getattr(schema, name) for name in RUN_HASHES}
         """What the runs will hold of RUN_HASHES."""
@@ -148,6 +150,26 @@ class EpisodeCollector:
             StoreWriteError: the disk refused.
         """
         yield from run_episodes(self._lanes, self.policy, seeds, self.monitor, stopped)
+
+
+def _supervisor(
+    settings: Settings,
+    spec: ActionSpec,
+    predictor: NeuralPredictor | None,
+    environment: EmbeddedEnvironment,
+) -> Supervisor:
+    """Who decides what is executed.
+
+    Raises:
+        DatasetError: the table cannot be used.
+    """
+    if not settings.interventions or predictor is None:
+        return LimitSupervisor(spec)
+    try:
+        table = Table.load(settings.interventions)
+        return ActingSupervisor(spec, table, predictor.taxonomy, environment.control_period)
+    except TableError as error:
+        raise DatasetError(f"--interventions: {error}") from error
 
 
 def _open_predictor(settings: Settings) -> NeuralPredictor | None:

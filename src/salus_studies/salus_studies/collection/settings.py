@@ -36,6 +36,8 @@ class Settings:
         scene_hash: SHA-256 of the scene file.
         predictor: folder of the checkpoint that forecasts; empty: none does.
         predictor_hash: SHA-256 of its weights.
+        interventions: table by which a supervisor acts on the forecasts; empty: nobody does.
+        interventions_hash: SHA-256 of what it says.
     """
 
     split: str = ""
@@ -48,6 +50,8 @@ class Settings:
     scene_hash: str = ""
     predictor: str = ""
     predictor_hash: str = ""
+    interventions: str = ""
+    interventions_hash: str = ""
 
     @property
     def comparable(self) -> dict[str, Any]:
@@ -60,6 +64,7 @@ class Settings:
             "cameras": list(self.cameras),
             "scene_hash": self.scene_hash,
             "predictor_hash": self.predictor_hash,
+            "interventions_hash": self.interventions_hash,
         }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from salus_core.actions import TOOL_MOTION
+from salus_core.prevention.scene_head import DESCRIPTION, SceneHead
 from salus_core.signals import LatentStatistics
 from salus_policies.backends.base import (
     BackendError,
@@ -55,11 +56,15 @@ class EmbeddedBackend(PolicyBackend):
     Args:
         ensemble: The loaded members.
         info: Of the same.
+        scene_head: That was fitted to their latents; None: there is none.
     """
 
-    def __init__(self, ensemble: EmbeddedEnsemble, info: PolicyInfo):
+    def __init__(
+        self, ensemble: EmbeddedEnsemble, info: PolicyInfo, scene_head: SceneHead | None = None
+    ):
         self._ensemble = ensemble
         self._info = info
+        self._scene_head = scene_head
         self._scale = np.array(info.action_scale, np.float64)
         self._instruction: tuple[str, np.ndarray] | None = None
         self.reset()
@@ -86,9 +91,10 @@ class EmbeddedBackend(PolicyBackend):
                 ensemble, checkpoint, hash_files(folder, weights), device, read_statistics(folder)
             )
             _warm_up(ensemble)
+            head = _scene_head(folder, info)
         except (CheckpointError, ValueError) as error:
             raise BackendError(f"embedded policy '{checkpoint}' cannot be used: {error}") from error
-        return cls(ensemble, info)
+        return cls(ensemble, info, head)
 
     @classmethod
     def in_training(cls, network: EmbeddedNetwork) -> "EmbeddedBackend":
@@ -118,7 +124,12 @@ class EmbeddedBackend(PolicyBackend):
 
     def another(self) -> "EmbeddedBackend":
         """The same members for another environment; see PolicyBackend.another."""
-        return type(self)(self._ensemble, self._info)
+        return type(self)(self._ensemble, self._info, self._scene_head)
+
+    @property
+    def scene_head(self) -> SceneHead | None:
+        """What lies beside the members' folders; see PolicyBackend.scene_head."""
+        return self._scene_head
 
     def act(self, observation: Observation) -> PolicyOutput:
         """Proposes an action around the members' mean; see PolicyBackend.act."""
@@ -186,6 +197,19 @@ class EmbeddedBackend(PolicyBackend):
         if self._instruction is None or self._instruction[0] != instruction:
             self._instruction = (instruction, self._ensemble.tokenize(instruction))
         return self._instruction[1]
+
+
+def _scene_head(folder: Path, info: PolicyInfo) -> SceneHead | None:
+    """The head beside the weights.
+
+    Raises:
+        SceneHeadError: it is damaged, or was fitted to other weights.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        return None
+    head = SceneHead.load(folder)
+    head.require_policy(info.weights_hash)
+    return head
 
 
 def _warm_up(ensemble: EmbeddedEnsemble) -> None:
