@@ -21,6 +21,7 @@ from salus.launch_common import (
     node,
     path,
     predictor_checkpoint,
+    supervisors,
     switch,
     typed,
 )
@@ -51,6 +52,12 @@ ARGUMENTS = [
         "lockstep",
         "true",
         "Whether the world waits for each command; else it runs at 30 Hz by the wall clock.",
+    ),
+    argument(
+        "interventions",
+        "",
+        "Act on the forecasts by this table ('tabletop', or a file), and hold without a forecast; "
+        "empty: as params_file says.",
     ),
     switch("record", "true", "Whether to record."),
     *common_arguments("collect.yaml", use_sim_time="true"),
@@ -117,7 +124,7 @@ def generate_launch_description() -> LaunchDescription:
             "predictor",
             {"checkpoint": predictor_checkpoint()},
         ),
-        node("salus_supervisor", "supervisor_node", "supervisor", {}),
+        *supervisors(),
         node(
             "salus_recorder",
             "recorder_node",

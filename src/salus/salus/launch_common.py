@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from launch import Action, LaunchContext, Substitution
+from launch import Action, Condition, LaunchContext, Substitution
 from launch.actions import (
     DeclareLaunchArgument,
     LogInfo,
@@ -108,6 +108,29 @@ class AbsolutePath(Substitution):
 def predictor_checkpoint() -> ParameterValue:
     """The launch argument `predictor` as a parameter's value; see ShippedPredictor."""
     return ParameterValue(ShippedPredictor(), value_type=str)
+
+
+def supervisors() -> list[Node]:
+    """The supervisor: as the file of parameters says, or acting where `interventions` is given."""
+
+    def given(context: LaunchContext) -> bool:
+        return bool(context.perform_substitution(LaunchConfiguration("interventions")))
+
+    acting = {
+        "mode": "intervene",
+        "without_forecast": "hold",
+        "interventions": typed("interventions", str),
+    }
+    return [
+        node(
+            "salus_supervisor",
+            "supervisor_node",
+            "supervisor",
+            parameters,
+            condition=Condition(predicate=predicate),
+        )
+        for parameters, predicate in (({}, lambda context: not given(context)), (acting, given))
+    ]
 
 
 class ShippedPredictor(Substitution):

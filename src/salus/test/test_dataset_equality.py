@@ -20,9 +20,11 @@ OWN_OF_EPISODE = {"run", "index", "start_time", "predictor"}
 
 @pytest.mark.slow
 @pytest.mark.ros
-def test_the_same_seeds_give_the_same_episodes_as_the_nodes(launch, tmp_path):
+@pytest.mark.parametrize("table", ["", "tabletop"])
+def test_the_same_seeds_give_the_same_episodes_as_the_nodes(launch, tmp_path, table):
     code, output = launch(
         "collect.launch.py",
+        f"interventions:={table}",
         f"episodes:={EPISODES}",
         f"seed:={SEED}",
         f"output:={tmp_path / 'nodes'}",
@@ -35,6 +37,7 @@ def test_the_same_seeds_give_the_same_episodes_as_the_nodes(launch, tmp_path):
 
     arguments = ["--episodes", str(EPISODES), "--seed", str(SEED), "--profile", "heavy"]
     arguments += ["--predictor", str(PREDICTOR), "--cameras", *nodes.cameras]
+    arguments += ["--interventions", table] if table else []
     output = tmp_path / "process"
     assert dataset.main([*arguments, "--workers", "1", "--output", str(output)]) == 0
     process = open_dataset(output)

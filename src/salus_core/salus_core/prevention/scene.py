@@ -4,21 +4,45 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 
 from salus_core.runtime.types import SceneEstimate
 
-WALL_MEMORY = 25
-"""Steps over which the height of an obstacle and the size of the target are told."""
+SIZES = 25
+"""Steps over which the target's size is told."""
 
-_HIGH = 80
-"""Percentile of an obstacle's height: rather too high than too low."""
+_BESIDE = 0.12
+"""Columns of what is near are read within this distance of it [m]."""
+
+
+class _Resting:
+    """A place that rests during an episode: estimates of it, weighted by what they are worth."""
+
+    def __init__(self, size: int):
+        self._sum, self._weight = np.zeros(size), np.zeros(size)
+
+    def add(self, value: np.ndarray, std: np.ndarray) -> None:
+        """Take an estimate and its standard deviations; what is not known counts for nothing."""
+        known = np.isfinite(value) & np.isfinite(std) & (std > 0)
+        # Errors of steps in a row are alike: the fourth power lets the best ones decide.
+        weight = np.where(known, np.where(known, std, 1.0) ** -4.0, 0.0)
+        self._sum += np.where(known, value, 0.0) * weight
+        self._weight += weight
+
+    @property
+    def value(self) -> np.ndarray:
+        """The mean; NaN: nothing is known."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self._weight > 0, self._sum / self._weight, np.nan)
 
 
 class SceneMemory:
-    """The newest estimate of an episode, and what is told better by several of them."""
+    """What is known of an episode's scene.
+
+    The goal and the obstacle are taken to rest during an episode, so all estimates of them count,
+    weighted by their standard deviations; of a source that gives none, all alike.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -26,24 +50,37 @@ class SceneMemory:
     def reset(self) -> None:
         """Begin an episode: nothing is known."""
         self._now: dict[str, float] = {}
-        self._tops: deque[float] = deque(maxlen=WALL_MEMORY)
-        self._halves: deque[float] = deque(maxlen=WALL_MEMORY)
+        self._std: dict[str, float] = {}
+        self._tool = np.full(3, np.nan)
+        self._goal, self._obstacle, self._top = _Resting(2), _Resting(2), _Resting(1)
+        self._halves: deque[float] = deque(maxlen=SIZES)
 
-    def update(self, estimate: SceneEstimate | None, tool_height: float) -> None:
+    def update(self, estimate: SceneEstimate | None, tool: np.ndarray) -> None:
         """Take the estimate of a step.
 
         Args:
             estimate: None: there is none of this step, so nothing is known at it.
-            tool_height: of the tool point, in the frame of the actions [m].
+            tool: (3,) tool point in the frame of the actions [m]; NaN: not known.
         """
-        if estimate is None:
-            self._now = {}
+        self._now, self._std, self._tool = {}, {}, tool
+        if estimate is None or not np.isfinite(tool).all():
             return
         self._now = dict(zip(estimate.names, estimate.values.tolist(), strict=True))
-        if self["obstacle.present"] > 0.5 and self.known("obstacle.top"):
-            self._tops.append(tool_height + self["obstacle.top"])
+        std = np.ones(len(estimate.names)) if estimate.std is None else estimate.std
+        self._std = dict(zip(estimate.names, std.tolist(), strict=True))
+        far = self.place("goal")
+        self._goal.add(tool[:2] + far, self._spread("goal"))
+        if np.linalg.norm(far) < _BESIDE:
+            self._goal.add(tool[:2] + self.place("near_goal"), self._spread("near_goal"))
+        if self["obstacle.present"] > 0.5:
+            self._obstacle.add(tool[:2] + self.place("obstacle"), self._spread("obstacle"))
+            top = np.array([tool[2] + self["obstacle.top"]])
+            self._top.add(top, np.array([self._std.get("obstacle.top", np.nan)]))
         if self.known("target.half_size"):
             self._halves.append(self["target.half_size"])
+
+    def _spread(self, name: str) -> np.ndarray:
+        return np.array([self._std.get(f"{name}.{axis}", np.nan) for axis in "xy"])
 
     def __getitem__(self, name: str) -> float:
         return self._now.get(name, np.nan)
@@ -52,27 +89,28 @@ class SceneMemory:
         """Whether all of these are estimated at this step."""
         return all(np.isfinite(self[name]) for name in names)
 
-    def place(self, name: str, axes: Sequence[str] = "xy") -> np.ndarray:
-        """A place relative to the tool point [m]; NaN where it is not known."""
-        return np.array([self[f"{name}.{axis}"] for axis in axes])
+    def place(self, name: str) -> np.ndarray:
+        """(2,) a place relative to the tool point, as of this step [m]; NaN: not known."""
+        return np.array([self[f"{name}.{axis}"] for axis in "xy"])
 
     @property
     def goal(self) -> np.ndarray:
-        """(2,) the goal's centre relative to the tool point [m].
+        """(2,) the goal's centre relative to the tool point [m]; NaN: nothing is known."""
+        return self._relative(self._goal)
 
-        Near the goal the columns that are estimated only there are the better ones.
-        """
-        far, near = self.place("goal"), self.place("near_goal")
-        if np.linalg.norm(far) < 0.09 or np.linalg.norm(near) < 0.06:
-            return near if np.isfinite(near).all() else far
-        return far
+    @property
+    def obstacle(self) -> np.ndarray:
+        """(2,) the obstacle's centre relative to the tool point [m]; NaN: none was seen."""
+        return self._relative(self._obstacle)
+
+    def _relative(self, resting: _Resting) -> np.ndarray:
+        found: np.ndarray = resting.value - self._tool[:2]
+        return found if self._now else np.full(2, np.nan)
 
     @property
     def obstacle_top(self) -> float:
         """Height of the obstacle's top in the frame of the actions [m]; NaN: none was seen."""
-        if not self._tops:
-            return np.nan
-        return float(max(np.median(self._tops), np.percentile(self._tops, _HIGH)))
+        return float(self._top.value[0])
 
     @property
     def half_size(self) -> float:

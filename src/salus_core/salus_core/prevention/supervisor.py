@@ -126,14 +126,15 @@ class ActingSupervisor:
 
     def _situation(self, observation: Observation, monitored: Monitored) -> Situation:
         tool = observation.tool_position
-        self._scene.update(monitored.scene, np.nan if tool is None else float(tool[2]))
+        place = np.full(3, np.nan) if tool is None else np.asarray(tool, np.float64)
+        self._scene.update(monitored.scene, place)
         resting = self._check.hold("").action
         quaternion = observation.tool_quaternion
         return Situation(
             step=observation.step,
             proposal=monitored.proposal,
             forecast=monitored.forecast,
-            tool=np.full(3, np.nan) if tool is None else np.asarray(tool, np.float64),
+            tool=place,
             yaw=0.0 if quaternion is None else yaw_of(quaternion),
             width=np.nan if observation.gripper_width is None else observation.gripper_width,
             scene=self._scene,

@@ -67,9 +67,28 @@ class Situation:
         return self.opening < CLOSED and self.scene["grasped"] > _HELD and self.width > EMPTY
 
     @property
+    def load_offset(self) -> np.ndarray:
+        """(2,) the held target's centre relative to the tool point [m]; zeros where not known."""
+        if not self.carrying or not self.scene.known("held.across", "held.along"):
+            return np.zeros(2)
+        return turned(self.scene["held.across"], self.scene["held.along"], self.yaw)
+
+    @property
+    def goal(self) -> np.ndarray:
+        """(2,) where the tool point must go for the load to be over the goal, from here [m]."""
+        return self.scene.goal - self.load_offset
+
+    @property
     def body_known(self) -> bool:
         """Tool point and fingers are known."""
         return bool(np.isfinite(self.tool).all() and np.isfinite(self.width))
+
+
+def turned(across: float, along: float, yaw: float) -> np.ndarray:
+    """(2,) in the frame of the actions, of lengths across the fingers and along their motion."""
+    return across * np.array([np.cos(yaw), np.sin(yaw)]) + along * np.array(
+        [-np.sin(yaw), np.cos(yaw)]
+    )
 
 
 class Tool:

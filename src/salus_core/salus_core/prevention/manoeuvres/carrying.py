@@ -30,6 +30,9 @@ class CarrySettings:
         room: distance to the obstacle at which the height must be reached [m].
         hasty_room: the same where one of `hurry` is forecast: what slips must not wait [m].
         hurry: types of failure.
+        blind: types of failure that say that the policy does not see where things are: then the
+            estimate alone tells the direction, until the load is over the goal.
+        over: so near to the goal it is over it [m].
         climb: height that is gained in a step [m].
         own_direction: proposed motions that are longer tell the direction [m].
     """
@@ -43,6 +46,8 @@ class CarrySettings:
     room: float = 0.16
     hasty_room: float = 0.11
     hurry: tuple[str, ...] = ("drop",)
+    blind: tuple[str, ...] = ("missed_grasp",)
+    over: float = 0.015
     climb: float = 0.011
     own_direction: float = 0.004
 
@@ -74,19 +79,20 @@ class Carry:
         scene, tool = situation.scene, situation.tool
         if not wanted or not situation.body_known or not situation.carrying or self._arrived:
             return None
-        goal, half = scene.goal, scene.half_size
+        goal, half = situation.goal, scene.half_size
         if not (np.isfinite(goal).all() and np.isfinite(half)):
             return None
         settings = self._settings
         far = float(np.linalg.norm(goal))
-        self._near_for = self._near_for + 1 if far < settings.arrived else 0
+        blind = bool(situation.warned.intersection(settings.blind))
+        self._near_for = self._near_for + 1 if far < self._reached(blind) else 0
         if self._near_for >= settings.steps_arrived:
             self._arrived = True
             return None
         direction = goal / max(far, 1e-9)
         own = self._tool.translation(action)[:2]
         pace = float(np.linalg.norm(own))
-        if pace > settings.own_direction:
+        if pace > settings.own_direction and not blind:
             direction = own / pace
         height, way = self._height(scene, direction, half)
         rise = height - float(tool[2])
@@ -96,6 +102,9 @@ class Carry:
         along = self._along(far, direction, rise, way, room)
         return self._tool.moved(action, np.array([*along, self._up(rise, way)]), opening=0.0)
 
+    def _reached(self, blind: bool) -> float:
+        return self._settings.over if blind else self._settings.arrived
+
     def _height(
         self, scene: SceneMemory, direction: np.ndarray, half: float
     ) -> tuple[float, float]:
@@ -104,7 +113,7 @@ class Carry:
         height, way = settings.least_height + half, np.inf
         top = scene.obstacle_top
         if np.isfinite(top) and scene["obstacle.present"] > 0.5:
-            way = float(scene.place("obstacle") @ direction)
+            way = float(scene.obstacle @ direction)
             if way > -0.05:
                 sag = min(scene["held.z"], 0.0) if scene.known("held.z") else 0.0
                 height = max(height, top + settings.clearance + half - sag)
@@ -173,7 +182,7 @@ class KeepHold:
         letting_go = self._tool.opening(action) >= CLOSED
         if not wanted or not letting_go or not situation.carrying or not situation.body_known:
             return None
-        goal = scene.goal
+        goal = situation.goal
         far = float(np.linalg.norm(goal))
         if not np.isfinite(far) or self._used > settings.most:
             return None
@@ -228,7 +237,7 @@ class ReachHigher:
         far = float(np.linalg.norm(target))
         if not np.isfinite(top) or not far >= settings.near:
             return None
-        direction, obstacle = target / far, scene.place("obstacle")
+        direction, obstacle = target / far, scene.obstacle
         along = float(obstacle @ direction)
         aside = abs(float(obstacle @ np.array([-direction[1], direction[0]])))
         if not (-0.06 <= along <= far) or aside > settings.aside:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from salus_core.actions import ActionSpec
-from salus_core.prevention.manoeuvres.base import CLOSED, Situation, Tool
+from salus_core.prevention.manoeuvres.base import CLOSED, Situation, Tool, turned
 
 _OPEN_WIDE = 0.06
 
@@ -85,6 +85,8 @@ class ReapproachSettings:
         empty: share of the target's size; fingers that close further missed it.
         lift: height at which the hand is free to move again, after a grasp failed for good [m].
         most: steps that a shift may take.
+        corrections: of the aim, once there, by what the estimate says then.
+        exact: offsets below are not corrected [m].
     """
 
     near: tuple[float, float] = (0.08, 0.05)
@@ -95,6 +97,8 @@ class ReapproachSettings:
     empty: float = 1.36
     lift: float = 0.12
     most: int = 30
+    corrections: int = 1
+    exact: float = 0.005
 
 
 class Reapproach:
@@ -120,7 +124,7 @@ class Reapproach:
         self._offset: np.ndarray | None = None
         self._first: np.ndarray | None = None
         self._aim = np.zeros(2)
-        self._tried = self._steps = self._held = 0
+        self._tried = self._steps = self._held = self._corrected = 0
         self._widths: deque[float] = deque(maxlen=3)
 
     @property
@@ -153,11 +157,8 @@ class Reapproach:
 
     def _estimated(self, situation: Situation) -> np.ndarray:
         """(2,) the target's centre relative to the tool point [m]."""
-        turn, scene = situation.yaw, situation.scene
-        across, along = scene["grasp.across"], scene["grasp.along"]
-        return across * np.array([np.cos(turn), np.sin(turn)]) + along * np.array(
-            [-np.sin(turn), np.cos(turn)]
-        )
+        scene = situation.scene
+        return turned(scene["grasp.across"], scene["grasp.along"], situation.yaw)
 
     def _begins(self, situation: Situation, action: np.ndarray, wanted: bool) -> bool:
         height = float(situation.tool[2])
@@ -176,6 +177,8 @@ class Reapproach:
 
     def _go(self, phase: str) -> None:
         self._phase, self._steps = phase, 0
+        if phase == "shift":
+            self._corrected = 0
         if phase == "close":
             self._widths.clear()
             self._held = 0
@@ -213,9 +216,23 @@ class Reapproach:
         low, left = self._low(situation), self._aim - situation.tool[:2]
         far, height = float(np.linalg.norm(left)), float(situation.tool[2])
         down = -min(0.012, max(0.5 * (height - low + 0.003), 0.0)) if far < 0.006 else 0.0
-        if (far < 0.004 and height < low + 0.006) or self._steps > self._settings.most:
+        if far < 0.004 and height < low + 0.006 and self._corrects(situation):
+            self._steps = 0
+        elif (far < 0.004 and height < low + 0.006) or self._steps > self._settings.most:
             self._go("close")
         return [*np.clip(0.5 * left, -0.008, 0.008), down], 1.0
+
+    def _corrects(self, situation: Situation) -> bool:
+        """Move the aim if the estimate says at this place that the target is elsewhere."""
+        left = self._estimated(situation)
+        if self._corrected >= self._settings.corrections or not np.isfinite(left).all():
+            return False
+        self._corrected += 1
+        far = float(np.linalg.norm(left))
+        if not self._settings.exact < far < 0.02:
+            return False
+        self._aim = situation.tool[:2] + left
+        return True
 
     def _close(self, situation: Situation) -> tuple[list[float], float]:
         if self._holds(situation):

@@ -21,6 +21,8 @@ class PlaceSettings:
         near: distance to the goal within which it waits for the policy to go lower [m].
         within: distance to the goal within which it begins [m].
         after: steps without getting lower until it begins.
+        at_once: types of failure that say that the policy does not see where the goal is: then it
+            begins at once.
         down: height that is lost in a step [m].
         stands_below: height of the load's lower side over the goal at which it is let go [m].
         most: steps of going down.
@@ -29,6 +31,7 @@ class PlaceSettings:
     near: float = 0.05
     within: float = 0.03
     after: int = 15
+    at_once: tuple[str, ...] = ("missed_grasp",)
     down: float = 0.004
     stands_below: float = 0.006
     most: int = 45
@@ -58,10 +61,12 @@ class Place:
         """See Manoeuvre."""
         if not situation.body_known:
             return None
-        height, near = float(situation.tool[2]), situation.scene.place("near_goal")
+        height, near = float(situation.tool[2]), situation.goal
         if not self._phase:
             self._wait(situation, height, near)
-            ready = self._waited >= self._settings.after and situation.carrying and not self._used
+            blind = situation.warned.intersection(self._settings.at_once)
+            waited = self._waited >= (1 if blind else self._settings.after)
+            ready = waited and situation.carrying and not self._used
             if not (wanted and ready and np.linalg.norm(near) < self._settings.within):
                 return None
             self._phase, self._used = "lower", True
@@ -71,10 +76,7 @@ class Place:
         return self._tool.moved(np.zeros(self._size), np.asarray(motion, float), opening)
 
     def _wait(self, situation: Situation, height: float, near: np.ndarray) -> None:
-        over = np.linalg.norm(near) < self._settings.near
-        if not (
-            situation.carrying and over and np.linalg.norm(situation.scene.place("goal")) < 0.09
-        ):
+        if not (situation.carrying and np.linalg.norm(near) < self._settings.near):
             return
         if height < self._lowest - 0.002:
             self._lowest, self._waited = height, 0
