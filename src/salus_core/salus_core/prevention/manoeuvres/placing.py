@@ -25,6 +25,8 @@ class PlaceSettings:
             begins at once.
         down: height that is lost in a step [m].
         stands_below: height of the load's lower side over the goal at which it is let go [m].
+        pushed: so far it slides upwards in the hand once it stands [m].
+        pinched: so much the fingers' distance changes once it stands [m].
         most: steps of going down.
     """
 
@@ -34,6 +36,8 @@ class PlaceSettings:
     at_once: tuple[str, ...] = ("missed_grasp",)
     down: float = 0.004
     stands_below: float = 0.006
+    pushed: float = 0.004
+    pinched: float = 0.003
     most: int = 45
 
 
@@ -56,6 +60,7 @@ class Place:
         self._waited = self._steps = 0
         self._heights: deque[float] = deque(maxlen=5)
         self._used = False
+        self._began = (np.nan, np.nan)
 
     def act(self, situation: Situation, action: np.ndarray, wanted: bool) -> np.ndarray | None:
         """See Manoeuvre."""
@@ -84,13 +89,23 @@ class Place:
             self._waited += 1
 
     def _lower(self, situation: Situation, near: np.ndarray) -> tuple[list[float], float]:
-        full = len(self._heights) == 5
-        stands = full and self._heights[0] - self._heights[-1] < 0.005
-        stands = stands or situation.scene["near_goal.up"] < self._settings.stands_below
-        if stands or self._steps > self._settings.most:
+        if self._stands(situation) or self._steps > self._settings.most:
             self._phase, self._steps = "open", 0
         aside = np.clip(0.2 * near, -0.004, 0.004) if np.isfinite(near).all() else np.zeros(2)
         return [*aside, -self._settings.down], 0.0
+
+    def _stands(self, situation: Situation) -> bool:
+        """By the tool that gets no lower, the estimated height, or the load that moves in it."""
+        settings, scene = self._settings, situation.scene
+        if self._steps == 1:
+            self._began = (scene["held.z"], situation.width)
+        stopped = len(self._heights) == 5 and self._heights[0] - self._heights[-1] < 0.005
+        return bool(
+            stopped
+            or scene["near_goal.up"] < settings.stands_below
+            or scene["held.z"] - self._began[0] > settings.pushed
+            or abs(situation.width - self._began[1]) > settings.pinched
+        )
 
     def _open(self, situation: Situation, near: np.ndarray) -> tuple[list[float], float]:
         if self._steps > 9:
