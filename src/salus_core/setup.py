@@ -47,6 +47,7 @@ setup(
             "calibrate = salus_core.commands.calibrate:main",
             "compare = salus_core.commands.compare:main",
             "evaluate = salus_core.commands.evaluate:main",
+            "improve = salus_core.commands.improve:main",
             "inspect = salus_core.commands.inspect:main",
             "label = salus_core.commands.label:main",
             "replay = salus_core.commands.replay:main",

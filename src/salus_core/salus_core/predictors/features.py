@@ -262,6 +262,15 @@ class FeatureStream:
         """Forget the episode."""
         self._past: deque[float] = deque([np.nan] * TREND_WINDOW, maxlen=TREND_WINDOW)
 
+    @property
+    def memory(self) -> tuple[float, ...]:
+        """What it remembers of the episode; can be set to what it was."""
+        return tuple(self._past)
+
+    @memory.setter
+    def memory(self, past: tuple[float, ...]) -> None:
+        self._past = deque(past, maxlen=TREND_WINDOW)
+
     def update(self, step: StepInputs) -> tuple[np.ndarray, np.ndarray]:
         """Normalised columns (1, F) and embedding (1, D) of the next step."""
         trend = np.full(1, np.nan, np.float32)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -238,6 +238,8 @@ class PredictorStream:
         self._predictor = predictor
         self._features = FeatureStream(predictor.layout, predictor.normaliser)
         self._stepper = self._make_stepper()
+        self.remembers = False
+        """Keep what was known before each step, for `risks_of`."""
         self.reset()
 
     def reset(self) -> None:
@@ -247,6 +249,7 @@ class PredictorStream:
         self.steps = 0
         self.score = float("nan")
         self.outlook: np.ndarray | None = None
+        self._before: tuple[Any, ...] | None = None
         self._peaks = np.full(self._predictor.members, -np.inf, np.float32)
 
     @property
@@ -257,6 +260,8 @@ class PredictorStream:
     def update(self, step: StepInputs) -> np.ndarray:
         """Probabilities (H, K), or a risk (), of the next step."""
         predictor = self._predictor
+        if self.remembers:
+            self._before = self._memory()
         found, self.outlook, risks = self._stepper.advance(*self._features.update(step))
         self.steps += 1
         if predictor.calibration is not None:
@@ -269,6 +274,39 @@ class PredictorStream:
             types = predictor.alarm_types
             self.score = float(alarm_score(found, types, self.outlook) if found.ndim else found)
         return found
+
+    def risks_of(self, step: StepInputs, actions: np.ndarray) -> np.ndarray:
+        """Scores that the last step would have had with other actions; nothing changes.
+
+        Args:
+            step: the last one that `update` was given.
+            actions: (N, A).
+
+        Returns:
+            (N,) what the alarm looks at.
+
+        Raises:
+            ValueError: `remembers` was not set before that step.
+        """
+        if self._before is None:
+            raise ValueError("the stream does not remember the step before: set remembers")
+        before, after = self._before, self._memory()
+        found = np.empty(len(actions))
+        for row, action in enumerate(actions):
+            self._recall(before)
+            self.update(replace(step, action=np.asarray(action, np.float32)))
+            found[row] = self.score
+        self._recall(after)
+        self._before = before
+        return found
+
+    def _memory(self) -> tuple[Any, ...]:
+        kept = (self.steps, self.score, self.outlook, self._peaks)
+        return self._features.memory, self._stepper.memory, *kept
+
+    def _recall(self, memory: tuple[Any, ...]) -> None:
+        self._features.memory, self._stepper.memory = memory[:2]
+        self.steps, self.score, self.outlook, self._peaks = memory[2:]
 
     def skip(self) -> None:
         """Pass a step of which nothing is known."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -33,6 +34,9 @@ class Step(NamedTuple):
 class Stepper(Protocol):
     """The state of one episode."""
 
+    memory: Any
+    """What it remembers of the episode: a copy; can be set to what it was."""
+
     def reset(self) -> None:
         """Begin an episode."""
         ...
@@ -59,6 +63,15 @@ class TorchStepper:
     def reset(self) -> None:
         """See Stepper."""
         self._state: Any = self._network.start()
+
+    @property
+    def memory(self) -> Any:
+        """See Stepper."""
+        return copy.deepcopy(self._state)
+
+    @memory.setter
+    def memory(self, state: Any) -> None:
+        self._state = copy.deepcopy(state)
 
     def advance(self, columns: np.ndarray, embedding: np.ndarray) -> Step:
         """See Stepper."""
@@ -165,6 +178,15 @@ class TemporalStepper:
         """See Stepper."""
         self._core.reset()
 
+    @property
+    def memory(self) -> Any:
+        """See Stepper."""
+        return copy.deepcopy(self._core.state)
+
+    @memory.setter
+    def memory(self, state: Any) -> None:
+        self._core.state = copy.deepcopy(state)
+
     def advance(self, columns: np.ndarray, embedding: np.ndarray) -> Step:
         """See Stepper."""
         inputs = columns[0].astype(np.float64)
@@ -199,10 +221,10 @@ class _TcnCore:
 
     def reset(self) -> None:
         zeros = np.zeros(self._width)
-        self._past = [[zeros] * (2 * dilation) for dilation, _, _ in self._layers]
+        self.state = [[zeros] * (2 * dilation) for dilation, _, _ in self._layers]
 
     def advance(self, hidden: np.ndarray) -> np.ndarray:
-        for (dilation, norm, linear), past in zip(self._layers, self._past, strict=True):
+        for (dilation, norm, linear), past in zip(self._layers, self.state, strict=True):
             now = _normalised(hidden, norm)
             joined = np.concatenate([past[0], past[dilation], now])
             past.append(now)
@@ -219,16 +241,16 @@ class _GruCore:
         self.reset()
 
     def reset(self) -> None:
-        self._state = np.zeros(self._from_state[0].shape[1])
+        self.state = np.zeros(self._from_state[0].shape[1])
 
     def advance(self, hidden: np.ndarray) -> np.ndarray:
-        size = len(self._state)
-        given, kept = _linear(hidden, self._from_input), _linear(self._state, self._from_state)
+        size = len(self.state)
+        given, kept = _linear(hidden, self._from_input), _linear(self.state, self._from_state)
         gates = 1.0 / (1.0 + np.exp(-given[: 2 * size] - kept[: 2 * size]))
         forget, update = gates[:size], gates[size:]
         new = np.tanh(given[2 * size :] + forget * kept[2 * size :])
-        self._state = new + update * (self._state - new)
-        return self._state
+        self.state = new + update * (self.state - new)
+        return self.state
 
 
 def _linear(values: np.ndarray, layer: _Layer) -> np.ndarray:

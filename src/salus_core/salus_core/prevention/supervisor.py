@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -63,8 +62,6 @@ class ActingSupervisor:
         self._moving = np.array(moving, int)
         self._largest = np.array([spec.scale[i] for i in moving])
         self._scene = SceneMemory()
-        self.risk_of: Callable[[np.ndarray], np.ndarray] | None = None
-        """Asked by `resample` for the risk of other actions; None: it is not offered."""
         self.reset()
 
     def reset(self) -> None:
@@ -142,7 +139,7 @@ class ActingSupervisor:
             closed_for=self._closed_for,
             warned=self.trigger.update(observation.step, monitored.forecast),
             resting=np.array(resting) if resting else None,
-            risk_of=self.risk_of,
+            risk_of=monitored.risk_of,
         )
 
     def _wanted(self, name: str, warned: frozenset[str]) -> bool:

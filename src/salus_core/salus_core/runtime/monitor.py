@@ -4,12 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from salus_core.actions import ActionKind, ActionSpec
-from salus_core.runtime.types import Forecast, Monitored, Observation, PolicyOutput, Proposal
+from salus_core.runtime.types import (
+    Forecast,
+    Monitored,
+    Observation,
+    PolicyOutput,
+    Proposal,
+    SceneEstimate,
+)
 from salus_core.signals import SignalComputer, SignalValues, StepInput, member_variance
 
 if TYPE_CHECKING:
@@ -96,6 +104,7 @@ class SignalMonitor:
         predictor: that forecasts; None: no forecasts.
         joint_names: of the observation's joints, for a predictor that reads proprioception.
         scene_head: that estimates where things are; None: nobody does.
+        alternatives: supervisors may ask what the forecast would be with other actions.
     """
 
     def __init__(
@@ -106,6 +115,7 @@ class SignalMonitor:
         predictor: NeuralPredictor | None = None,
         joint_names: Sequence[str] = (),
         scene_head: SceneHead | None = None,
+        alternatives: bool = False,
     ):
         self._make_signals = make_signals
         self._translation = tool_translation(action)
@@ -115,6 +125,7 @@ class SignalMonitor:
         self._joint_names = tuple(joint_names)
         self._streams: dict[int, PredictorStream] = {}
         self._scene_head = scene_head
+        self._alternatives = alternatives
         self._scenes: dict[int, SceneStream] = {}
 
     def reset(self, lane: int) -> None:
@@ -123,6 +134,7 @@ class SignalMonitor:
             self._signals[lane] = self._make_signals()
             if self._predictor is not None:
                 self._streams[lane] = self._predictor.stream()
+                self._streams[lane].remembers = self._alternatives
             if self._scene_head is not None:
                 self._scenes[lane] = self._scene_head.stream()
         self._signals[lane].reset()
@@ -151,17 +163,24 @@ class SignalMonitor:
             scene = None
             if self._scene_head is not None:
                 scene = self._scenes[lane].update(observation, proposal.embedding)
-            found[lane] = Monitored(proposal, self._forecast(lane, observation, proposal), scene)
+            found[lane] = self._monitored(lane, observation, proposal, scene)
         return found
 
-    def _forecast(self, lane: int, observation: Observation, proposal: Proposal) -> Forecast | None:
+    def _monitored(
+        self,
+        lane: int,
+        observation: Observation,
+        proposal: Proposal,
+        scene: SceneEstimate | None,
+    ) -> Monitored:
         if self._predictor is None:
-            return None
+            return Monitored(proposal, None, scene)
         stream = self._streams[lane]
         layout = self._predictor.layout
         body = body_vector(observation, self._joint_names, layout.proprioception_names)
-        probabilities = stream.update(predictor_inputs(proposal, body, layout.embedding_size))
-        return make_forecast(
+        inputs = predictor_inputs(proposal, body, layout.embedding_size)
+        probabilities = stream.update(inputs)
+        forecast = make_forecast(
             self._predictor,
             observation.step,
             probabilities,
@@ -169,6 +188,8 @@ class SignalMonitor:
             stream.outlook,
             stream.warming_up,
         )
+        risk_of = partial(stream.risks_of, inputs) if self._alternatives else None
+        return Monitored(proposal, forecast, scene, risk_of)
 
 
 def body_vector(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -142,11 +142,14 @@ class Monitored:
         proposal: of the policy.
         forecast: None: nobody forecasts.
         scene: None: nobody estimates it.
+        risk_of: scores that the forecast would have with other actions (N, A) -> (N,); valid until
+            the next step; None: nobody can tell.
     """
 
     proposal: Proposal
     forecast: Forecast | None = None
     scene: SceneEstimate | None = None
+    risk_of: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass

@@ -49,13 +49,16 @@ def test_step_by_step_gives_the_same_numbers_as_all_at_once(name, train, saved, 
     data.embedding[30] = np.nan
     offline, score = predictor.forecasts(data)
     stream = predictor.stream()
+    stream.remembers = True
     for _, rows in data.iterate():
         stream.reset()
         for row in range(rows.start, rows.stop):
-            np.testing.assert_allclose(
-                stream.update(StepInputs.of(data, row)), offline[row], rtol=0, atol=1e-6
-            )
+            step = StepInputs.of(data, row)
+            np.testing.assert_allclose(stream.update(step), offline[row], rtol=0, atol=1e-6)
             assert stream.score == pytest.approx(score[row], rel=0, abs=1e-6)
+            if row % 5 == 0:  # what other actions would lead to changes nothing
+                asked = stream.risks_of(step, np.array([step.action, step.action + 1.0]))
+                assert asked[0] == stream.score
 
 
 def test_a_skipped_step_is_one_of_which_nothing_is_known(saved, steps):

@@ -122,6 +122,7 @@ class EpisodeCollector:
             predictor,
             environment.joint_names,
             backend.scene_head if settings.interventions else None,
+            bool(settings.interventions),
         )
         self.hashes = {name: getattr(schema, name) for name in RUN_HASHES}
         """What the runs will hold of RUN_HASHES."""

@@ -34,6 +34,7 @@ ARMS: dict[str, Arm] = {
         Arm("alarm_hold", "alarm_hold"),
         Arm("alarm_retry", "alarm_retry"),
         Arm("alarm_slow", "alarm_slow"),
+        Arm("resample", "resample"),
         *(Arm(f"placebo_{n}", "tabletop", PLACEBO, RULES, n) for n in range(1, PLACEBOS + 1)),
     )
 }

@@ -135,6 +135,7 @@ class Rig:
             self.predictor,
             self.environment.joint_names,
             head,
+            alternatives=True,
         )
 
     @property
@@ -174,7 +175,9 @@ class Rig:
         Raises:
             StudyError: what is seen at that step is not what the log holds.
         """
-        first = first_change(base, supervisor)
+        asks = "resample" in supervisor.table.manoeuvres
+        # What the predictor would say of other actions is in no log: the whole episode runs again.
+        first = 0 if asks else first_change(base, supervisor)
         triggered = dict(supervisor.trigger.first)
         if first < 0:
             found = Branch(base.outcome, base.steps, base.onset, base.description)
@@ -183,7 +186,7 @@ class Rig:
             self.policy.begin(base.log, first)
             counter = _CountingSink()
             result = self._run(base.seed, supervisor, counter)
-            if counter.first != first:
+            if counter.first != first and not asks:
                 raise StudyError(
                     f"seed {base.seed}: the first intervention was at step {counter.first}, by the "
                     f"log at {first}"
@@ -193,7 +196,7 @@ class Rig:
                 result.steps,
                 result.onset_step,
                 result.description,
-                first,
+                counter.first,
                 counter.changed,
                 supervisor.tries,
                 counter.manoeuvres,
