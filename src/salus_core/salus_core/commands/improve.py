@@ -47,8 +47,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "default: 0",
     )
     parser.add_argument(
-        "settings",
-        nargs="*",
+        "--set",
+        nargs="+",
+        default=[],
+        dest="settings",
         metavar="KEY=VALUE",
         help="of the training; those that the version in use was trained with are the default",
     )

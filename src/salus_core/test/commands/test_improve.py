@@ -19,7 +19,7 @@ def root(tmp_path_factory):
     for name, episodes, seed in (("runs", 80, 1), ("few", 12, 3), ("test", 120, 9)):
         made, _ = write_runs(root / f"made_{name}", make_steps(episodes, seed=seed, failing=0.4))
         (root / name).symlink_to(made)
-    for name, runs, updates in (("good", "runs", 150), ("bad", "few", 1)):
+    for name, runs, updates in (("good", "runs", 40), ("bad", "few", 1)):
         given = [f"data.runs=[{root / runs}]", f"training.updates={updates}"]
         given += [f"output={root / name}", "calibration.alpha=0.5"]
         assert train(["outcome", *given]) == 0
@@ -74,7 +74,7 @@ def test_no_better_than_the_margin_asks_for_stays_out(root, tmp_path, capsys):
 
 def test_it_trains_with_the_settings_of_the_version_in_use(root, tmp_path, capsys):
     folder = begun(root, tmp_path, "bad")
-    given = ["--runs", root / "runs", "training.updates=150"]
+    given = ["--runs", root / "runs", "--set", "training.updates=40"]
     assert call(root, folder, *given) == 0
     assert "takes the place" in capsys.readouterr().out
     _, manifest = load_checkpoint(folder / "current")
