@@ -49,6 +49,8 @@ class ActingSupervisor:
         acts: bool = True,
     ):
         self.table = table
+        # As signal_info carries it, so that a graph decides the same to the last bit.
+        spec = replace(spec, scale=tuple(float(np.float32(scale)) for scale in spec.scale))
         self._check = check or LimitCheck(spec, Limits())
         self._spec, self._period, self._acts = spec, control_period, acts
         try:

@@ -20,7 +20,9 @@ from salus_core.runtime import (
     Monitored,
     Observation,
     PolicyOutput,
+    Sink,
     StepRecord,
+    Supervisor,
     run_episode,
 )
 from salus_core.runtime.monitor import SignalMonitor
@@ -169,6 +171,17 @@ class Rig:
             tuple(log),
         )
 
+    def watch(self, seed: int, supervisor: Supervisor, sink: Sink) -> EpisodeResult:
+        """A whole episode with every picture drawn.
+
+        Args:
+            seed: of the episode.
+            supervisor: decides.
+            sink: gets each step.
+        """
+        self.policy.begin()
+        return self._run(seed, supervisor, sink)
+
     def branch(self, base: EpisodeLog, supervisor: ActingSupervisor) -> Branch:
         """The same episode with a supervisor: equal up to its first intervention.
 
@@ -204,7 +217,7 @@ class Rig:
             triggered = dict(supervisor.trigger.first)
         return replace(found, triggered=triggered)
 
-    def _run(self, seed: int, supervisor: Any, sink: Any) -> EpisodeResult:
+    def _run(self, seed: int, supervisor: Supervisor, sink: Sink) -> EpisodeResult:
         self.environment.cameras = self.cameras
         return run_episode(self.environment, self.policy, seed, self.monitor, supervisor, [sink])
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from salus_core.commands.boundary import command
 from salus_core.predictors.manifest import checkpoint_hash
+from salus_core.prevention.supervisor import ActingSupervisor
+from salus_studies.prevention_study.film import draw
 from salus_studies.prevention_study.plan import ARMS, Plan, chosen, tables_of
 from salus_studies.prevention_study.report import assess, markdown
 from salus_studies.prevention_study.rig import Rig, RigSettings, StudyError, folder_of
@@ -37,6 +39,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--policy", default="embedded", help="backend; default: embedded")
     parser.add_argument("--checkpoint", default="default", help="the policy's weights")
     parser.add_argument("--scene-head", default="", metavar="DIR", help="default: the policy's own")
+    parser.add_argument(
+        "--film", nargs="+", type=int, default=(), metavar="SEED", help="draw these episodes, too"
+    )
     parser.add_argument("--workers", type=int, default=2, metavar="K", help="default: 2")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     return parser.parse_args(arguments)
@@ -77,7 +82,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     said = markdown(report, plan)
     (options.output / "report.md").write_text(said, encoding="utf-8")
     print(said)
+    _films(plan, options.film, options.output)
     return 0
+
+
+def _films(plan: Plan, seeds: Sequence[int], folder: Path) -> None:
+    """Draw episodes without and with interventions by the first arm."""
+    if not seeds:
+        return
+    rig = Rig(plan.rig)
+    arm = plan.arms[0]
+    for seed in seeds:
+        supervisor = ActingSupervisor(rig.spec, plan.table(arm), rig.taxonomy, rig.control_period)
+        print(draw(rig, seed, supervisor, folder / f"film_{seed}.png"))
+    rig.close()
 
 
 def _plain(value: Any) -> Any:
