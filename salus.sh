@@ -126,7 +126,8 @@ source "$root/tools/env/workspace.sh"
 verb="${1:-}"
 case "$verb" in
   collect | dataset | test | ros2 | salus | shell | setup) shift ;;
-  ablate | calibrate | compare | evaluate | improve | inspect | label | replay | study | study_policy | study_prevention | train | train_policy | train_scene_head | verify) ;;
+  ablate | calibrate | compare | evaluate | improve | inspect | label | replay | study_policy | study_prevention | train | train_policy | train_scene_head | verify) ;;
+  study) ;; # study prevention, study policy
   -h | --help | help) usage && exit 0 ;;
   *)
     [[ -z "$verb" ]] || say "salus: unknown verb '$verb'"

@@ -31,8 +31,10 @@ setup(
             "calibrate = salus_core.commands.calibrate:main",
             "compare = salus_core.commands.compare:main",
             "evaluate = salus_core.commands.evaluate:main",
+            "improve = salus_core.commands.improve:main",
             "replay = salus_core.commands.replay:main",
             "train = salus_core.commands.train:main",
+            "train_scene_head = salus_core.commands.train_scene_head:main",
         ],
     },
 )

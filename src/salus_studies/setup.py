@@ -15,6 +15,7 @@ setup(
         "salus_core[predictors]",
         "salus_policies[embedded]",
         "salus_sim",
+        "scipy",
         "tqdm",
         "matplotlib",
     ],

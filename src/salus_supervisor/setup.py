@@ -25,6 +25,7 @@ setup(
         "console_scripts": [
             "controller_node = salus_supervisor.controller_node:main",
             "supervisor_node = salus_supervisor.supervisor_node:main",
+            "study_prevention = salus_studies.prevention_study.study_prevention:main",
         ],
     },
 )

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.ros
 
 ROOT = Path(__file__).resolve().parents[3]
 TOPICS = runpy.run_path(str(ROOT / "tools/docs/topics.py"))["topics"]()
+WITH_TABLE = runpy.run_path(str(ROOT / "tools/sros2/policy.py"))["WITH_TABLE"]
 NODES = ("world", "referee", "vla", "predictor", "supervisor", "recorder", "episode_runner")
 
 
@@ -101,7 +102,9 @@ def test_the_policy_of_sros2_allows_each_node_what_it_does_and_no_topic_more(gra
     known = allowed(node)
     assert used <= known
     spare = {(right, name) for right, name in known - used if right in ("publish", "subscribe")}
-    assert spare <= {("subscribe", "/clock"), ("subscribe", "/parameter_events")}
+    # What a supervisor hears where `interventions` names a table; here it names none.
+    table = {("subscribe", f"/salus/{name}") for name in WITH_TABLE.get(node, ())}
+    assert spare - table <= {("subscribe", "/clock"), ("subscribe", "/parameter_events")}
 
 
 def test_no_topic_is_undocumented(graph):

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from salus_core.prevention.supervisor import ActingSupervisor
-from salus_core.runtime import EpisodeResult, StepRecord
+from salus_core.runtime import EpisodeResult, StepRecord, Supervisor
 from salus_core.runtime.supervising import LimitSupervisor
 from salus_studies.policy_evaluation.study_filmstrips import FRAMES, key_steps
 from salus_studies.prevention_study.rig import Rig
@@ -51,9 +51,11 @@ def draw(rig: Rig, seed: int, supervisor: ActingSupervisor, path: Path) -> str:
     figure = Figure(figsize=(2.0 * FRAMES, 4.9), dpi=90)
     FigureCanvasAgg(figure)
     said = []
-    for row, (name, who) in enumerate(
-        (("without interventions", LimitSupervisor(rig.spec)), ("with interventions", supervisor))
-    ):
+    both: list[tuple[str, Supervisor]] = [
+        ("without interventions", LimitSupervisor(rig.spec)),
+        ("with interventions", supervisor),
+    ]
+    for row, (name, who) in enumerate(both):
         film = _Film()
         result = rig.watch(seed, who, film)
         said.append(result.name)
