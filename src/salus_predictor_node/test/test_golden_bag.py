@@ -51,7 +51,7 @@ def test_offline_replay_agrees_with_the_recorded_live_forecasts(predictor, recor
     there = np.isfinite(recording.recorded).all(axis=(1, 2))
     assert there.sum() == len(recording.data) >= 60
     np.testing.assert_allclose(found[there], recording.recorded[there], rtol=0, atol=1e-6)
-    assert recording.predictor_hashes == (predictor.weights_hash,)
+    assert recording.predictor_hashes == (predictor.hash,)
     assert found.std() > 0.003  # forecasts that say something
 
 
