@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -59,7 +59,7 @@ class StepInputs:
         if self._joints:
             inputs.append(JointInput(self._joints))
         self._sync = Synchroniser(inputs, self._on_matched, tolerance, on_restart=say)
-        self._found: OrderedDict[Hashable, Matched] = OrderedDict()
+        self._found: deque[Matched] = deque(maxlen=KEPT)
         profile = qos.body(reliability)
         topics = [(TOOL_POSE, PoseStamped, profile), (SCENE_ESTIMATE, SceneEstimate, qos.RELIABLE)]
         if self._joints:
@@ -73,28 +73,31 @@ class StepInputs:
         self._sync.add(topic, message, time.monotonic())
 
     def _on_matched(self, matched: Matched) -> None:
-        self._found[matched.key] = matched
-        while len(self._found) > KEPT:
-            self._found.popitem(last=False)
+        self._found.append(matched)
 
     def clear(self) -> None:
         """Begin anew."""
         self._sync.clear()
         self._found.clear()
 
-    def follow(self, signals: VlaSignals, wait: float) -> None:
+    def follow(self, signals: VlaSignals, episode: int, wait: float) -> None:
         """Begin to look for the messages of a step.
 
         Args:
             signals: of the step.
+            episode: that it belongs to: another one than before if whoever counts began anew.
             wait: for late ones at most [s].
         """
         self._sync.wait = wait
         # Only what somebody sends is waited for.
         for name in (TOOL_POSE, SCENE_ESTIMATE, *([JOINT_STATES] if self._joints else [])):
-            self._sync.require(name, self._node.count_publishers(name) > 0)
-        key = (signals.episode, signals.step)
-        self._sync.add_anchor(signals, time.monotonic(), key, signals.episode)
+            self._sync.require(name, self.sent(name))
+        # Without a key: a world that was started anew counts the same numbers again.
+        self._sync.add_anchor(signals, time.monotonic(), None, episode)
+
+    def sent(self, topic: str) -> bool:
+        """Whether anybody publishes a topic."""
+        return self._node.count_publishers(topic) > 0
 
     def of(self, signals: VlaSignals) -> tuple[Observation, Scene | None, str] | None:
         """What belongs to a step.
@@ -104,7 +107,7 @@ class StepInputs:
             come; empty: nothing is wrong. None: the step's messages are still waited for.
         """
         self._sync.tick(time.monotonic())
-        matched = self._found.get((signals.episode, signals.step))
+        matched = next((one for one in self._found if one.anchor is signals), None)
         if matched is None:
             return None
         position = quaternion = width = None

@@ -81,6 +81,7 @@ class SupervisorNode(ManagedNode):
 
     def __init__(self, **kwargs: Any):
         self._check: LimitCheck | None = None
+        self._acting: Acting | None = None
         self._watch = ForecastWatch()
         super().__init__("supervisor", **kwargs)
         self._forget()
@@ -103,6 +104,8 @@ class SupervisorNode(ManagedNode):
         self._watch.forget()
         if self._check is not None:
             self._check.reset()
+        if self._acting is not None:
+            self._acting.clear()
 
     def configure(self) -> None:
         """Connect.
@@ -134,14 +137,8 @@ class SupervisorNode(ManagedNode):
             subscribe(EpisodeStatus, "episode", self._on_episode, LATCHED)
             subscribe(EpisodeSetup, "episode_setup", self._on_setup, LATCHED)
         subscribe(FailureForecast, "failure_forecast", self._on_forecast, RELIABLE)
-        self._inputs: StepInputs | None = None
         if self._acting is not None:
-            given = self.parameters
-            subscribe(ForecastInfo, "forecast_info", self._acting.predictor, LATCHED)
-            joints = [joint for joint in given.gripper_joints if joint]
-            self._inputs = StepInputs(
-                self, joints, given.stamp_tolerance, given.body_reliability, self._say
-            )
+            subscribe(ForecastInfo, "forecast_info", self._on_forecast_info, LATCHED)
         # By the machine's clock: that of a simulation may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticker = self.create_timer(TICK, self._on_tick, clock=steady)
@@ -150,14 +147,23 @@ class SupervisorNode(ManagedNode):
         given = self.parameters
         if not given.interventions:
             return None
+        joints = [joint for joint in given.gripper_joints if joint]
         try:
-            return Acting(Table.load(given.interventions), given.intervenes)
+            table = Table.load(given.interventions)
+            inputs = StepInputs(
+                self, joints, given.stamp_tolerance, given.body_reliability, self._say
+            )
+            return Acting(table, given.intervenes, inputs)
         except TableError as error:
             raise ConfigureError(f"parameter 'interventions': {error}") from error
 
     def _resume(self) -> None:
-        if self._acting is not None and self._acting.supervisor is not None:
-            self._acting.supervisor.answer_help()
+        if self._acting is not None:
+            self._acting.answer_help()
+
+    def _on_forecast_info(self, info: ForecastInfo) -> None:
+        self._acting.predictor(info)
+        self.diagnostics.problem(self._acting.problem, "interventions")
 
     def deactivate(self) -> None:
         """Hold the robot if it was being moved, and forget the episode."""
@@ -324,9 +330,11 @@ class SupervisorNode(ManagedNode):
         anew = before is not None and moment.episode != before.episode
         if self.parameters.episode_source == "signals" and anew:
             self._begin_anew()
-        if self._inputs is not None:
+        if self._acting is not None:
             wait = LOCKSTEP_WAIT if self._lockstep else self.parameters.input_wait
-            self._inputs.follow(signals, wait)
+            current = self._episodes.current
+            number = signals.episode if current is None else current.position
+            self._acting.follow(signals, number, wait)
         if self._lockstep or self._rate.ready(self._fresh_at, self._period):
             self._answer(signals)
         else:
@@ -337,7 +345,7 @@ class SupervisorNode(ManagedNode):
         started = time.monotonic()
         self._next = None
         reason = lost = ""
-        acting = self._acting if self._acting and self._acting.supervisor else None
+        acting = self._acting if self._acting and self._acting.ready else None
         if self.parameters.intervenes:
             lost = self._forecast_lost()
             if lost and self.parameters.holds_without_forecast:
@@ -345,8 +353,9 @@ class SupervisorNode(ManagedNode):
         if (self.parameters.intervenes or acting) and not lost and self._must_wait(signals, acting):
             self._next = signals  # answered when the rest of its step has come
             return
-        if self.parameters.intervenes and not self._acting and not lost:
-            reason = self._watch.alarm()
+        if self.parameters.intervenes and not acting and not reason:
+            # Who was told to intervene and cannot holds.
+            reason = self._acting.problem if self._acting else "" if lost else self._watch.alarm()
         self._check.limits = self.parameters.limits()
         self._check.measured(self._measured())
         reason = reason or self._help.given_up
@@ -382,7 +391,7 @@ class SupervisorNode(ManagedNode):
                 return True
         if acting is None:
             return False
-        if self._inputs.of(signals) is None:
+        if acting.waits_for_inputs(signals):
             return True
         waited = time.monotonic() - self._heard_at
         late = waited >= self.parameters.input_wait
@@ -395,14 +404,17 @@ class SupervisorNode(ManagedNode):
 
     def _act(self, acting: Acting, signals: VlaSignals, lost: str) -> Decision:
         """The decision by the table of interventions."""
-        observation, scene, problem = self._inputs.of(signals)
-        forecast = None if lost else self._watch.newest
-        decision = acting.decide(signals, observation, scene, forecast)
-        self.diagnostics.problem(problem, "inputs of interventions", WARN)
-        warned = acting.supervisor.warned
-        if problem and warned and not decision.reason and self.parameters.intervenes:
+        decision = acting.decide(signals, None if lost else self._watch.newest)
+        problem = acting.unusable
+        said = "; ".join(filter(None, (problem, acting.not_offered)))
+        self.diagnostics.problem(said, "inputs of interventions", WARN)
+        if problem and not decision.reason and self.parameters.intervenes:
             # What should act has nothing to go by: better still than on.
-            return self._check.hold(f"{', '.join(sorted(warned))} is forecast, but {problem}")
+            if acting.warned:
+                warned = ", ".join(sorted(acting.warned))
+                return self._check.hold(f"{warned} is forecast, but {problem}")
+            if acting.no_forecast and self.parameters.holds_without_forecast:
+                return self._check.hold(f"{WATCHDOG}: {problem}")
         if decision.intervention == "ask_for_help":
             self._help.ask(signals.header, signals.episode, signals.step, decision.reason)
         return decision
@@ -454,7 +466,7 @@ class SupervisorNode(ManagedNode):
             self._held_since = self._time()
             said = self._send(header, decision, "")
             self.get_logger().error(f"holding the robot: {said}")
-        elif decision.action:
+        elif decision.action and not self._help.taken_over:
             moment = {"header": header, "episode": self._last.episode, "step": self._last.step}
             self._commands.publish(ActionCommand(**moment, action=array("d", decision.action)))
             self._rate.sent(self._time())

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from salus_msgs.msg import (
     FailureForecast,
@@ -57,7 +58,9 @@ class ActingRig(Rig):
 
     def step(self, number, action=CLOSED, outcome=(0.9, 0, 0, 0), alarm=True, scene=None, **wrong):
         """Publish everything of a step, the signals last but for the forecast."""
-        header = Header(stamp=Time(sec=1 + number), frame_id="base")
+        passed = 10**9 + round(number * 1e9 / 30)
+        stamp = Time(sec=passed // 10**9, nanosec=passed % 10**9)
+        header = Header(stamp=stamp, frame_id="base")
         pose = PoseStamped(header=header)
         pose.pose.position.x, pose.pose.position.z = 0.4, wrong.get("height", 0.05)
         self.poses.publish(pose)
@@ -174,10 +177,43 @@ def test_a_proposal_that_cannot_be_executed_is_held_whatever_is_forecast(acting,
     assert found.reason
 
 
-def test_a_forecast_of_another_shape_is_not_acted_on(acting):
+def test_a_forecast_of_another_shape_counts_as_missing(acting):
     rig = acting(["hold"])
     for step in range(3):
-        assert rig.step(step, outcome=(0.9,) * 5).kind == Intervention.KIND_PASS
+        found = rig.step(step, outcome=(0.9,) * 5)
+        assert (found.kind, found.manoeuvre) == (Intervention.KIND_HOLD, "")
+        assert "expected 4 outcome_probabilities, got 5" in found.reason
+
+
+def test_a_world_that_was_started_anew_is_answered_with_what_it_sends_now(acting):
+    rig = acting(["carry"], when={"outcome_above": 0.3, "steps": 1})
+    assert [rig.step(number).executed[2] > 0.0 for number in range(10)] == [False] + 9 * [True]
+    rig.begin(2)
+    rig.begin(1)  # the same numbers and stamps once more, with the obstacle far below
+    low = {**CARRIED, "obstacle.top": -0.5}
+    rig.step(0, scene=low, height=0.6)
+    found = rig.step(1, scene=low, height=0.6)
+    assert found.manoeuvre == "carry"
+    assert found.executed[2] < 0.0
+
+
+def test_what_the_gripper_holds_outlasts_another_word_on_what_actions_mean(acting):
+    rig = acting(["hold"], when={"outcome_above": 2.0})
+    rig.step(0)
+    rig.announce(rig.supervisor._check.spec)
+    rig.settle()
+    found = rig.step(1, action=[math.nan] * 7)
+    assert found.kind == Intervention.KIND_HOLD
+    assert found.executed[6] == CLOSED[6]
+
+
+def test_where_nobody_estimates_the_scene_that_is_said(rig_of, tmp_path):
+    path = tmp_path / "table.yaml"
+    path.write_text(yaml.safe_dump({"rules": {"collision": {"manoeuvres": ["carry"]}}}))
+    rig = rig_of(Rig, interventions=str(path))
+    rig.begin(1)
+    rig.propose(1, 0)
+    rig.until(lambda: "carry are not offered" in rig.status()[1])
 
 
 def test_help_is_asked_for_once_and_the_robot_held_until_somebody_answers(acting):
@@ -201,6 +237,9 @@ def test_while_an_operator_moves_the_robot_nothing_is_sent(acting):
     assert "taken over" in found.reason
     assert list(found.executed) == []
     rig.settle()
+    rig.supervisor._hold("no fresh proposal")
+    rig.supervisor._hold("no fresh proposal")  # as the watchdog repeats it
+    rig.settle()
     assert len(rig.commands) == sent
     assert rig.call("resume").success
     assert list(rig.step(2).executed) == CLOSED
@@ -218,25 +257,31 @@ def test_an_aborted_episode_is_held_until_the_next_one(acting):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("rules: {collision: {manoeuvres: [fly]}}", None),
+        ("rules: {collision: {manoeuvres: [fly]}}", "'fly' is not known"),
         ("rules: [1]", "must be a mapping"),
         ("rules: {collision: {whenever: 1}}", "whenever"),
     ],
 )
-def test_a_wrong_table_is_refused_or_named(rig_of, tmp_path, content, said):
+def test_a_wrong_table_is_refused(ros, tmp_path, capfd, content, said):
     path = tmp_path / "wrong.yaml"
     path.write_text(content)
-    if said is None:
-        rig = rig_of(ActingRig, table=path)
-        assert "'fly' is not known" in rig.problem()
-        return
-    from rclpy.parameter import Parameter
-
     node = SupervisorNode(parameter_overrides=[Parameter("interventions", value=str(path))])
     try:
         assert not node.start()
     finally:
         node.destroy_node()
+    assert said in capfd.readouterr().err
+
+
+def test_a_table_that_the_robot_cannot_follow_holds_it(rig_of, tmp_path):
+    path = tmp_path / "table.yaml"
+    path.write_text(yaml.safe_dump({"rules": {"spill": {"manoeuvres": ["slow"]}}}))
+    rig = rig_of(ActingRig, table=path)
+    rig.begin(1)
+    assert "'spill' is not known" in rig.problem()
+    found = rig.step(0)
+    assert found.kind == Intervention.KIND_HOLD
+    assert "'spill' is not known" in found.reason
 
 
 def test_out_of_lockstep_the_newest_fresh_forecast_counts(rig_of, tmp_path):

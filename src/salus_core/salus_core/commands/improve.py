@@ -118,11 +118,12 @@ def _train(lineage: Lineage, options: argparse.Namespace, folder: Path) -> Path:
 
 
 def _judge(lineage: Lineage, candidate: Path, test: StepData, margin: float) -> int:
-    present, _ = load_checkpoint(lineage.path(lineage.current))
+    present, its = load_checkpoint(lineage.path(lineage.current))
     predictor, manifest = load_checkpoint(candidate)
-    seen = overlaps(manifest, Parts(test), "the candidate")
-    if seen:
-        raise LineageError(f"{seen[0]} Give --test runs that nothing was learned from")
+    for name, content in (("the candidate", manifest), ("the version in use", its)):
+        seen = overlaps(content, Parts(test), name)
+        if seen:
+            raise LineageError(f"{seen[0]} Give --test runs that nothing was learned from")
     compared = compare(predictor, present, test)
     gain = compared.difference
     accepted = compared.better(margin)

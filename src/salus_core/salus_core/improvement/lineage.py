@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -82,6 +83,9 @@ class Lineage:
             raise LineageError(f"{path} cannot be read: {str(error)[:300]}") from error
         if not any(one.name == self._content.current for one in self.versions):
             raise LineageError(f"{path} names no version that is current")
+        link = folder / CURRENT
+        if not link.is_symlink() or os.readlink(link) != self._content.current:
+            _link(folder, self._content.current)  # it was stopped between the two
 
     @classmethod
     def begin(cls, folder: Path, checkpoint: Path) -> Lineage:
@@ -138,7 +142,9 @@ class Lineage:
             comparison: figures.
         """
         predictor, manifest = load_checkpoint(checkpoint)
-        name = f"{1 + max(int(one.name) for one in self.versions):04d}"
+        taken = {one.name for one in self.versions}
+        taken |= {entry.name for entry in self.folder.iterdir()}  # of a call that was stopped
+        name = next(name for name in (f"{n:04d}" for n in itertools.count(1)) if name not in taken)
         _copy(checkpoint, self.folder / name)
         version = Version(
             name,

@@ -29,7 +29,8 @@ class ActingSupervisor:
         table: of interventions.
         taxonomy: of the forecasts.
         control_period: time between two steps [s].
-        check: last look at what is executed, whoever decided on it; None: with default limits.
+        check: last look at what is executed, whoever decided on it; whoever gives it resets it,
+            and it knows what is held already. None: one with default limits.
         trigger: says which failures are to be acted on; None: the table's rules.
         acts: False: decides and says what it would do, and changes nothing.
 
@@ -51,6 +52,7 @@ class ActingSupervisor:
         self.table = table
         # As signal_info carries it, so that a graph decides the same to the last bit.
         spec = replace(spec, scale=tuple(float(np.float32(scale)) for scale in spec.scale))
+        self._owns_check = check is None
         self._check = check or LimitCheck(spec, Limits())
         self._spec, self._period, self._acts = spec, control_period, acts
         try:
@@ -68,14 +70,16 @@ class ActingSupervisor:
 
     def reset(self) -> None:
         """See Supervisor."""
-        self._check.reset()
+        if self._owns_check:
+            self._check.reset()
         self._scene.reset()
         self.trigger.reset()
         for manoeuvre in self._manoeuvres.values():
             manoeuvre.reset()
         self.warned: frozenset[str] = frozenset()
         """Types of failure that are to be acted on, as of the last step."""
-        self._opening = 1.0
+        held = self._check.hold("").action
+        self._opening = held[self._gripper] if held and self._gripper is not None else 1.0
         self._closed_for = 0
         self.tries = self.steps = 0
         self._acting = False
@@ -91,15 +95,16 @@ class ActingSupervisor:
     def decide(self, observation: Observation, monitored: Monitored) -> Decision:
         """See Supervisor."""
         proposed = np.asarray(monitored.proposal.action, np.float64)
-        if self._check.wrong_length(proposed) or not np.isfinite(proposed).all():
-            return self._check.check(proposed)
+        objection = self._check.objection(proposed)
+        if objection:
+            # Whoever proposes this is broken: no manoeuvre makes something of it.
+            return self._check.hold(objection)
         changed, names, reason = self._consider(observation, monitored, proposed)
-        decision = self._check.check(proposed)
-        if names:
-            if self._acts:
-                decision = self._bounded(changed, names, reason)
-            else:
-                decision = replace(decision, manoeuvre=names[0])
+        if names and self._acts:
+            decision = self._bounded(changed, names, reason)
+        else:
+            decision = self._check.check(proposed)
+            decision = replace(decision, manoeuvre=names[-1]) if names else decision
         self._follow(decision)
         return decision
 
@@ -118,7 +123,9 @@ class ActingSupervisor:
             names.append(name)
             if manoeuvre.exclusive:
                 break
-        if names and not self._allowed(observation.step):
+        # Who waits for an operator waits as long as it takes.
+        waits = bool(names) and self._manoeuvres[names[-1]].kind == "ask_for_help"
+        if names and not waits and not self._allowed(observation.step):
             return proposed, [], ""
         warned = ", ".join(sorted(situation.warned)) or "an intervention before"
         return changed, names, f"{' and '.join(names)}: {warned}" if names else ""
@@ -127,7 +134,6 @@ class ActingSupervisor:
         tool = observation.tool_position
         place = np.full(3, np.nan) if tool is None else np.asarray(tool, np.float64)
         self._scene.update(monitored.scene, place)
-        resting = self._check.hold("").action
         quaternion = observation.tool_quaternion
         return Situation(
             step=observation.step,
@@ -140,7 +146,6 @@ class ActingSupervisor:
             opening=self._opening,
             closed_for=self._closed_for,
             warned=self.trigger.update(observation.step, monitored.forecast),
-            resting=np.array(resting) if resting else None,
             risk_of=monitored.risk_of,
         )
 
@@ -157,28 +162,31 @@ class ActingSupervisor:
     def _allowed(self, step: int) -> bool:
         """Whether an intervention may begin or go on, and counts it."""
         bounds = self.table.bounds
+        if (self.steps + 1) * self._period > bounds.budget:
+            return False
         if not self._acting:
             since = (step - self._ended) * self._period
             if self.tries >= bounds.tries or since <= bounds.cool_down:
                 return False
             self.tries += 1
-        if (self.steps + 1) * self._period > bounds.budget:
-            return False
         self.steps += 1
         self._ended = step
         return True
 
     def _bounded(self, changed: np.ndarray, names: list[str], reason: str) -> Decision:
-        """Within what the policy itself does at most, and the limits."""
+        """Within the limits, and then within what the policy itself does at most."""
+        # The last one of several decides what kind of intervention it is: it may have ended them.
+        kind = self._manoeuvres[names[-1]].kind
+        if not changed.size:
+            return replace(self._check.hold(reason), kind=kind, manoeuvre=names[-1])
+        objection = self._check.objection(changed)
+        if objection:
+            said = f"{' and '.join(names)}: {objection}"
+            return replace(self._check.hold(said), manoeuvre=names[-1])
         action = np.array(changed, np.float64)
-        if not np.isfinite(action).all():
-            return self._check.hold(f"{' and '.join(names)} gave numbers that are not finite")
         action[self._moving] = np.clip(action[self._moving], -self._largest, self._largest)
         decision = self._check.check(action)
-        if decision.reason:
-            return replace(decision, manoeuvre=names[0])
-        kind = self._manoeuvres[names[0]].kind
-        return replace(decision, reason=reason, kind=kind, manoeuvre=names[0])
+        return replace(decision, reason=reason, kind=kind, manoeuvre=names[-1])
 
     def _follow(self, decision: Decision) -> None:
         self._acting = bool(decision.manoeuvre)

@@ -113,7 +113,8 @@ class Table:
         unknown = sorted(set(map(str, content)) - {"rules", "after", "settings", "bounds"})
         if unknown:
             raise TableError(f"{where}: unknown entry '{unknown[0]}'")
-        parts = {name: content.get(name) or {} for name in ("rules", "after", "settings", "bounds")}
+        names = ("rules", "after", "settings", "bounds")
+        parts = {name: {} if content.get(name) is None else content[name] for name in names}
         for name, part in parts.items():
             if not isinstance(part, Mapping):
                 raise TableError(f"{where}: '{name}' must be a mapping")

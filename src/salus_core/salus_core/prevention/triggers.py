@@ -90,13 +90,13 @@ class ForecastTrigger:
 
     def _follow(self, step: int, forecast: Forecast, index: int, rule: Rule) -> None:
         self._counts[index] = self._counts[index] + 1 if rule.holds(forecast, index) else 0
+        ends = forecast.outcome_probabilities
         alarmed = rule.on_alarm and forecast.alarm and forecast.likeliest_failure == index + 1
         if alarmed or self._counts[index] >= rule.steps:
             self._on.add(index)
             self.first.setdefault(self._names[index], step)
-        elif (ends := forecast.outcome_probabilities) is not None:
-            released = ends[index] < rule.release_below
-            self._on -= {index} if released else set()
+        elif ends is not None and ends[index] < rule.release_below:
+            self._on.discard(index)
 
 
 class FixedTrigger:

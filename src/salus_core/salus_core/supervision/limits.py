@@ -118,7 +118,7 @@ class LimitCheck:
         Returns:
             The action, or what holds the robot and the reason.
         """
-        reason = self._objection(action)
+        reason = self.objection(action)
         if reason:
             return self.hold(reason)
         decided = tuple(float(value) for value in action)
@@ -146,7 +146,8 @@ class LimitCheck:
             return ""
         return f"the proposed action has {len(action)} numbers, {self.spec.size} are declared"
 
-    def _objection(self, action: Sequence[float] | np.ndarray) -> str:
+    def objection(self, action: Sequence[float] | np.ndarray) -> str:
+        """Why an action is not executed; empty: it may be. Nothing is remembered of it."""
         spec, limits = self.spec, self.limits
         wrong = self.wrong_length(action)
         if wrong:

@@ -89,6 +89,12 @@ def test_a_test_that_was_learned_from_or_changes_is_refused(root, tmp_path, caps
     assert main([str(folder), "--test", str(root / "runs"), "--candidate", good]) == 1
     assert "nothing was learned from" in capsys.readouterr().err
     assert call(root, folder, "--candidate", good) == 0
+    # A good test for the candidate is none if the version in use has learned from it.
+    other = tmp_path / "other"
+    assert main([str(other), "--init", good]) == 0
+    bad = ["--candidate", str(root / "bad" / "checkpoint"), "--test", str(root / "runs")]
+    assert main([str(other), *bad]) == 1
+    assert "that the version in use was made from" in capsys.readouterr().err
     few = str(root / "few")
     assert main([str(folder), "--test", few, "--candidate", good]) == 1
     assert "other episodes than versions were compared on" in capsys.readouterr().err
@@ -105,3 +111,11 @@ def test_what_is_missing_is_said(root, tmp_path, capsys):
     (folder / "lineage.json").write_text("{")
     assert main([str(folder), "--rollback"]) == 1
     assert "lineage.json cannot be read" in capsys.readouterr().err
+
+
+def test_a_call_that_was_stopped_half_way_hinders_no_later_one(root, tmp_path):
+    folder = begun(root, tmp_path, "bad")
+    (folder / "0002").mkdir()
+    (folder / "current").unlink()
+    assert call(root, folder, "--candidate", root / "good" / "checkpoint") == 0
+    assert (folder / "current").resolve().name == "0003"

@@ -15,6 +15,7 @@ from salus_core.prevention.supervisor import ActingSupervisor
 from salus_core.prevention.table import Table, TableError
 from salus_core.prevention.triggers import FixedTrigger
 from salus_core.runtime import Monitored, Observation, Proposal, SceneEstimate
+from salus_core.supervision import LimitCheck, Limits
 
 SPEC = ActionSpec(
     TOOL_MOTION.names, TOOL_MOTION.units, TOOL_MOTION.kinds, (0.014,) * 3 + (0.1,) * 3 + (1.0,)
@@ -124,18 +125,56 @@ def test_after_an_intervention_it_cools_down():
     assert "".join(found) == "sppp" + "sppp" + "s"
 
 
-def test_a_proposal_that_cannot_be_used_is_held_as_ever():
-    supervisor = acting(only("slow"))
-    for action in (np.full(7, np.nan), np.zeros(6), [1.0, 0, 0, 0, 0, 0, 1]):
-        decision = supervisor.decide(observation(), seen(action=action))
-        assert decision.intervention in ("hold", "slow_down")
-    decision = supervisor.decide(observation(), seen(action=np.full(7, np.nan)))
-    assert decision.intervention == "hold"
-    assert "nan" in decision.reason
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (np.full(7, np.nan), "nan"),
+        (np.zeros(6), "6 numbers"),
+        ([1.0, 0, 0, 0, 0, 0, 1], "exceeds"),
+    ],
+)
+@pytest.mark.parametrize("name", ["slow", "hold", "retreat"])
+def test_a_broken_proposal_is_held_whatever_the_table_says(name, action, said):
+    decision = acting(only(name)).decide(observation(), seen(action=action))
+    assert (decision.intervention, decision.manoeuvre) == ("hold", "")
+    assert said in decision.reason
+    assert np.abs(decision.action[:6]).max() == 0.0
 
 
+def test_who_asked_for_help_waits_longer_than_any_budget():
+    supervisor = acting(only("ask_for_help") | {"bounds": {"tries": 0, "budget": 0.0}})
+    assert {one.intervention for one in run(supervisor, 600)} == {"ask_for_help"}
+    assert (supervisor.tries, supervisor.steps) == (0, 0)
+
+
+def test_a_budget_that_is_used_up_counts_no_further_tries():
+    supervisor = acting(only("hold", most=0) | {"bounds": {"budget": 1.5 / 30}})
+    run(supervisor, 10)
+    assert (supervisor.tries, supervisor.steps) == (1, 1)
+
+
+def test_a_hold_where_nobody_knows_what_holds_sends_nothing():
+    joints = ActionSpec(("a",), ("rad",), (ActionKind.JOINT_POSITION,), (0.1,))
+    table = Table.from_dict(only("hold"))
+    supervisor = ActingSupervisor(
+        joints, table, Taxonomy(), PERIOD, trigger=FixedTrigger({"collision": 0})
+    )
+    decision = supervisor.decide(observation(), seen(action=[0.3]))
+    assert (decision.action, decision.intervention) == ((), "hold")
+
+
+def test_a_supervisor_made_anew_keeps_what_the_gripper_holds():
+    check = LimitCheck(SPEC, Limits())
+    check.check([0.0] * 7)  # closed
+    supervisor = acting(only("hold"), check=check)
+    assert supervisor.decide(observation(), seen()).action[6] == 0.0
+    supervisor.reset()
+    assert check.hold("").action[6] == 0.0
+
+
+@pytest.mark.parametrize("one", [True, False])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e9])
-def test_what_a_manoeuvre_gives_is_checked_last(value):
+def test_what_a_manoeuvre_gives_is_checked_last(value, one):
     class Wild:
         name, kind, exclusive = "slow", "slow_down", True
 
@@ -143,7 +182,7 @@ def test_what_a_manoeuvre_gives_is_checked_last(value):
             pass
 
         def act(self, situation, action, wanted):
-            return np.full(7, value)
+            return np.array([value, 0, 0, 0, 0, 0, 0.5]) if one else np.full(7, value)
 
     supervisor = acting(only("slow"))
     supervisor._manoeuvres = {"slow": Wild()}
@@ -243,6 +282,7 @@ def test_no_scene_leads_to_more_than_the_policy_itself_moves(scenes, tool, actio
             observation(step, tool, width),
             Monitored(Proposal(np.array(action, np.float64)), None, estimate),
         )
+        assert "exceeds" not in found.reason  # no manoeuvre asks for more than the limits
         assert np.isfinite(found.action).all()
         assert (np.abs(found.action[:3]) <= 0.014 + 1e-12).all()
         assert 0.0 <= found.action[6] <= 1.0

@@ -31,7 +31,9 @@ def test_an_entry_says_when_and_what():
     ("content", "said"),
     [
         ({"rule": {}}, "unknown entry 'rule'"),
-        ({"rules": []}, None),
+        ({"rules": None}, None),
+        ({"rules": []}, "'rules' must be a mapping"),
+        ({"rules": 0}, "'rules' must be a mapping"),
         ({"rules": [1]}, "'rules' must be a mapping"),
         ({"rules": {"drop": {"when": {"above": 1}}}}, "rules.drop.when.above"),
         ({"rules": {"drop": {"manoeuvres": {"carry": 1}}}}, "rules.drop.manoeuvres"),

@@ -124,7 +124,13 @@ def _columns(log: Sequence[LoggedStep]) -> dict[str, np.ndarray]:
     for group, names, holders in groups:
         for name in names:
             values = [getattr(holder, name, None) for holder in holders]
-            if values and values[0] is not None:
+            known = [value is not None for value in values]
+            if any(known) and not all(known):
+                raise ValueError(
+                    f"step {known.index(False)} has no {name}, though other steps have: a log "
+                    "cannot hold that"
+                )
+            if any(known):
                 found[f"{group}.{name}"] = np.array(values)
     scenes = [step.monitored.scene for step in log]
     if scenes and scenes[0] is not None:

@@ -22,6 +22,9 @@ EMPTY = 0.012
 UNKNOWN_PACE = 0.02
 """Translation in a step where nobody says how far the policy's go at most [m]."""
 
+HOLD = np.zeros(0)
+"""What a manoeuvre gives to keep the robot where it is, grippers included."""
+
 _HELD = 0.5
 
 
@@ -44,7 +47,6 @@ class Situation:
         opening: last commanded opening of the gripper [0 closed .. 1 open].
         closed_for: steps in a row, up to the last, that commanded the gripper to close.
         warned: types of failure to be acted on.
-        resting: (A,) what holds the robot where it is; None: it is not known.
         risk_of: risk of each of some actions (N, A) -> (N,); None: nobody can tell.
     """
 
@@ -58,7 +60,6 @@ class Situation:
     opening: float
     closed_for: int
     warned: frozenset[str]
-    resting: np.ndarray | None = None
     risk_of: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
@@ -110,7 +111,6 @@ class Tool:
                 f"action has {', '.join(map(str, spec.kinds))}"
             )
         self._gripper = gripper[0]
-        self._turn = spec.indices(ActionKind.TOOL_ROTATION)
         scale = spec.scale or (UNKNOWN_PACE,) * spec.size
         self.largest = float(min(scale[index] for index in self._xyz))
         """Translation along an axis that the policy itself makes at most in a step [m]."""
@@ -128,16 +128,13 @@ class Tool:
         action: np.ndarray,
         translation: np.ndarray | None = None,
         opening: float | None = None,
-        turning: bool = True,
     ) -> np.ndarray:
-        """An action with another translation (3,) [m] or opening; `turning` keeps its rotation."""
+        """An action with another translation (3,) [m] or opening."""
         found = np.array(action, np.float64)
         if translation is not None:
             found[self._xyz] = translation
         if opening is not None:
             found[self._gripper] = opening
-        if not turning:
-            found[self._turn] = 0.0
         return found
 
     def shrunk(self, translation: np.ndarray, largest: float | None = None) -> np.ndarray:
@@ -158,6 +155,8 @@ class Manoeuvre(Protocol):
     """One of INTERVENTION_NAMES."""
     exclusive: ClassVar[bool]
     """Where it acts, those after it are not asked."""
+    reads_scene: ClassVar[bool]
+    """It does nothing without a scene estimate."""
 
     def reset(self) -> None:
         """Begin an episode."""
@@ -172,6 +171,6 @@ class Manoeuvre(Protocol):
             wanted: a failure that this manoeuvre is for is to be acted on.
 
         Returns:
-            (A,) the other action; None: nothing is changed.
+            (A,) the other action; HOLD; None: nothing is changed.
         """
         ...

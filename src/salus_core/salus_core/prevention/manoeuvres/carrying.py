@@ -57,6 +57,7 @@ class Carry:
 
     kind: ClassVar[str] = "recover"
     exclusive: ClassVar[bool] = False
+    reads_scene: ClassVar[bool] = True
     settings_type = CarrySettings
 
     def __init__(self, name: str, spec: ActionSpec, settings: CarrySettings):
@@ -138,7 +139,7 @@ class Carry:
         if rise > 0:
             return min(self._tool.largest, GAIN * rise)
         beside = np.isfinite(way) and way > -0.05
-        return GAIN * rise if beside else max(-self._settings.slow_pace, GAIN * rise)
+        return max(-self._tool.largest if beside else -self._settings.slow_pace, GAIN * rise)
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ class KeepHold:
 
     kind: ClassVar[str] = "recover"
     exclusive: ClassVar[bool] = False
+    reads_scene: ClassVar[bool] = True
     settings_type = KeepSettings
 
     def __init__(self, name: str, spec: ActionSpec, settings: KeepSettings):
@@ -219,6 +221,7 @@ class ReachHigher:
 
     kind: ClassVar[str] = "recover"
     exclusive: ClassVar[bool] = False
+    reads_scene: ClassVar[bool] = True
     settings_type = ReachSettings
 
     def __init__(self, name: str, spec: ActionSpec, settings: ReachSettings):

@@ -23,13 +23,11 @@ class DeepSettings:
         depth: how far below the target's centre the tool point goes [m].
         lowest: height of the tool point [m].
         most: steps in an episode.
-        press: steps that the hand waits after the fingers closed.
     """
 
     depth: float = 0.009
     lowest: float = 0.0125
     most: int = 10
-    press: int = 0
 
 
 class GraspDeeper:
@@ -37,6 +35,7 @@ class GraspDeeper:
 
     kind: ClassVar[str] = "recover"
     exclusive: ClassVar[bool] = False
+    reads_scene: ClassVar[bool] = True
     settings_type = DeepSettings
 
     def __init__(self, name: str, spec: ActionSpec, settings: DeepSettings):
@@ -46,7 +45,7 @@ class GraspDeeper:
 
     def reset(self) -> None:
         """See Manoeuvre."""
-        self._used = self._pressed = 0
+        self._used = 0
 
     def act(self, situation: Situation, action: np.ndarray, wanted: bool) -> np.ndarray | None:
         """See Manoeuvre."""
@@ -54,14 +53,9 @@ class GraspDeeper:
         half = situation.scene.half_size
         if not wanted or not situation.body_known or not np.isfinite(half):
             return None
-        if self._tool.opening(action) >= CLOSED:
+        if self._tool.opening(action) >= CLOSED or situation.carrying:
             return None
         x, y, _ = self._tool.translation(action)
-        if situation.carrying:
-            if not self._used or self._pressed >= settings.press:
-                return None
-            self._pressed += 1
-            return self._tool.moved(action, np.zeros(3), turning=False)
         lowest = max(settings.lowest, half - settings.depth)
         left = float(tool[2]) - lowest
         if width <= _OPEN_WIDE or left <= 0.0015 or self._used >= settings.most:
@@ -110,6 +104,7 @@ class Reapproach:
 
     kind: ClassVar[str] = "retry"
     exclusive: ClassVar[bool] = True
+    reads_scene: ClassVar[bool] = True
     settings_type = ReapproachSettings
 
     def __init__(self, name: str, spec: ActionSpec, settings: ReapproachSettings):

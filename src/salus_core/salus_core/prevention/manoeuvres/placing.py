@@ -46,6 +46,7 @@ class Place:
 
     kind: ClassVar[str] = "recover"
     exclusive: ClassVar[bool] = True
+    reads_scene: ClassVar[bool] = True
     settings_type = PlaceSettings
 
     def __init__(self, name: str, spec: ActionSpec, settings: PlaceSettings):

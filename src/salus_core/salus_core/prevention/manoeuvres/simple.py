@@ -4,14 +4,53 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from salus_core.actions import ActionKind, ActionSpec
-from salus_core.prevention.manoeuvres.base import Situation, Tool
+from salus_core.prevention.manoeuvres.base import HOLD, Situation, Tool
 
 _POSITIONS = (ActionKind.JOINT_POSITION, ActionKind.GRIPPER)
+
+
+class _Brief:
+    """Acts in so many steps of an episode as its setting `most` allows.
+
+    Args:
+        name: of the manoeuvre.
+        spec: of the actions.
+        settings: with `most`; 0: as long as there is reason to.
+    """
+
+    exclusive: ClassVar[bool] = False
+    reads_scene: ClassVar[bool] = False
+
+    def __init__(self, name: str, spec: ActionSpec, settings: Any):
+        self.name = name
+        self._settings = settings
+        self._prepare(spec)
+        self.reset()
+
+    def _prepare(self, spec: ActionSpec) -> None:
+        """Look at what the actions mean."""
+
+    def reset(self) -> None:
+        """See Manoeuvre."""
+        self._used = 0
+
+    def act(self, situation: Situation, action: np.ndarray, wanted: bool) -> np.ndarray | None:
+        """See Manoeuvre."""
+        most = self._settings.most
+        if not wanted or (most and self._used >= most):
+            return None
+        found = self._instead(situation, action)
+        self._used += found is not None
+        return found
+
+    def _instead(self, situation: Situation, action: np.ndarray) -> np.ndarray | None:
+        """What is executed instead of an action."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -20,35 +59,23 @@ class SlowSettings:
 
     Attributes:
         factor: of every motion; positions of joints and grippers stay as proposed.
-        most: steps in an episode.
+        most: steps in an episode; 0: as long as there is reason to.
     """
 
     factor: float = 0.5
     most: int = 40
 
 
-class Slow:
+class Slow(_Brief):
     """Scales proposed motions down."""
 
     kind: ClassVar[str] = "slow_down"
-    exclusive: ClassVar[bool] = False
     settings_type = SlowSettings
 
-    def __init__(self, name: str, spec: ActionSpec, settings: SlowSettings):
-        self.name = name
-        self._settings = settings
+    def _prepare(self, spec: ActionSpec) -> None:
         self._moves = [i for i, kind in enumerate(spec.kinds) if kind not in _POSITIONS]
-        self.reset()
 
-    def reset(self) -> None:
-        """See Manoeuvre."""
-        self._used = 0
-
-    def act(self, situation: Situation, action: np.ndarray, wanted: bool) -> np.ndarray | None:
-        """See Manoeuvre."""
-        if not wanted or self._used >= self._settings.most:
-            return None
-        self._used += 1
+    def _instead(self, situation: Situation, action: np.ndarray) -> np.ndarray:
         changed = np.array(action, np.float64)
         changed[self._moves] *= self._settings.factor
         return changed
@@ -65,29 +92,15 @@ class HoldSettings:
     most: int = 15
 
 
-class Hold:
+class Hold(_Brief):
     """Keeps the robot where it is, grippers included."""
 
     kind: ClassVar[str] = "hold"
     exclusive: ClassVar[bool] = True
     settings_type = HoldSettings
 
-    def __init__(self, name: str, spec: ActionSpec, settings: HoldSettings):
-        self.name = name
-        self._settings = settings
-        self.reset()
-
-    def reset(self) -> None:
-        """See Manoeuvre."""
-        self._used = 0
-
-    def act(self, situation: Situation, action: np.ndarray, wanted: bool) -> np.ndarray | None:
-        """See Manoeuvre."""
-        most = self._settings.most
-        if not wanted or (most and self._used >= most):
-            return None
-        self._used += 1
-        return situation.resting
+    def _instead(self, situation: Situation, action: np.ndarray) -> np.ndarray:
+        return HOLD
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,7 @@ class AskForHelp:
 
     kind: ClassVar[str] = "ask_for_help"
     exclusive: ClassVar[bool] = True
+    reads_scene: ClassVar[bool] = False
     settings_type = HelpSettings
 
     def __init__(self, name: str, spec: ActionSpec, settings: HelpSettings):
@@ -117,7 +131,7 @@ class AskForHelp:
     def act(self, situation: Situation, action: np.ndarray, wanted: bool) -> np.ndarray | None:
         """See Manoeuvre."""
         self._asked = self._asked or wanted
-        return situation.resting if self._asked and not self._answered else None
+        return HOLD if self._asked and not self._answered else None
 
 
 @dataclass(frozen=True)
@@ -126,34 +140,24 @@ class RetreatSettings:
 
     Attributes:
         up: height that is gained in a step [m].
-        most: steps in an episode.
+        most: steps in an episode; 0: as long as there is reason to.
     """
 
     up: float = 0.008
     most: int = 10
 
 
-class Retreat:
+class Retreat(_Brief):
     """Rises, with an empty gripper opened, so that the policy begins anew."""
 
     kind: ClassVar[str] = "retry"
     exclusive: ClassVar[bool] = True
     settings_type = RetreatSettings
 
-    def __init__(self, name: str, spec: ActionSpec, settings: RetreatSettings):
-        self.name = name
-        self._tool, self._settings, self._size = Tool(spec), settings, spec.size
-        self.reset()
+    def _prepare(self, spec: ActionSpec) -> None:
+        self._tool, self._size = Tool(spec), spec.size
 
-    def reset(self) -> None:
-        """See Manoeuvre."""
-        self._used = 0
-
-    def act(self, situation: Situation, action: np.ndarray, wanted: bool) -> np.ndarray | None:
-        """See Manoeuvre."""
-        if not wanted or self._used >= self._settings.most:
-            return None
-        self._used += 1
+    def _instead(self, situation: Situation, action: np.ndarray) -> np.ndarray:
         opening = situation.opening if situation.carrying else 1.0
         up = np.array([0.0, 0.0, self._settings.up])
         return self._tool.moved(np.zeros(self._size), up, opening)
@@ -164,7 +168,7 @@ class ResampleSettings:
     """Of `resample`.
 
     Attributes:
-        most: steps in an episode.
+        most: steps in an episode; 0: as long as there is reason to.
         margin: by how much another action's risk must be lower than that of the proposed one.
     """
 
@@ -172,35 +176,23 @@ class ResampleSettings:
     margin: float = 0.0
 
 
-class Resample:
+class Resample(_Brief):
     """Of the members' actions the one that the predictor holds least risky."""
 
     kind: ClassVar[str] = "recover"
-    exclusive: ClassVar[bool] = False
     settings_type = ResampleSettings
 
-    def __init__(self, name: str, spec: ActionSpec, settings: ResampleSettings):
-        self.name = name
-        self._settings = settings
+    def _prepare(self, spec: ActionSpec) -> None:
         self._grippers = spec.indices(ActionKind.GRIPPER)
-        self.reset()
 
-    def reset(self) -> None:
-        """See Manoeuvre."""
-        self._used = 0
-
-    def act(self, situation: Situation, action: np.ndarray, wanted: bool) -> np.ndarray | None:
-        """See Manoeuvre."""
+    def _instead(self, situation: Situation, action: np.ndarray) -> np.ndarray | None:
         chunks = situation.proposal.chunks
-        if not wanted or chunks is None or situation.risk_of is None:
+        if chunks is None or situation.risk_of is None:
             return None
-        if self._used >= self._settings.most:
-            return None
-        others = np.asarray(chunks[:, 0], np.float64)
+        others = np.array(chunks[:, 0], np.float64)
         others[:, self._grippers] = np.round(np.clip(others[:, self._grippers], 0.0, 1.0))
         risks = situation.risk_of(np.vstack([action, others]))
         best = int(np.argmin(risks))
         if best == 0 or risks[0] - risks[best] <= self._settings.margin:
             return None
-        self._used += 1
         return others[best - 1]
